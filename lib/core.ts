@@ -1,4 +1,6 @@
 import type { BrokerEvents } from '../types/events.ts'
+import type { Client } from './client.ts'
+import type { Connection } from './connection.ts'
 import type { Hooks } from './hooks.ts'
 import type { RetainedMessages } from './messages/retained-messages.ts'
 import type { Router } from './messages/router.ts'
@@ -20,6 +22,10 @@ export interface Core {
   readonly router: Router
   readonly retained: RetainedMessages
   readonly wills: WillMessages
+  /** Network connections that are not closed, and the Clients that were let in. */
+  connectionClosed(connection: Connection): void
+  clientConnected(client: Client, sessionPresent: boolean): void
+  clientGone(client: Client): void
   /** Emits an event; a listener that throws is reported and harms nobody else. */
   notify<Name extends keyof BrokerEvents>(name: Name, ...values: BrokerEvents[Name]): void
   /** A fault that is not a Client's. */

@@ -108,7 +108,7 @@ export class Router {
 
   /** One member that can take it now; else one that is connected; else one whose session keeps it. */
   #deliverToOne(group: SharedGroup<Subscription>, message: Message): boolean {
-    const member = group.next(isReady) ?? group.next(isConnected) ?? group.next(isAnyone)
+    const member = group.next(isReady, isConnected) ?? group.next(isAnyone)
     if (member === undefined) return false
     const qos = Math.min(member.qos, message.qos) as QoS // [MQTT-4.8.2-3]
     member.receiver.deliver(message, qos, member.retainAsPublished && message.retain, member.identifiers, group)

@@ -2,7 +2,8 @@ import type { Timer, Timers } from '../timers.ts'
 
 /** Somebody who can be made to wait: a connection whose reading stops. */
 export interface Held {
-  /** Called once when it may go on. */
+  /** Called when it is to wait; for each of these there is one `letGo`. */
+  holdBack(): void
   letGo(): void
 }
 
@@ -31,7 +32,9 @@ export class Congestion {
   }
 
   hold(publisher: Held): void {
+    if (this.#held.has(publisher)) return
     this.#held.add(publisher)
+    publisher.holdBack()
   }
 
   fillsUp(): void {
