@@ -20,7 +20,7 @@ export function decodeAcknowledgement<Type extends AcknowledgementPacket['type']
   // Without a Reason Code it is success, without a Property Length there are no Properties.
   if (level === 5 && reader.remaining > 0) {
     reasonCode = readReasonCode(reader, reasonCodesOf[type])
-    if (reader.remaining > 0) properties = readProperties<AcknowledgementProperties>(reader, type)
+    if (reader.remaining > 0) properties = readProperties(reader, type)
   }
   return { type, packetId, reasonCode, properties } as Extract<AcknowledgementPacket, { type: Type }>
 }

@@ -1,5 +1,4 @@
 import type { AuthPacket } from '../../types/packets.ts'
-import type { AuthProperties } from '../../types/properties.ts'
 import { PacketTypeCode } from './packet-types.ts'
 import { readProperties, writeProperties } from './properties.ts'
 import { readReasonCode, reasonCodesOf } from './reason-code-lists.ts'
@@ -10,7 +9,7 @@ export function decodeAuth(reader: Reader): AuthPacket {
   // Empty, it is success without Properties; there is no form with a Reason Code alone (section 3.15.2.1).
   if (reader.remaining === 0) return { type: 'auth', reasonCode: 0, properties: undefined }
   const reasonCode = readReasonCode(reader, reasonCodesOf.auth)
-  return { type: 'auth', reasonCode, properties: readProperties<AuthProperties>(reader, 'auth') }
+  return { type: 'auth', reasonCode, properties: readProperties(reader, 'auth') }
 }
 
 export function writeAuth(writer: Writer, packet: AuthPacket): void {

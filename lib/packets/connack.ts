@@ -1,5 +1,4 @@
 import type { ConnackPacket, ProtocolLevel } from '../../types/packets.ts'
-import type { ConnackProperties } from '../../types/properties.ts'
 import { PacketTypeCode } from './packet-types.ts'
 import { readProperties, writeProperties } from './properties.ts'
 import { readReasonCode, reasonCodesOf } from './reason-code-lists.ts'
@@ -12,7 +11,7 @@ export function decodeConnack(reader: Reader, level: ProtocolLevel): ConnackPack
   // MQTT 3.1 has no Session Present: the whole byte is reserved there.
   if (level > 3 && flags > 1) throw malformedPacket('Connect Acknowledge Flags: a reserved flag is set') // [MQTT-3.2.2-1]
   const reasonCode = readReasonCode(reader, level === 5 ? reasonCodesOf.connack : reasonCodesOf.connectReturn)
-  const properties = level === 5 ? readProperties<ConnackProperties>(reader, 'connack') : undefined
+  const properties = level === 5 ? readProperties(reader, 'connack') : undefined
   return { type: 'connack', sessionPresent: level > 3 && flags === 1, reasonCode, properties }
 }
 

@@ -1,6 +1,5 @@
 import { ProtocolError } from '../errors.ts'
 import type { ConnectPacket, ProtocolLevel, QoS, Will } from '../../types/packets.ts'
-import type { ConnectProperties, WillProperties } from '../../types/properties.ts'
 import { PacketTypeCode } from './packet-types.ts'
 import { isTopicName, readProperties, writeProperties } from './properties.ts'
 import type { Reader } from './reader.ts'
@@ -41,7 +40,7 @@ export function decodeConnect(reader: Reader, level: ProtocolLevel): ConnectPack
     throw malformedPacket('Connect Flags: a password without a user name') // [MQTT-3.1.2-22] of 3.1.1
   }
   const keepAlive = reader.uint16('Keep Alive')
-  const properties = level === 5 ? readProperties<ConnectProperties>(reader, 'connect') : undefined
+  const properties = level === 5 ? readProperties(reader, 'connect') : undefined
   const clientId = reader.string('Client Identifier') // [MQTT-3.1.3-1]: in this order
   const will = flags & WILL ? decodeWill(reader, level, flags) : undefined
   const username = flags & USER_NAME ? reader.string('User Name') : undefined
@@ -60,7 +59,7 @@ export function decodeConnect(reader: Reader, level: ProtocolLevel): ConnectPack
 }
 
 function decodeWill(reader: Reader, level: ProtocolLevel, flags: number): Will {
-  const properties = level === 5 ? readProperties<WillProperties>(reader, 'will') : undefined
+  const properties = level === 5 ? readProperties(reader, 'will') : undefined
   const topic = reader.string('Will Topic')
   if (!isTopicName(topic)) {
     throw new ProtocolError(ReasonCode.topicNameInvalid, 'Will Topic: expected a Topic Name without wildcards')

@@ -12,7 +12,7 @@ export function decodeDisconnect(reader: Reader, level: ProtocolLevel): Disconne
   // Without a Reason Code it is a normal disconnection, without a Property Length there are no Properties.
   if (level === 5 && reader.remaining > 0) {
     reasonCode = readReasonCode(reader, reasonCodesOf.disconnect)
-    if (reader.remaining > 0) properties = readProperties<DisconnectProperties>(reader, 'disconnect')
+    if (reader.remaining > 0) properties = readProperties(reader, 'disconnect')
   }
   return { type: 'disconnect', reasonCode, properties }
 }

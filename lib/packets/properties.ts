@@ -130,7 +130,7 @@ type Value = number | string | Uint8Array | UserProperty
 type Values = { [name in keyof Properties]?: Value | Value[] }
 
 /** The Property Length and the Properties after it; undefined when there are none. */
-export function readProperties<Wanted extends Properties>(reader: Reader, owner: PropertyOwner): Wanted | undefined {
+export function readProperties(reader: Reader, owner: PropertyOwner): Properties | undefined {
   const length = reader.variableByteInteger('Property Length')
   if (length === 0) return undefined
   if (length > reader.remaining) {
@@ -164,7 +164,7 @@ export function readProperties<Wanted extends Properties>(reader: Reader, owner:
     throw protocolError('authenticationData: expected an authenticationMethod beside it')
   }
   // The table has put under each name what its type says, and no name that this packet may not carry.
-  return values as Properties as Wanted
+  return values as Properties
 }
 
 function readValue(reader: Reader, property: Property): Value {
@@ -191,7 +191,7 @@ function readValue(reader: Reader, property: Property): Value {
     }
     case 'binary':
       return reader.binary(name)
-    case 'string pair':
+    default: // a string pair
       reader.countUserProperty()
       return [reader.string(name), reader.string(name)]
   }
@@ -274,7 +274,8 @@ function valueSize(property: Property, value: Value): number {
       return 2 + Buffer.byteLength(value as string)
     case 'binary':
       return 2 + (value as Uint8Array).length
-    case 'string pair': {
+    default: {
+      // a string pair
       const [key, text] = value as UserProperties[number]
       return 4 + Buffer.byteLength(key) + Buffer.byteLength(text)
     }

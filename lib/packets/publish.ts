@@ -17,7 +17,7 @@ export function decodePublish(reader: Reader, level: ProtocolLevel, flags: numbe
   if (qos === 0 && flags & DUP) throw malformedPacket('PUBLISH: DUP is set with QoS 0') // [MQTT-3.3.1-2]
   const topic = reader.topicName()
   const packetId = qos === 0 ? 0 : reader.packetId()
-  const properties = level === 5 ? readProperties<PublishProperties>(reader, 'publish') : undefined
+  const properties = level === 5 ? readProperties(reader, 'publish') : undefined
   if (topic.length === 0 && properties?.topicAlias === undefined) {
     throw protocolError('PUBLISH: expected a Topic Name or a Topic Alias')
   }
@@ -79,41 +79,45 @@ export function writePublish(
   if (topicBytes > 0xffff) throw new RangeError(`Topic Name: expected at most 65535 bytes, got ${topicBytes}`)
   const remaining = remainingLength(protocolLevel, topicBytes, payload, qos, properties)
   writer.reserve(5 + remaining)
-  writer.uint8((PacketTypeCode.publish << 4) | (dup ? DUP : 0) | (qos << QOS_SHIFT) | (retain ? RETAIN : 0))
-  writer.variableByteInteger(remaining)
-  writer.uint16(topicBytes)
-  if (ascii) writeAscii(writer, topic)
-  else writer.length += writer.buffer.write(topic, writer.length)
+  // From here on with plain variables: there is room for everything, and a call per field costs as much as the field.
+  const { buffer } = writer
+  let position = writer.length
+  buffer[position++] = (PacketTypeCode.publish << 4) | (dup ? DUP : 0) | (qos << QOS_SHIFT) | (retain ? RETAIN : 0)
+  let left = remaining
+  while (left > 0x7f) {
+    buffer[position++] = 0x80 | (left & 0x7f)
+    left >>>= 7
+  }
+  buffer[position++] = left
+  buffer[position++] = topicBytes >>> 8
+  buffer[position++] = topicBytes
+  if (ascii) for (let index = 0; index < topicBytes; index += 1) buffer[position++] = topic.charCodeAt(index)
+  else position += buffer.write(topic, position)
   let identifierAt = -1
   if (qos !== 0) {
-    identifierAt = writer.length
-    writer.uint16(packetId)
+    identifierAt = position
+    buffer[position++] = packetId >>> 8
+    buffer[position++] = packetId
   }
   if (protocolLevel === 5) {
-    if (properties === undefined) writer.uint8(0)
-    else writeProperties(writer, properties, 'publish')
+    if (properties === undefined) {
+      buffer[position++] = 0
+    } else {
+      writer.length = position
+      writeProperties(writer, properties, 'publish')
+      position = writer.length
+    }
   }
-  writePayload(writer, payload)
+  if (payload.length > SMALL_PAYLOAD) buffer.set(payload, position)
+  else for (let index = 0; index < payload.length; index += 1) buffer[position + index] = payload[index]!
+  writer.length = position + payload.length
   return identifierAt
 }
+
+// Up to here a loop over the bytes is done before a call into Node's own copying would have begun.
+const SMALL_PAYLOAD = 32
 
 function isAscii(text: string): boolean {
   for (let index = 0; index < text.length; index += 1) if (text.charCodeAt(index) > 0x7f) return false
   return true
-}
-
-// A topic is short: a loop is done before a call into Node's own writer would have begun.
-function writeAscii(writer: Writer, text: string): void {
-  const { buffer, length } = writer
-  for (let index = 0; index < text.length; index += 1) buffer[length + index] = text.charCodeAt(index)
-  writer.length = length + text.length
-}
-
-const SMALL_PAYLOAD = 32
-
-function writePayload(writer: Writer, payload: Uint8Array): void {
-  const { buffer, length } = writer
-  if (payload.length > SMALL_PAYLOAD) buffer.set(payload, length)
-  else for (let index = 0; index < payload.length; index += 1) buffer[length + index] = payload[index]!
-  writer.length = length + payload.length
 }

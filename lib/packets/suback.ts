@@ -1,5 +1,4 @@
 import type { ProtocolLevel, SubackPacket } from '../../types/packets.ts'
-import type { AcknowledgementProperties } from '../../types/properties.ts'
 import { PacketTypeCode } from './packet-types.ts'
 import { readProperties, writeProperties } from './properties.ts'
 import { readReasonCode, reasonCodesOf } from './reason-code-lists.ts'
@@ -9,7 +8,7 @@ import type { Writer } from './writer.ts'
 
 export function decodeSuback(reader: Reader, level: ProtocolLevel): SubackPacket {
   const packetId = reader.packetId()
-  const properties = level === 5 ? readProperties<AcknowledgementProperties>(reader, 'suback') : undefined
+  const properties = level === 5 ? readProperties(reader, 'suback') : undefined
   if (reader.remaining === 0) throw protocolError('SUBACK: expected at least one Reason Code')
   const codes = level === 5 ? reasonCodesOf.suback : reasonCodesOf.subackReturn
   const reasonCodes: number[] = []

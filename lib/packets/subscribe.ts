@@ -1,5 +1,4 @@
 import type { ProtocolLevel, QoS, SubscribePacket, SubscriptionRequest } from '../../types/packets.ts'
-import type { SubscribeProperties } from '../../types/properties.ts'
 import { PacketTypeCode } from './packet-types.ts'
 import { readProperties, writeProperties } from './properties.ts'
 import type { Reader } from './reader.ts'
@@ -15,7 +14,7 @@ const RESERVED_MQTT_3 = 0xfc
 
 export function decodeSubscribe(reader: Reader, level: ProtocolLevel): SubscribePacket {
   const packetId = reader.packetId()
-  const properties = level === 5 ? readProperties<SubscribeProperties>(reader, 'subscribe') : undefined
+  const properties = level === 5 ? readProperties(reader, 'subscribe') : undefined
   if (reader.remaining === 0) throw protocolError('SUBSCRIBE: expected at least one Topic Filter') // [MQTT-3.8.3-2]
   const subscriptions: SubscriptionRequest[] = []
   while (reader.remaining > 0) subscriptions.push(decodeSubscription(reader, level))

@@ -1,5 +1,4 @@
 import type { ProtocolLevel, UnsubackPacket } from '../../types/packets.ts'
-import type { AcknowledgementProperties } from '../../types/properties.ts'
 import { PacketTypeCode } from './packet-types.ts'
 import { readProperties, writeProperties } from './properties.ts'
 import { readReasonCode, reasonCodesOf } from './reason-code-lists.ts'
@@ -11,7 +10,7 @@ export function decodeUnsuback(reader: Reader, level: ProtocolLevel): UnsubackPa
   const packetId = reader.packetId()
   const reasonCodes: number[] = []
   if (level < 5) return { type: 'unsuback', packetId, reasonCodes, properties: undefined }
-  const properties = readProperties<AcknowledgementProperties>(reader, 'unsuback')
+  const properties = readProperties(reader, 'unsuback')
   if (reader.remaining === 0) throw protocolError('UNSUBACK: expected at least one Reason Code')
   while (reader.remaining > 0) reasonCodes.push(readReasonCode(reader, reasonCodesOf.unsuback))
   return { type: 'unsuback', packetId, reasonCodes, properties }

@@ -1,5 +1,4 @@
 import type { ProtocolLevel, UnsubscribePacket } from '../../types/packets.ts'
-import type { UnsubscribeProperties } from '../../types/properties.ts'
 import { PacketTypeCode } from './packet-types.ts'
 import { readProperties, writeProperties } from './properties.ts'
 import type { Reader } from './reader.ts'
@@ -8,7 +7,7 @@ import type { Writer } from './writer.ts'
 
 export function decodeUnsubscribe(reader: Reader, level: ProtocolLevel): UnsubscribePacket {
   const packetId = reader.packetId()
-  const properties = level === 5 ? readProperties<UnsubscribeProperties>(reader, 'unsubscribe') : undefined
+  const properties = level === 5 ? readProperties(reader, 'unsubscribe') : undefined
   if (reader.remaining === 0) throw protocolError('UNSUBSCRIBE: expected at least one Topic Filter') // [MQTT-3.10.3-2]
   const topicFilters: string[] = []
   while (reader.remaining > 0) topicFilters.push(reader.string('Topic Filter'))

@@ -47,7 +47,7 @@ export class Writer {
   }
 
   variableByteInteger(value: number): void {
-    this.reserve(4)
+    this.reserve(variableByteIntegerSize(value))
     let left = value
     while (left > 0x7f) {
       this.buffer[this.length] = 0x80 | (left & 0x7f)
