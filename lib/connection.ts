@@ -121,6 +121,7 @@ export class Connection implements Link, Held, Waiting {
   /** Handles the packets that are complete, one after the other, until one of them has to wait. */
   #process(): void {
     let handled = 0
+    let drained = false
     while (this.state !== 'ended' && this.#mayHandle()) {
       if (handled > 0 && this.core.turn.isFull) {
         this.#wait()
@@ -128,6 +129,7 @@ export class Connection implements Link, Held, Waiting {
       }
       try {
         const packet = this.#decoder.next()
+        drained = packet === undefined
         if (packet === undefined) break
         handled += 1
         this.core.turn.work += 1
@@ -142,7 +144,7 @@ export class Connection implements Link, Held, Waiting {
       }
     }
     if (handled > 0 && this.#keepAliveMs > 0) this.#lastPacketAt = this.core.timers.now()
-    if (this.#inputEnded && !this.#busy && this.state !== 'ended' && !this.#waits) this.#connectionLost()
+    if (this.#inputEnded && drained && this.isOpen) this.#connectionLost()
     this.#pauseOrResume()
   }
 
@@ -167,7 +169,8 @@ export class Connection implements Link, Held, Waiting {
   }
 
   #pauseOrResume(): void {
-    const wait = this.state !== 'ended' && !this.#mayHandle() && (this.#decoder.bufferedBytes >= READ_AHEAD_BYTES || !this.#busy)
+    const wait =
+      this.state !== 'ended' && !this.#mayHandle() && (this.#decoder.bufferedBytes >= READ_AHEAD_BYTES || !this.#busy)
     if (wait === this.#paused) return
     this.#paused = wait
     if (wait) this.#stream.pause()
@@ -217,7 +220,12 @@ export class Connection implements Link, Held, Waiting {
   }
 
   /** An acknowledgement; `refusal` adds its texts when the Client wants them [MQTT-3.1.2-29]. */
-  acknowledge(type: 'puback' | 'pubrec' | 'pubrel' | 'pubcomp', packetId: number, reasonCode: number, refusal?: MqttError): void {
+  acknowledge(
+    type: 'puback' | 'pubrec' | 'pubrel' | 'pubcomp',
+    packetId: number,
+    reasonCode: number,
+    refusal?: MqttError,
+  ): void {
     this.send({ type, packetId, reasonCode, properties: refusal && this.textsOf(refusal) })
   }
 
@@ -357,7 +365,13 @@ export class Connection implements Link, Held, Waiting {
   }
 
   /** Lets the Client in: CONNACK, and only then what its session has for it [MQTT-3.2.0-1]. `keepAlive` in seconds. */
-  connected(connack: ConnackPacket, session: Session, client: Client, keepAlive: number, topicAliasMaximum: number): void {
+  connected(
+    connack: ConnackPacket,
+    session: Session,
+    client: Client,
+    keepAlive: number,
+    topicAliasMaximum: number,
+  ): void {
     const { limits } = this.core.settings
     this.state = 'connected'
     this.session = session
@@ -382,8 +396,10 @@ export class Connection implements Link, Held, Waiting {
       const now = this.core.timers.now()
       const silentSince = this.#lastPacketAt + this.#keepAliveMs
       if (silentSince > now) this.#armKeepAlive(silentSince)
-      else if (this.#busy || this.#holds > 0 || this.#waits) this.#armKeepAlive(now + this.#keepAliveMs) // We keep it waiting.
-      else if (now - due > LATE_MS) this.#armKeepAlive(now + LATE_MS) // Its packets may lie unread.
+      else if (this.#busy || this.#holds > 0 || this.#waits)
+        this.#armKeepAlive(now + this.#keepAliveMs) // We keep it waiting.
+      else if (now - due > LATE_MS)
+        this.#armKeepAlive(now + LATE_MS) // Its packets may lie unread.
       else void this.end(ReasonCode.keepAliveTimeout) // [MQTT-3.1.2-22]
     })
   }
@@ -416,7 +432,8 @@ export class Connection implements Link, Held, Waiting {
       this.protocolLevel === 5
         ? {
             ...texts(error.message, error instanceof MqttError ? error.userProperties : undefined),
-            ...(error instanceof MqttError && error.serverReference !== undefined && { serverReference: error.serverReference }),
+            ...(error instanceof MqttError &&
+              error.serverReference !== undefined && { serverReference: error.serverReference }),
           }
         : undefined
     const reasonCode = this.protocolLevel === 5 ? error.reasonCode : connectReturnCode(error.reasonCode)
@@ -465,7 +482,10 @@ export class Connection implements Link, Held, Waiting {
   #end(reasonCode: number, options: DisconnectOptions, error: Error | undefined): void {
     if (this.state === 'connected' && this.protocolLevel === 5) {
       const { serverReference } = options
-      const properties = { ...texts(options.reasonString ?? '', options.userProperties), ...(serverReference !== undefined && { serverReference }) }
+      const properties = {
+        ...texts(options.reasonString ?? '', options.userProperties),
+        ...(serverReference !== undefined && { serverReference }),
+      }
       this.send({ type: 'disconnect', reasonCode, properties })
     }
     this.#detach(false, { reasonCode, byClient: false, error })
@@ -537,7 +557,10 @@ export class Connection implements Link, Held, Waiting {
   }
 }
 
-function texts(reasonString: string, userProperties: AcknowledgementProperties['userProperties']): AcknowledgementProperties | undefined {
+function texts(
+  reasonString: string,
+  userProperties: AcknowledgementProperties['userProperties'],
+): AcknowledgementProperties | undefined {
   if (reasonString === '' && userProperties === undefined) return undefined
   return {
     ...(reasonString !== '' && { reasonString: reasonString.slice(0, LONGEST_REASON_STRING) }),

@@ -51,7 +51,15 @@ export class Message implements PublicMessage {
   /** What a hook or the application made, as a message of ours. */
   static from(init: PublicMessage | MessageInit, publisher: string | undefined, now: number): Message {
     if (init instanceof Message) return init
-    return new Message(init.topic, bytesOf(init.payload), init.qos ?? 0, init.retain ?? false, init.properties, publisher, now)
+    return new Message(
+      init.topic,
+      bytesOf(init.payload),
+      init.qos ?? 0,
+      init.retain ?? false,
+      init.properties,
+      publisher,
+      now,
+    )
   }
 
   /** What it costs to keep, roughly, in bytes. */
@@ -82,7 +90,17 @@ export class Message implements PublicMessage {
     let frame = this.#frames[index]
     if (frame === undefined) {
       const writer = new Writer(this.payload.length + this.topic.length + 64)
-      const packetIdOffset = writePublish(writer, protocolLevel, this.topic, this.payload, qos, retain, false, 0, this.properties)
+      const packetIdOffset = writePublish(
+        writer,
+        protocolLevel,
+        this.topic,
+        this.payload,
+        qos,
+        retain,
+        false,
+        0,
+        this.properties,
+      )
       frame = { bytes: writer.take(), packetIdOffset }
       this.#frames[index] = frame
     }

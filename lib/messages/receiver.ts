@@ -55,7 +55,8 @@ export class Subscription implements Target, PublicSubscription {
   constructor(receiver: Receiver, subscription: PublicSubscription, shareName: string | undefined) {
     this.receiver = receiver
     this.topicFilter = subscription.topicFilter
-    this.matchFilter = shareName === undefined ? subscription.topicFilter : subscription.topicFilter.slice(`$share/${shareName}/`.length)
+    this.matchFilter =
+      shareName === undefined ? subscription.topicFilter : subscription.topicFilter.slice(`$share/${shareName}/`.length)
     this.shareName = shareName
     this.qos = subscription.qos
     this.noLocal = subscription.noLocal ?? false

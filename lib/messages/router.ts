@@ -117,7 +117,11 @@ export class Router {
 
   #route(topic: string): Route {
     const known = this.#routes.get(topic)
-    if (known !== undefined && known.version === this.#subscriptions.version && known.sharedVersion === this.#shared.version) {
+    if (
+      known !== undefined &&
+      known.version === this.#subscriptions.version &&
+      known.sharedVersion === this.#shared.version
+    ) {
       return known
     }
     if (this.#routes.size >= MOST_ROUTES) this.#routes.clear()

@@ -27,7 +27,8 @@ export class Queue<T> {
     this.#head = (this.#head + 1) & (this.#ring.length - 1)
     this.#length -= 1
     if (this.#length === 0) this.clear()
-    else if (this.#ring.length > SMALLEST && this.#length <= this.#ring.length >> 3) this.#resize(this.#ring.length >> 1)
+    else if (this.#ring.length > SMALLEST && this.#length <= this.#ring.length >> 3)
+      this.#resize(this.#ring.length >> 1)
     return item
   }
 

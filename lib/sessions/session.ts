@@ -22,7 +22,14 @@ export interface Link {
   /** So much is waiting to be written that the session keeps what can wait. */
   readonly outboundBusy: boolean
   /** Writes a PUBLISH; false when it is larger than the Client accepts. */
-  publish(message: Message, qos: QoS, retain: boolean, dup: boolean, packetId: number, identifiers: readonly number[] | undefined): boolean
+  publish(
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    identifiers: readonly number[] | undefined,
+  ): boolean
   pubrel(packetId: number): void
   /** Another connection has the session now [MQTT-3.1.4-3]. */
   takenOver(): void
@@ -45,9 +52,9 @@ export class Session implements Receiver {
   readonly clientId: string
   /** User name of the Client that made it; undefined when it had none. */
   readonly owner: string | undefined
-  readonly subscriptions = new Map<string, Subscription>()
-  readonly incoming = new IncomingExchanges()
-  readonly outgoing = new OutgoingExchanges()
+  readonly subscriptions: Map<string, Subscription> = new Map()
+  readonly incoming: IncomingExchanges = new IncomingExchanges()
+  readonly outgoing: OutgoingExchanges = new OutgoingExchanges()
   readonly congestion: Congestion
   /** Seconds it outlives its connection. */
   expiryInterval = 0
@@ -59,6 +66,7 @@ export class Session implements Receiver {
   readonly #queue = new Queue<Delivery>()
   #queuedBytes = 0
   #link: Link | undefined
+  #whenFlowing: (() => void)[] = []
 
   constructor(core: Core, clientId: string, owner: string | undefined) {
     this.#core = core
@@ -78,6 +86,16 @@ export class Session implements Receiver {
   /** Messages that wait to be sent. */
   get queued(): number {
     return this.#queue.length
+  }
+
+  /** Whether there is room for more than what is under way: the Client is here and keeps up. */
+  get takesMore(): boolean {
+    return this.#link !== undefined && !this.#link.outboundBusy && this.#queue.length <= this.#core.settings.limits.maxQueuedMessages >> 2
+  }
+
+  /** Calls back when there is room again, on this connection or a later one. */
+  whenFlowing(callback: () => void): void {
+    this.#whenFlowing.push(callback)
   }
 
   /** The Client is here: first what it did not complete, in its order, then what waited for it [MQTT-4.4.0-1] [MQTT-4.6.0-5]. */
@@ -124,7 +142,8 @@ export class Session implements Receiver {
       if (delivery !== undefined) this.#transmitAgain(link, delivery)
     }
     while (this.#queue.length > 0 && this.#mayTransmit(link)) this.#transmit(link, this.#dequeue())
-    if (!link.outboundBusy && this.#queue.length <= this.#core.settings.limits.maxQueuedMessages >> 2) this.congestion.drained()
+    if (!link.outboundBusy && this.#queue.length <= this.#core.settings.limits.maxQueuedMessages >> 2)
+      this.congestion.drained()
   }
 
   /** Ends the session: nothing of it is left. Answers the messages that another member of a shared subscription should get. */
@@ -136,6 +155,7 @@ export class Session implements Receiver {
     }
     for (const delivery of this.#queue) if (delivery.group !== undefined) orphans.push(delivery)
     while (this.#queue.length > 0) this.#dequeue()
+    this.#whenFlowing = []
     this.outgoing.clear()
     this.incoming.clear()
     this.congestion.drained()
@@ -154,7 +174,10 @@ export class Session implements Receiver {
   }
 
   #mayTransmit(link: Link): boolean {
-    return !link.outboundBusy && this.outgoing.inFlight < Math.min(link.receiveMaximum, this.#core.settings.limits.maxInflight)
+    return (
+      !link.outboundBusy &&
+      this.outgoing.inFlight < Math.min(link.receiveMaximum, this.#core.settings.limits.maxInflight)
+    )
   }
 
   #enqueue(delivery: Delivery): void {
@@ -211,7 +234,10 @@ export class Session implements Receiver {
     }
     // Once sent it does not expire [MQTT-4.3.3-7], but a Client that lost the right does not get it.
     const message = this.#authorized(delivery.message)
-    if (message === undefined || !link.publish(message, delivery.qos, delivery.retain, true, delivery.packetId, delivery.identifiers)) {
+    if (
+      message === undefined ||
+      !link.publish(message, delivery.qos, delivery.retain, true, delivery.packetId, delivery.identifiers)
+    ) {
       this.outgoing.drop(delivery)
       if (message !== undefined) this.#dropped(delivery.message, 'too-large')
     }

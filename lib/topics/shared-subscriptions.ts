@@ -113,6 +113,10 @@ export class SharedSubscriptions<T extends object> {
     if (group.join(member)) this.#size += 1
   }
 
+  get(shareName: string, topicFilter: string): SharedGroup<T> | undefined {
+    return this.#groups.get(`${shareName}/${topicFilter}`)
+  }
+
   /** Removes a member from its group; false when it was not there. */
   remove(shareName: string, topicFilter: string, member: T): boolean {
     const key = `${shareName}/${topicFilter}`
