@@ -1,15 +1,21 @@
 import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 
-/** What is known of a network connection. Filled in from net, tls and WebSocket; for other streams, by the caller. */
+/** What is known about a Network Connection before its first packet: how it came in, from where, and with which certificate. */
 export interface ConnectionInfo {
-  readonly transport: 'tcp' | 'tls' | 'ws' | 'wss' | 'memory' | 'quic' | 'mqtt-sn' | (string & {})
+  /** How the bytes travel. `stream` is a Duplex about which nothing more is known. */
+  readonly transport: 'tcp' | 'tls' | 'ws' | 'wss' | 'memory' | 'quic' | 'mqtt-sn' | 'stream' | (string & {})
   readonly remoteAddress?: string
   readonly remotePort?: number
   readonly localPort?: number
+  /** The name that the Client asked for in its TLS handshake (SNI). */
   readonly servername?: string
+  /** The Client's certificate. Trust it only when `authorized` is true. */
   readonly peerCertificate?: X509Certificate
+  /** True when the Client's certificate was verified against the `ca` of the listener. Absent without TLS. */
   readonly authorized?: boolean
+  /** The HTTP request that became a WebSocket, with its headers and URL. */
   readonly request?: IncomingMessage
+  /** The URL of the listener that accepted the connection. */
   readonly listener?: string
 }

@@ -1,0 +1,100 @@
+import type { ListenOptions, Server, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { InvalidOptionError } from '../errors.ts'
+import type { ConnectionInfo } from '../../types/connection-info.ts'
+import type { ListenAddress, Listener, TcpListenOptions } from '../../types/listen.ts'
+
+/** Where a transport hands over what came in. */
+export type Accept = (stream: Duplex, info: ConnectionInfo) => void
+
+/** Milliseconds that Clients have to take what is still to be sent when their listener closes. */
+export const closeTimeoutMs = 2000
+
+/** A peer that is gone without a word, and has no Keep Alive in MQTT, is noticed by TCP after about this time. */
+const tcpKeepAliveMs = 60_000
+
+export const addressKeys: readonly string[] = ['port', 'host', 'backlog', 'maxConnections', 'exclusive', 'ipv6Only']
+
+/** Without this a misspelt option would be ignored in silence. */
+export function checkKeys(what: string, options: object, known: ReadonlySet<string>): void {
+  for (const key of Object.keys(options)) {
+    if (!known.has(key)) throw new InvalidOptionError(`listen.${what}: unknown option ${JSON.stringify(key)}`)
+  }
+}
+
+/** Sets up a socket for MQTT: small packets leave at once, dead peers are noticed, errors end only the connection. */
+export function prepareSocket(socket: Duplex): void {
+  const { setNoDelay, setKeepAlive } = socket as Partial<Socket>
+  setNoDelay?.call(socket, true)
+  setKeepAlive?.call(socket, true, tcpKeepAliveMs)
+  // 'close' follows and says the same; without a listener an 'error' would end the program.
+  socket.on('error', ignore)
+}
+
+export function ignore(): void {}
+
+/** Opens a server; rejects with the system's error (`EADDRINUSE`, `EACCES`, …). */
+export function listen(
+  server: Server,
+  options: ListenAddress & Pick<TcpListenOptions, 'path'>,
+  port: number,
+): Promise<void> {
+  const where: ListenOptions = { backlog: options.backlog ?? 4096 }
+  if (options.path === undefined) {
+    where.port = options.port ?? port
+    where.host = options.host ?? '127.0.0.1'
+  } else {
+    where.path = options.path
+  }
+  if (options.exclusive !== undefined) where.exclusive = options.exclusive
+  if (options.ipv6Only !== undefined) where.ipv6Only = options.ipv6Only
+  if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(where, () => {
+      server.off('error', reject)
+      // From now on an error is a connection that could not be accepted (EMFILE); the next one may be.
+      server.on('error', ignore)
+      resolve()
+    })
+  })
+}
+
+/** Closes the port. Does not wait for the connections: `server.close` tells its callback only when the last one is gone. */
+export function stopListening(server: Server): Promise<void> {
+  if (!server.listening) return Promise.resolve()
+  server.close()
+  // The port is free when the event loop has closed its handle, in this turn.
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+/** `mqtt://127.0.0.1:1883`; an address that means "all" is written as this machine's. */
+export function urlOf(protocol: Listener['protocol'], server: Server, path = ''): string {
+  const address = server.address()
+  if (address === null) return `${protocol}:${path}`
+  if (typeof address === 'string') return `${protocol}+unix:${address}`
+  const host = address.address === '0.0.0.0' ? '127.0.0.1' : address.address === '::' ? '::1' : address.address
+  return `${protocol}://${host.includes(':') ? `[${host}]` : host}:${address.port}${path}`
+}
+
+/** The connections of one listener, so that closing it can end them. */
+export class OpenSockets {
+  readonly #sockets = new Set<Socket>()
+
+  add(socket: Socket): void {
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#sockets.delete(socket))
+  }
+
+  /** Lets each send what it still has to, but not for ever. */
+  async close(): Promise<void> {
+    const open = [...this.#sockets]
+    const closed = open.map((socket) => new Promise((resolve) => socket.once('close', resolve)))
+    const timer = setTimeout(() => {
+      for (const socket of open) socket.destroy()
+    }, closeTimeoutMs)
+    for (const socket of open) socket.destroySoon()
+    await Promise.all(closed)
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,130 @@
+import type { Server, Socket } from 'node:net'
+import { createSecureContext, type SecureContext, type SecureContextOptions, type TlsOptions } from 'node:tls'
+import { InvalidOptionError } from '../errors.ts'
+import type { CertificateOptions, Listener, TlsSettings } from '../../types/listen.ts'
+
+/** What describes a secure context, and what describes the server; a misspelt `requestCert` must not be ignored. */
+const contextKeys = [
+  'ca',
+  'cert',
+  'sigalgs',
+  'ciphers',
+  'clientCertEngine',
+  'crl',
+  'dhparam',
+  'ecdhCurve',
+  'honorCipherOrder',
+  'key',
+  'privateKeyEngine',
+  'privateKeyIdentifier',
+  'maxVersion',
+  'minVersion',
+  'passphrase',
+  'pfx',
+  'secureOptions',
+  'secureProtocol',
+  'sessionIdContext',
+  'ticketKeys',
+  'sessionTimeout',
+  'allowPartialTrustChain',
+]
+const serverKeys = [
+  'requestCert',
+  'rejectUnauthorized',
+  'ALPNProtocols',
+  'ALPNCallback',
+  'SNICallback',
+  'enableTrace',
+  'secureContext',
+  'pskCallback',
+  'pskIdentityHint',
+  'enableOCSPStapling',
+  'requestOCSP',
+  'highWaterMark',
+  'pauseOnConnect',
+]
+/** What belongs to one certificate; the rest of a context is the same for all server names. */
+const certificateKeys = ['key', 'cert', 'pfx', 'passphrase']
+const ownKeys = ['sni', 'handshakeTimeoutMs']
+export const tlsKeys: readonly string[] = [...contextKeys, ...serverKeys, ...ownKeys]
+
+const defaultHandshakeTimeoutMs = 5000
+
+/** The TLS of a listener: one way to build it for `tls` and `wss`, so that neither can forget to ask for certificates. */
+export class ListenerTls {
+  readonly options: TlsOptions
+  readonly #shared: SecureContextOptions
+  readonly #contexts = new Map<string, SecureContext>()
+  readonly #handshakeTimeoutMs: number
+
+  constructor(what: string, settings: TlsSettings) {
+    const hasSni = settings.SNICallback !== undefined || Object.keys(settings.sni ?? {}).length > 0
+    const hasCertificate = settings.pfx !== undefined || (settings.key !== undefined && settings.cert !== undefined)
+    if (!hasSni && !hasCertificate && settings.pskCallback === undefined) {
+      throw new InvalidOptionError(`listen.${what}: expected key and cert (or pfx, sni, SNICallback, pskCallback)`)
+    }
+    const { sni, handshakeTimeoutMs = defaultHandshakeTimeoutMs } = settings
+    const given = pick(settings, [...contextKeys, ...serverKeys])
+    const options: TlsOptions = { minVersion: 'TLSv1.2', ...given, handshakeTimeout: handshakeTimeoutMs }
+    this.#shared = pick(options, contextKeys, certificateKeys)
+    this.#handshakeTimeoutMs = handshakeTimeoutMs
+    for (const [name, certificate] of Object.entries(sni ?? {})) this.#setContext(name, certificate)
+    if (sni !== undefined && options.SNICallback === undefined) {
+      options.SNICallback = (servername, callback) => callback(null, this.#contextOf(servername))
+    }
+    this.options = options
+  }
+
+  /** Puts a time limit on the whole handshake: node's own starts again with every byte that comes. */
+  watch(server: Server): void {
+    const waiting = new Map<string, NodeJS.Timeout>()
+    const settle = (name: string): void => {
+      clearTimeout(waiting.get(name))
+      waiting.delete(name)
+    }
+    server.on('connection', (socket: Socket) => {
+      if (socket.remotePort === undefined) return
+      const name = nameOfPeer(socket)
+      waiting.set(
+        name,
+        setTimeout(() => socket.destroy(), this.#handshakeTimeoutMs),
+      )
+      socket.once('close', () => settle(name))
+    })
+    server.on('secureConnection', (socket: Socket) => settle(nameOfPeer(socket)))
+    // A handshake that fails ends that connection, and only that.
+    server.on('tlsClientError', (_error: Error, socket: Socket) => socket.destroy())
+  }
+
+  replaceCertificate(
+    server: { setSecureContext(options: SecureContextOptions): void },
+    { servername, ...certificate }: Parameters<NonNullable<Listener['replaceCertificate']>>[0],
+  ): void {
+    if (servername === undefined) server.setSecureContext(this.#contextOptions(certificate))
+    else this.#setContext(servername, certificate)
+  }
+
+  #setContext(name: string, certificate: CertificateOptions): void {
+    this.#contexts.set(name.toLowerCase(), createSecureContext(this.#contextOptions(certificate)))
+  }
+
+  #contextOptions({ key, cert, ca }: CertificateOptions): SecureContextOptions {
+    const options = { ...this.#shared, key, cert }
+    return ca === undefined ? options : { ...options, ca: typeof ca === 'string' || Buffer.isBuffer(ca) ? ca : [...ca] }
+  }
+
+  #contextOf(servername: string): SecureContext | undefined {
+    const name = servername.toLowerCase()
+    return this.#contexts.get(name) ?? this.#contexts.get(name.replace(/^[^.]+/, '*'))
+  }
+}
+
+/** The options of these names, without those of `except`. */
+function pick(options: object, keys: readonly string[], except: readonly string[] = []): object {
+  return Object.fromEntries(Object.entries(options).filter(([key]) => keys.includes(key) && !except.includes(key)))
+}
+
+/** The same for a TCP socket and for the TLS socket made from it. */
+function nameOfPeer({ localAddress, remoteAddress, remotePort }: Socket): string {
+  return `${localAddress} ${remoteAddress} ${remotePort}`
+}

@@ -1,0 +1,43 @@
+import { createServer } from 'node:tls'
+import type { Listener, TlsListenOptions } from '../../types/listen.ts'
+import { connectionInfo } from './info.ts'
+import {
+  type Accept,
+  addressKeys,
+  checkKeys,
+  listen,
+  OpenSockets,
+  prepareSocket,
+  stopListening,
+  urlOf,
+} from './listener.ts'
+import { ListenerTls, tlsKeys } from './tls-options.ts'
+
+const known = new Set([...addressKeys, 'path', ...tlsKeys])
+
+/** MQTT over TLS, port 8883. */
+export async function listenTls(options: TlsListenOptions, accept: Accept): Promise<Listener> {
+  checkKeys('tls', options, known)
+  const tls = new ListenerTls('tls', options)
+  const sockets = new OpenSockets()
+  const server = createServer(tls.options, (socket) => {
+    prepareSocket(socket)
+    sockets.add(socket)
+    accept(socket, { ...connectionInfo(socket), listener: url })
+  })
+  tls.watch(server)
+  await listen(server, options, 8883)
+  const url = urlOf('mqtts', server)
+  const stopAccepting = (): Promise<void> => stopListening(server)
+  return {
+    protocol: 'mqtts',
+    url,
+    address: server.address() ?? '',
+    stopAccepting,
+    async close() {
+      await stopAccepting()
+      await sockets.close()
+    },
+    replaceCertificate: (certificate) => tls.replaceCertificate(server, certificate),
+  }
+}
