@@ -479,6 +479,12 @@ export class Connection implements Link, Held, Waiting {
     })
   }
 
+  /** At once, without a goodbye. */
+  destroy(): void {
+    if (this.isOpen) this.#connectionLost()
+    this.#stream.destroy()
+  }
+
   #end(reasonCode: number, options: DisconnectOptions, error: Error | undefined): void {
     if (this.state === 'connected' && this.protocolLevel === 5) {
       const { serverReference } = options
