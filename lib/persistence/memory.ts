@@ -11,13 +11,16 @@ import type {
 } from '../../types/persistence.ts'
 import { SubscriptionTree } from '../topics/subscription-tree.ts'
 import { TopicTrie } from '../topics/topic-trie.ts'
-import { OutgoingQueue } from './outgoing-queue.ts'
+import { copyOf, OutgoingQueue } from './outgoing-queue.ts'
 
 interface Stored {
   readonly subscription: PersistedSubscription
   /** What the tree holds, above QoS 0. */
   readonly matched: MatchedSubscription | undefined
 }
+
+/** A queue that runs empty is likely to be used again soon, so some are kept; but not for every Client there ever was. */
+const KEPT_QUEUES = 1000
 
 /**
  * Keeps everything in this process, and loses it with the process.
@@ -31,6 +34,7 @@ export class MemoryPersistence implements Persistence {
   readonly #subscriptions = new Map<string, Map<string, Stored>>()
   readonly #tree = new SubscriptionTree<MatchedSubscription>()
   readonly #outgoing = new Map<string, OutgoingQueue>()
+  #emptyQueues = 0
   /** By Client Identifier, then by Packet Identifier. */
   readonly #incoming = new Map<string, Map<number, PersistedPublish>>()
   readonly #wills = new Map<string, PersistedWill>()
@@ -40,6 +44,11 @@ export class MemoryPersistence implements Persistence {
   get broker(): PersistenceBroker {
     if (this.#broker === undefined) throw new Error('setup() was not called')
     return this.#broker
+  }
+
+  /** How many queues are kept, for those who watch memory. */
+  get queueCount(): number {
+    return this.#outgoing.size
   }
 
   async setup(broker: PersistenceBroker): Promise<void> {
@@ -125,14 +134,14 @@ export class MemoryPersistence implements Persistence {
   }
 
   async outgoingEnqueue(target: { readonly clientId: string }, packet: PersistedPublish): Promise<void> {
-    this.#enqueue(target.clientId, copyOf(packet))
+    this.#enqueue(target.clientId, copyOf(packet, undefined))
   }
 
   async outgoingEnqueueCombi(
     targets: readonly { readonly clientId: string }[],
     packet: PersistedPublish,
   ): Promise<void> {
-    const shared = copyOf(packet)
+    const shared = copyOf(packet, undefined)
     for (const { clientId } of targets) this.#enqueue(clientId, shared)
   }
 
@@ -147,7 +156,10 @@ export class MemoryPersistence implements Persistence {
   ): Promise<PersistedPacket | undefined> {
     const queue = this.#outgoing.get(client.id)
     const removed = queue?.remove(packet.messageId)
-    if (queue?.length === 0) this.#outgoing.delete(client.id)
+    if (removed !== undefined && queue?.length === 0) {
+      this.#emptyQueues += 1
+      if (this.#emptyQueues > KEPT_QUEUES && this.#emptyQueues > this.#outgoing.size / 2) this.#removeEmptyQueues()
+    }
     return removed
   }
 
@@ -157,6 +169,7 @@ export class MemoryPersistence implements Persistence {
   }
 
   async cleanOutgoing(client: PersistenceClient): Promise<void> {
+    if (this.#outgoing.get(client.id)?.length === 0) this.#emptyQueues -= 1
     this.#outgoing.delete(client.id)
   }
 
@@ -167,7 +180,7 @@ export class MemoryPersistence implements Persistence {
       stored = new Map()
       this.#incoming.set(client.id, stored)
     }
-    stored.set(packet.messageId, { ...copyOf(packet), messageId: packet.messageId })
+    stored.set(packet.messageId, copyOf(packet, packet.messageId))
   }
 
   async incomingGetPacket(
@@ -219,8 +232,13 @@ export class MemoryPersistence implements Persistence {
     if (queue === undefined) {
       queue = new OutgoingQueue()
       this.#outgoing.set(clientId, queue)
-    }
+    } else if (queue.length === 0) this.#emptyQueues -= 1
     queue.push(packet)
+  }
+
+  #removeEmptyQueues(): void {
+    for (const [clientId, queue] of this.#outgoing) if (queue.length === 0) this.#outgoing.delete(clientId)
+    this.#emptyQueues = 0
   }
 }
 
@@ -240,24 +258,6 @@ export class Answer<T> implements AsyncIterable<T>, Iterable<T> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
     for (const item of this.#items) yield item
-  }
-}
-
-/** The fields that the contract keeps of a queued message; its Packet Identifier belongs to a queue. */
-function copyOf(packet: PersistedPublish): PersistedPublish {
-  return {
-    ...(packet.clientId !== undefined && { clientId: packet.clientId }),
-    ...(packet.nl !== undefined && { nl: packet.nl }),
-    ...(packet.properties !== undefined && { properties: packet.properties }),
-    ...(packet.messageExpiry !== undefined && { messageExpiry: packet.messageExpiry }),
-    cmd: 'publish',
-    brokerId: packet.brokerId,
-    brokerCounter: packet.brokerCounter ?? 0,
-    topic: packet.topic,
-    payload: packet.payload,
-    qos: packet.qos,
-    retain: packet.retain,
-    dup: packet.dup ?? false,
   }
 }
 

@@ -104,6 +104,28 @@ function hasName(entry: Entry, packet: PersistedPacket): boolean {
 
 /** A packet of the caller's own, since the contract lets it write on it. */
 function packetOf({ packet, messageId }: Entry): PersistedPacket {
-  if (packet.cmd === 'publish') return { ...packet, messageId }
-  return { ...packet }
+  return packet.cmd === 'publish' ? copyOf(packet, messageId) : { ...packet }
+}
+
+/**
+ * The fields that the contract keeps of a queued message, with a Packet Identifier.
+ * Written out, because a spread takes five times as long.
+ */
+export function copyOf(packet: PersistedPublish, messageId: number | undefined): PersistedPublish {
+  const copy: { -readonly [Field in keyof PersistedPublish]: PersistedPublish[Field] } = {
+    cmd: 'publish',
+    brokerId: packet.brokerId,
+    brokerCounter: packet.brokerCounter ?? 0,
+    topic: packet.topic,
+    payload: packet.payload,
+    qos: packet.qos,
+    retain: packet.retain,
+    dup: packet.dup ?? false,
+    messageId,
+  }
+  if (packet.properties !== undefined) copy.properties = packet.properties
+  if (packet.messageExpiry !== undefined) copy.messageExpiry = packet.messageExpiry
+  if (packet.clientId !== undefined) copy.clientId = packet.clientId
+  if (packet.nl !== undefined) copy.nl = packet.nl
+  return copy
 }

@@ -62,3 +62,15 @@ suite('memory: the queue of a Client', () => {
     assert.deepEqual(read, [1, 3])
   })
 })
+
+test('memory: Clients that come and go leave no queue behind', async () => {
+  const persistence = new MemoryPersistence()
+  for (let index = 0; index < 20_000; index += 1) {
+    const id = `client ${index}`
+    await persistence.outgoingEnqueue({ clientId: id }, publish())
+    await persistence.outgoingUpdate({ id }, publish({ messageId: 1 }))
+    await persistence.outgoingClearMessageId({ id }, { messageId: 1 })
+    if (index % 3 === 0) await persistence.cleanOutgoing({ id })
+    assert.ok(persistence.queueCount <= 1001, `${persistence.queueCount} queues`)
+  }
+})
