@@ -1,0 +1,58 @@
+import { reasonCodeOf } from './packets/reason-codes.ts'
+import type { Client as PublicClient, ConnectRequest, DisconnectOptions } from '../types/client.ts'
+import type { ConnectionInfo } from '../types/connection-info.ts'
+import type { ReasonName } from '../types/reason-codes.ts'
+import type { Subscription } from '../types/subscription.ts'
+
+/** What a Client needs of its connection. */
+interface Hold {
+  readonly isOpen: boolean
+  end(reasonCode: number, options?: DisconnectOptions): Promise<void>
+}
+
+/** A Client as the application sees it. */
+export class Client implements PublicClient {
+  readonly id: string
+  readonly connection: ConnectionInfo
+  readonly connect: ConnectRequest
+  session: unknown
+  readonly #hold: Hold
+  #subscriptions: ReadonlyMap<string, Subscription> = new Map()
+  #abort: AbortController | undefined
+
+  constructor(id: string, connection: ConnectionInfo, connect: ConnectRequest, session: unknown, hold: Hold) {
+    this.id = id
+    this.connection = connection
+    this.connect = connect
+    this.session = session
+    this.#hold = hold
+  }
+
+  get connected(): boolean {
+    return this.#hold.isOpen
+  }
+
+  get subscriptions(): ReadonlyMap<string, Subscription> {
+    return this.#subscriptions
+  }
+
+  set subscriptions(subscriptions: ReadonlyMap<string, Subscription>) {
+    this.#subscriptions = subscriptions
+  }
+
+  // Made when it is asked for: most Clients never need one.
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController()
+    if (!this.#hold.isOpen) this.#abort.abort()
+    return this.#abort.signal
+  }
+
+  /** The network connection is gone. */
+  gone(): void {
+    this.#abort?.abort()
+  }
+
+  disconnect(reason: ReasonName | number = 'administrative-action', options?: DisconnectOptions): Promise<void> {
+    return this.#hold.end(typeof reason === 'number' ? reason : reasonCodeOf(reason), options)
+  }
+}

@@ -1,0 +1,33 @@
+import type { BrokerEvents } from '../types/events.ts'
+import type { Client } from './client.ts'
+import type { Connection } from './connection.ts'
+import type { Hooks } from './hooks.ts'
+import type { RetainedMessages } from './messages/retained-messages.ts'
+import type { Router } from './messages/router.ts'
+import type { WillMessages } from './messages/will-messages.ts'
+import type { Settings } from './options.ts'
+import type { SessionRegistry } from './sessions/session-registry.ts'
+import type { Statistics } from './statistics.ts'
+import type { Timers } from './timers.ts'
+import type { Turn } from './turn.ts'
+
+/** The parts of one broker, as its connections and handlers see them. Two brokers share none. */
+export interface Core {
+  readonly settings: Settings
+  readonly timers: Timers
+  readonly turn: Turn
+  readonly hooks: Hooks
+  readonly statistics: Statistics
+  readonly sessions: SessionRegistry
+  readonly router: Router
+  readonly retained: RetainedMessages
+  readonly wills: WillMessages
+  /** Network connections that are not closed, and the Clients that were let in. */
+  connectionClosed(connection: Connection): void
+  clientConnected(client: Client, sessionPresent: boolean): void
+  clientGone(client: Client): void
+  /** Emits an event; a listener that throws is reported and harms nobody else. */
+  notify<Name extends keyof BrokerEvents>(name: Name, ...values: BrokerEvents[Name]): void
+  /** A fault that is not a Client's. */
+  reportError(error: Error): void
+}

@@ -1,0 +1,63 @@
+import type { AuthPacket } from '../../types/packets.ts'
+import type { ReauthenticateAnswer } from '../../types/hooks.ts'
+import { Authentication } from '../authentication.ts'
+import type { Client } from '../client.ts'
+import type { Connection } from '../connection.ts'
+import { MqttError, ProtocolError } from '../errors.ts'
+import { ReasonCode } from '../packets/reason-codes.ts'
+
+/** AUTH from a connected Client (section 4.12.1): it begins to authenticate again, or goes on with it. Its other packets flow meanwhile. */
+export function handleAuth(connection: Connection, packet: AuthPacket): void {
+  const method = packet.properties?.authenticationMethod
+  if (connection.authenticationMethod === undefined || method !== connection.authenticationMethod) {
+    throw new ProtocolError(ReasonCode.protocolError, 'AUTH with another Authentication Method than CONNECT') // [MQTT-4.12.1-1]
+  }
+  if (connection.authentication !== undefined) {
+    connection.authentication.continue(packet)
+    return
+  }
+  if (packet.reasonCode !== ReasonCode.reAuthenticate) {
+    throw new ProtocolError(ReasonCode.protocolError, 'AUTH where none is expected')
+  }
+  const authentication = new Authentication(connection, method, packet.properties?.authenticationData)
+  connection.authentication = authentication
+  void reauthenticate(connection, authentication)
+}
+
+async function reauthenticate(connection: Connection, authentication: Authentication): Promise<void> {
+  const { client } = connection
+  if (client === undefined) return
+  try {
+    const answer = await ask(connection, client, authentication)
+    connection.authentication = undefined
+    if (answer.session !== undefined) client.session = answer.session
+    const data = answer.data ?? authentication.conclusion
+    connection.send({
+      type: 'auth',
+      reasonCode: ReasonCode.success,
+      properties: {
+        authenticationMethod: authentication.method as string,
+        ...(data !== undefined && { authenticationData: data }),
+      },
+    })
+  } catch (error) {
+    connection.authentication = undefined
+    const refusal = error instanceof MqttError ? error : new MqttError('not-authorized')
+    connection.fail(refusal) // DISCONNECT, then close [MQTT-4.12.1-2].
+  }
+}
+
+/** Asks the hook until it is done; a step that is not done goes to the Client and comes back as the next one. */
+async function ask(
+  connection: Connection,
+  client: Client,
+  authentication: Authentication,
+): Promise<ReauthenticateAnswer<unknown> & { done: true }> {
+  const { hooks } = connection.core
+  for (;;) {
+    const answer = await hooks.reauthenticate(authentication, client, client.signal)
+    if (answer === undefined || answer === false) throw new MqttError('not-authorized')
+    if (answer.done) return answer
+    await authentication.exchange(answer.data)
+  }
+}

@@ -1,0 +1,201 @@
+import { randomUUID } from 'node:crypto'
+import type { ConnectRequest, WillMessage } from '../../types/client.ts'
+import type { ConnackPacket, ConnectPacket, ProtocolLevel, Will } from '../../types/packets.ts'
+import type { ConnackProperties } from '../../types/properties.ts'
+import type { Subscription as PublicSubscription } from '../../types/subscription.ts'
+import { Authentication } from '../authentication.ts'
+import { Client } from '../client.ts'
+import type { Connection } from '../connection.ts'
+import { MqttError } from '../errors.ts'
+import { Subscription } from '../messages/receiver.ts'
+import { ReasonCode } from '../packets/reason-codes.ts'
+import type { Session, StoredWill } from '../sessions/session.ts'
+import { checkPublishedTopic } from './published-topic.ts'
+import { grant } from './subscribe.ts'
+
+const versions: Record<ProtocolLevel, ConnectRequest['protocolVersion']> = { 3: '3.1', 4: '3.1.1', 5: '5.0' }
+
+/** CONNECT (section 3.1): check, ask who it is, open the session, answer with CONNACK. */
+export async function handleConnect(connection: Connection, packet: ConnectPacket): Promise<void> {
+  connection.connecting(packet)
+  try {
+    await connect(connection, packet)
+  } catch (error) {
+    if (!(error instanceof MqttError)) throw error
+    if (connection.isOpen) connection.refuse(error)
+  }
+}
+
+async function connect(connection: Connection, packet: ConnectPacket): Promise<void> {
+  const { core } = connection
+  const clientId = chooseClientId(packet)
+  const will = packet.will
+  if (will !== undefined) checkPublishedTopic(core, will.topic)
+
+  const authentication = new Authentication(
+    connection,
+    connection.authenticationMethod,
+    packet.properties?.authenticationData,
+  )
+  const request = requestOf(packet, clientId)
+  const { password: _, ...kept } = request
+  const client = new Client(clientId, connection.info, kept, undefined, connection)
+  connection.authentication = authentication
+  client.session = await authenticate(connection, request, client.signal, authentication)
+  connection.authentication = undefined
+
+  const storedWill = will && (await authorizeWill(connection, will, client))
+  const refused = packet.cleanStart ? [] : await authorizeStored(connection, clientId, client)
+  if (!connection.isOpen) return // It left meanwhile; nothing was begun.
+
+  const { session, present } = core.sessions.open(clientId, packet.username, packet.cleanStart)
+  for (const change of refused) {
+    if (change.allowed === undefined) core.sessions.unsubscribe(session, change.topicFilter)
+    else if (session.subscriptions.has(change.topicFilter)) core.sessions.subscribe(session, change.allowed(session))
+  }
+  session.expiryInterval = expiryOf(connection, packet)
+  session.will = storedWill
+  client.subscriptions = session.subscriptions
+  connection.sessionExpiryInterval = session.expiryInterval
+
+  const keepAlive = keepAliveOf(connection, packet)
+  const connack: ConnackPacket = {
+    type: 'connack',
+    sessionPresent: present && packet.protocolLevel !== 3, // A reserved byte in MQTT 3.1.
+    reasonCode: ReasonCode.success,
+    properties:
+      packet.protocolLevel === 5
+        ? connackProperties(connection, packet, clientId, keepAlive, authentication)
+        : undefined,
+  }
+  connection.connected(connack, session, client, keepAlive, packet.properties?.topicAliasMaximum ?? 0)
+  core.clientConnected(client, present)
+}
+
+/** The Client's own identifier, or a new one where it may leave the choice to us [MQTT-3.1.3-6]. */
+function chooseClientId(packet: ConnectPacket): string {
+  const { clientId, protocolLevel, cleanStart } = packet
+  if (protocolLevel === 3 && (clientId.length < 1 || clientId.length > 23)) {
+    throw new MqttError('client-identifier-not-valid', 'MQTT 3.1 has Client Identifiers of 1 to 23 characters')
+  }
+  if (clientId !== '') return clientId
+  if (protocolLevel === 4 && !cleanStart) throw new MqttError('client-identifier-not-valid') // [MQTT-3.1.3-8] of 3.1.1
+  return `auto-${randomUUID()}`
+}
+
+function requestOf(packet: ConnectPacket, clientId: string): ConnectRequest {
+  return {
+    clientId,
+    username: packet.username,
+    password: packet.password,
+    protocolVersion: versions[packet.protocolLevel],
+    cleanStart: packet.cleanStart,
+    keepAlive: packet.keepAlive,
+    will: packet.will,
+    properties: packet.properties,
+  }
+}
+
+/** What the application calls the Client. Throws an `MqttError` when it is not let in. */
+async function authenticate(
+  connection: Connection,
+  request: ConnectRequest,
+  signal: AbortSignal,
+  authentication: Authentication,
+): Promise<unknown> {
+  const { hooks } = connection.core
+  const method = authentication.method
+  if (!hooks.canAuthenticate) {
+    if (method !== undefined) throw new MqttError('bad-authentication-method') // [MQTT-4.12.0-1]
+    return undefined
+  }
+  const session = await hooks.authenticate(request, connection.info, signal, authentication)
+  if (session !== undefined && session !== false) return session
+  if (session === undefined && method !== undefined) throw new MqttError('bad-authentication-method')
+  throw new MqttError(request.username === undefined ? 'not-authorized' : 'bad-credentials')
+}
+
+/** The Will as the application lets it be; asked before anything of the session is touched. */
+async function authorizeWill(connection: Connection, will: Will, client: Client): Promise<StoredWill> {
+  const { willDelayInterval = 0, ...properties } = will.properties ?? {}
+  const asked: WillMessage = {
+    topic: will.topic,
+    payload: Buffer.from(will.payload), // It stays for as long as the connection: not as a view of what was read.
+    qos: will.qos,
+    retain: will.retain,
+    properties: will.properties && properties,
+  }
+  const { hooks } = connection.core
+  const message = hooks.checksPublish ? await hooks.authorizePublish(asked, client) : asked
+  checkPublishedTopic(connection.core, message.topic)
+  return { message, delay: willDelayInterval, client }
+}
+
+interface Change {
+  readonly topicFilter: string
+  /** The subscription that takes the place of the stored one; undefined when there is to be none. */
+  readonly allowed: ((session: Session) => Subscription) | undefined
+}
+
+/** Asks again for every stored subscription: the right to it may have gone while the Client was away. */
+async function authorizeStored(connection: Connection, clientId: string, client: Client): Promise<Change[]> {
+  const { hooks, sessions } = connection.core
+  const stored = sessions.get(clientId)
+  if (stored === undefined || !hooks.checksSubscribe) return []
+  const changes: Change[] = []
+  for (const subscription of stored.subscriptions.values()) {
+    let answer: PublicSubscription | undefined
+    try {
+      answer = await hooks.authorizeSubscribe(subscription, client)
+    } catch (error) {
+      if (!(error instanceof MqttError)) throw error
+    }
+    if (answer === subscription) continue
+    const granted = answer && grant(connection.core, answer)
+    const isSame = granted?.topicFilter === subscription.topicFilter
+    changes.push({
+      topicFilter: subscription.topicFilter,
+      allowed: granted && isSame ? (session) => new Subscription(session, granted, granted.shareName) : undefined,
+    })
+  }
+  return changes
+}
+
+/** Seconds. MQTT 3 knows only "as long as the connection" and "for ever". */
+function expiryOf(connection: Connection, packet: ConnectPacket): number {
+  const { maxSessionExpiry } = connection.core.settings.limits
+  if (packet.protocolLevel !== 5) return packet.cleanStart ? 0 : maxSessionExpiry
+  return Math.min(packet.properties?.sessionExpiryInterval ?? 0, maxSessionExpiry)
+}
+
+/** Seconds; 0 is none. */
+function keepAliveOf(connection: Connection, packet: ConnectPacket): number {
+  const { maxKeepAlive } = connection.core.settings.limits
+  if (maxKeepAlive === 0) return packet.keepAlive
+  return packet.keepAlive === 0 ? maxKeepAlive : Math.min(packet.keepAlive, maxKeepAlive)
+}
+
+function connackProperties(
+  connection: Connection,
+  packet: ConnectPacket,
+  clientId: string,
+  keepAlive: number,
+  authentication: Authentication,
+): ConnackProperties {
+  const { limits, responseInformation } = connection.core.settings
+  const asked = packet.properties ?? {}
+  const properties: ConnackProperties = { maximumPacketSize: limits.maxPacketSize }
+  if (limits.receiveMaximum < 65_535) properties.receiveMaximum = limits.receiveMaximum
+  if (limits.topicAliasMaximum > 0) properties.topicAliasMaximum = limits.topicAliasMaximum
+  const expiry = connection.sessionExpiryInterval
+  if (expiry !== (asked.sessionExpiryInterval ?? 0)) properties.sessionExpiryInterval = expiry
+  if (packet.clientId === '') properties.assignedClientIdentifier = clientId // [MQTT-3.1.3-7]
+  if (keepAlive !== packet.keepAlive) properties.serverKeepAlive = keepAlive
+  if (asked.requestResponseInformation === 1) {
+    const information = responseInformation(clientId)
+    if (information !== undefined) properties.responseInformation = information
+  }
+  if (authentication.method !== undefined) properties.authenticationMethod = authentication.method
+  if (authentication.conclusion !== undefined) properties.authenticationData = authentication.conclusion
+  return properties
+}

@@ -1,0 +1,42 @@
+import type { DisconnectPacket } from '../../types/packets.ts'
+import type { Connection } from '../connection.ts'
+import { ProtocolError } from '../errors.ts'
+import { ReasonCode } from '../packets/reason-codes.ts'
+
+// What only a Server may say (section 3.14.2.1) is a fault from a Client.
+const fromClients = new Set<number>([
+  ReasonCode.success,
+  ReasonCode.disconnectWithWill,
+  ReasonCode.unspecified,
+  ReasonCode.malformedPacket,
+  ReasonCode.protocolError,
+  ReasonCode.implementationSpecific,
+  ReasonCode.topicNameInvalid,
+  ReasonCode.receiveMaximumExceeded,
+  ReasonCode.topicAliasInvalid,
+  ReasonCode.packetTooLarge,
+  ReasonCode.messageRateTooHigh,
+  ReasonCode.quotaExceeded,
+  ReasonCode.administrativeAction,
+  ReasonCode.payloadFormatInvalid,
+])
+
+/** DISCONNECT (section 3.14): the Client leaves, and may change how long its session stays. */
+export function handleDisconnect(connection: Connection, packet: DisconnectPacket): void {
+  const { session, core } = connection
+  if (session === undefined) return
+  if (!fromClients.has(packet.reasonCode)) {
+    throw new ProtocolError(ReasonCode.protocolError, 'a Reason Code that only a Server may send')
+  }
+  if (packet.properties?.serverReference !== undefined) {
+    throw new ProtocolError(ReasonCode.protocolError, 'a Server Reference from a Client')
+  }
+  const expiry = packet.properties?.sessionExpiryInterval
+  if (expiry !== undefined) {
+    if (expiry > 0 && connection.sessionExpiryInterval === 0) {
+      throw new ProtocolError(ReasonCode.protocolError, 'a session that was to end with its connection cannot be kept')
+    }
+    session.expiryInterval = Math.min(expiry, core.settings.limits.maxSessionExpiry)
+  }
+  connection.disconnected(packet.reasonCode, packet.reasonCode !== ReasonCode.success)
+}

@@ -1,0 +1,136 @@
+import type { PublishPacket } from '../../types/packets.ts'
+import type { MessageProperties } from '../../types/properties.ts'
+import type { Message as PublicMessage } from '../../types/message.ts'
+import type { Connection } from '../connection.ts'
+import { MqttError, ProtocolError } from '../errors.ts'
+import { isPromise } from '../hooks.ts'
+import { Message } from '../messages/message.ts'
+import { ReasonCode } from '../packets/reason-codes.ts'
+import { isValidTopicName } from '../topics/topic-name.ts'
+import { checkPublishedTopic } from './published-topic.ts'
+
+/** PUBLISH (section 3.3): check, ask whether it may be, hand it on, acknowledge. */
+export function handlePublish(connection: Connection, packet: PublishPacket): void | Promise<void> {
+  const { core, session, client } = connection
+  if (session === undefined || client === undefined) return undefined
+  core.statistics.publishReceived += 1
+  core.statistics.publishBytesReceived += packet.payload.length
+  connection.countPublish()
+
+  const topic = packet.properties === undefined ? packet.topic : topicOf(connection, packet)
+  if (packet.qos === 2 && session.incoming.has(packet.packetId)) return acceptedBefore(connection, packet)
+  if (packet.qos > 0 && session.incoming.size >= core.settings.limits.receiveMaximum) {
+    throw new ProtocolError(ReasonCode.receiveMaximumExceeded, 'more messages at once than the Receive Maximum')
+  }
+  const properties = packet.properties && messageProperties(packet.properties)
+  const message = new Message(
+    topic,
+    packet.payload,
+    packet.qos,
+    packet.retain,
+    properties,
+    session.clientId,
+    core.timers.now(),
+  )
+  try {
+    checkPublishedTopic(core, topic)
+    if (!core.hooks.checksPublish) return accept(connection, packet, message)
+    const permitted = core.hooks.authorizePublish(message, client)
+    if (!isPromise(permitted)) return accept(connection, packet, permitted)
+    return acceptLater(connection, packet, permitted as Promise<PublicMessage>)
+  } catch (error) {
+    return refuse(connection, packet, error)
+  }
+}
+
+/** The Topic Name, from the packet or from its alias (section 3.3.2.3.4); what only a Server sends is a fault. */
+function topicOf(connection: Connection, packet: PublishPacket): string {
+  const { topicAlias, subscriptionIdentifiers } = packet.properties ?? {}
+  if (subscriptionIdentifiers !== undefined) {
+    throw new ProtocolError(ReasonCode.protocolError, 'a Subscription Identifier from a Client') // [MQTT-3.3.4-6]
+  }
+  if (topicAlias === undefined) return packet.topic
+  if (topicAlias > connection.core.settings.limits.topicAliasMaximum) {
+    throw new ProtocolError(ReasonCode.topicAliasInvalid, 'a Topic Alias above the maximum') // [MQTT-3.3.2-9]
+  }
+  if (packet.topic !== '') {
+    connection.inboundAliases?.set(topicAlias, packet.topic)
+    return packet.topic
+  }
+  const topic = connection.inboundAliases?.get(topicAlias)
+  if (topic === undefined) throw new ProtocolError(ReasonCode.protocolError, 'a Topic Alias that stands for nothing')
+  return topic
+}
+
+/** What the message carries on; the alias was for this connection only [MQTT-3.3.2-7]. */
+function messageProperties(properties: NonNullable<PublishPacket['properties']>): MessageProperties | undefined {
+  if (properties.topicAlias === undefined) return properties
+  const { topicAlias: _, ...rest } = properties
+  return Object.keys(rest).length === 0 ? undefined : rest
+}
+
+/** The message is ours: every receiver has its copy before the publisher has its acknowledgement [MQTT-4.3.2-4]. */
+function accept(connection: Connection, packet: PublishPacket, permitted: PublicMessage): void {
+  const { core, session, client } = connection
+  if (session === undefined) return
+  const message = Message.from(permitted, session.clientId, core.timers.now())
+  if (message !== permitted && !isValidTopicName(message.topic, core.settings.limits.maxTopicLevels)) {
+    throw new MqttError('topic-name-invalid', 'a hook changed the topic to one that is none')
+  }
+  if (message.retain && packet.qos > 0 && connection.protocolLevel === 5 && !core.retained.hasRoomFor(message)) {
+    throw new MqttError('quota-exceeded', 'too many retained messages')
+  }
+  if (packet.qos === 2) session.incoming.reserve(packet.packetId)
+  const reached = core.router.publish(message, connection)
+  core.notify('published', message, client)
+  if (packet.qos === 0) return
+  const reasonCode =
+    reached === 0 && connection.protocolLevel === 5 ? ReasonCode.noMatchingSubscribers : ReasonCode.success
+  connection.acknowledge(packet.qos === 1 ? 'puback' : 'pubrec', packet.packetId, reasonCode)
+}
+
+/** As `accept`, when a hook takes its time. Its Packet Identifier is taken meanwhile. */
+async function acceptLater(
+  connection: Connection,
+  packet: PublishPacket,
+  permitted: Promise<PublicMessage>,
+): Promise<void> {
+  const { session } = connection
+  let settle: (reasonCode: number) => void = () => undefined
+  if (packet.qos === 2) session?.incoming.reserve(packet.packetId, new Promise((resolve) => (settle = resolve)))
+  try {
+    accept(connection, packet, await permitted)
+    settle(ReasonCode.success)
+  } catch (error) {
+    settle(error instanceof MqttError ? error.reasonCode : ReasonCode.unspecified)
+    refuse(connection, packet, error)
+  }
+}
+
+/** A PUBLISH at QoS 2 that came before is acknowledged again and not handed on again [MQTT-4.3.3-10]. */
+function acceptedBefore(connection: Connection, packet: PublishPacket): void | Promise<void> {
+  const outcome = connection.session?.incoming.outcome(packet.packetId)
+  if (outcome === undefined) return connection.acknowledge('pubrec', packet.packetId, ReasonCode.success)
+  // Another connection of this session brought it and a hook is still at it.
+  return outcome.then((reasonCode) => {
+    connection.acknowledge('pubrec', packet.packetId, connection.protocolLevel === 5 ? reasonCode : ReasonCode.success)
+  })
+}
+
+/** MQTT 5.0 says why not; MQTT 3 has no way to, so the message is acknowledged and goes nowhere [MQTT-3.3.5-2 of 3.1.1]. */
+function refuse(connection: Connection, packet: PublishPacket, error: unknown): void {
+  if (!(error instanceof MqttError)) throw error
+  const { session } = connection
+  if (packet.qos === 0) return
+  if (packet.qos === 1) {
+    connection.acknowledge('puback', packet.packetId, connection.protocolLevel === 5 ? error.reasonCode : 0, error)
+    return
+  }
+  if (connection.protocolLevel === 5) {
+    session?.incoming.release(packet.packetId)
+    connection.acknowledge('pubrec', packet.packetId, error.reasonCode, error)
+  } else {
+    session?.incoming.reserve(packet.packetId)
+    connection.acknowledge('pubrec', packet.packetId, 0)
+  }
+}

@@ -1,0 +1,138 @@
+import type { SubscribePacket, SubscriptionRequest } from '../../types/packets.ts'
+import type { Subscription as PublicSubscription } from '../../types/subscription.ts'
+import type { Connection } from '../connection.ts'
+import type { Core } from '../core.ts'
+import { MqttError, ProtocolError } from '../errors.ts'
+import { isPromise } from '../hooks.ts'
+import { Subscription } from '../messages/receiver.ts'
+import { ReasonCode } from '../packets/reason-codes.ts'
+import { deliverRetained } from '../sessions/retained-delivery.ts'
+import { parseTopicFilter } from '../topics/topic-filter.ts'
+
+/** What one Topic Filter came to. */
+type Answer = { readonly granted: PublicSubscription } | { readonly refusal: MqttError }
+
+/** SUBSCRIBE (section 3.8): check and ask filter by filter, then subscribe, answer once, and send what is retained. */
+export function handleSubscribe(connection: Connection, packet: SubscribePacket): void | Promise<void> {
+  const identifier = packet.properties?.subscriptionIdentifier
+  for (const request of packet.subscriptions) {
+    if (request.noLocal && request.topicFilter.startsWith('$share/')) {
+      throw new ProtocolError(ReasonCode.protocolError, 'No Local on a shared subscription') // [MQTT-3.8.3-4]
+    }
+  }
+  const answers: Answer[] = []
+  const rest = answerFrom(connection, packet.subscriptions, identifier, answers, 0)
+  return rest === undefined
+    ? subscribe(connection, packet, answers)
+    : rest.then(() => subscribe(connection, packet, answers))
+}
+
+/** Fills `answers`; returns a promise from the first filter on that a hook takes its time for. */
+function answerFrom(
+  connection: Connection,
+  requests: readonly SubscriptionRequest[],
+  identifier: number | undefined,
+  answers: Answer[],
+  from: number,
+): Promise<void> | undefined {
+  for (let index = from; index < requests.length; index += 1) {
+    const answer = answerTo(connection, {
+      ...(requests[index] as SubscriptionRequest),
+      subscriptionIdentifier: identifier,
+    })
+    if (isPromise(answer)) {
+      return (answer as Promise<Answer>).then((value) => {
+        answers.push(value)
+        return answerFrom(connection, requests, identifier, answers, index + 1)
+      })
+    }
+    answers.push(answer as Answer)
+  }
+  return undefined
+}
+
+function answerTo(connection: Connection, request: PublicSubscription): Answer | Promise<Answer> {
+  const { core, client } = connection
+  if (client === undefined) return { refusal: new MqttError('unspecified') }
+  try {
+    const asked = grant(core, request)
+    const permitted = core.hooks.authorizeSubscribe(asked, client)
+    if (!isPromise(permitted)) return { granted: permitted === asked ? asked : grant(core, permitted) }
+    return (permitted as Promise<PublicSubscription>)
+      .then((answer) => ({ granted: answer === asked ? asked : grant(core, answer) }))
+      .catch(refusalOf)
+  } catch (error) {
+    return refusalOf(error)
+  }
+}
+
+function refusalOf(error: unknown): Answer {
+  if (error instanceof MqttError) return { refusal: error }
+  throw error
+}
+
+/** The subscription with its ShareName, when its Topic Filter is one; throws an `MqttError` otherwise. */
+export function grant(core: Core, subscription: PublicSubscription): PublicSubscription {
+  const parsed = parseTopicFilter(subscription.topicFilter, core.settings.limits.maxTopicLevels)
+  if (parsed === undefined) throw new MqttError('topic-filter-invalid')
+  return { ...subscription, shareName: parsed.shareName }
+}
+
+function subscribe(connection: Connection, packet: SubscribePacket, answers: readonly Answer[]): void {
+  const { core, session, client } = connection
+  if (session === undefined || client === undefined || !connection.isOpen) return
+  const reasonCodes: number[] = []
+  const retained: { subscription: Subscription; isNew: boolean }[] = []
+  let refusal: MqttError | undefined
+  for (const [index, answer] of answers.entries()) {
+    if ('granted' in answer && hasRoom(connection, answer.granted)) {
+      const subscription = new Subscription(session, answer.granted, answer.granted.shareName)
+      const isNew = core.sessions.subscribe(session, subscription)
+      retained.push({ subscription, isNew })
+      reasonCodes.push(subscription.qos) // [MQTT-3.8.4-7]
+      core.notify('subscribed', answer.granted, client)
+      continue
+    }
+    refusal = 'refusal' in answer ? answer.refusal : new MqttError('quota-exceeded', 'too many subscriptions')
+    reasonCodes.push(refusalCode(connection, refusal, packet.subscriptions[index] as SubscriptionRequest))
+  }
+  const properties = refusal && connection.textsOf(refusal)
+  connection.send({ type: 'suback', packetId: packet.packetId, reasonCodes, properties })
+  for (const { subscription, isNew } of retained) {
+    if (subscription.shareName !== undefined) continue // Nothing retained for shared subscriptions (section 4.8.2).
+    if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && !isNew)) continue
+    deliverRetained(core, session, subscription)
+  }
+}
+
+function hasRoom(connection: Connection, subscription: PublicSubscription): boolean {
+  const subscriptions = connection.session?.subscriptions
+  if (subscriptions === undefined) return false
+  return (
+    subscriptions.has(subscription.topicFilter) ||
+    subscriptions.size < connection.core.settings.limits.maxSubscriptionsPerClient
+  )
+}
+
+/** MQTT 3.1.1 has one code for all refusals; MQTT 3.1 has none, and only a filter that is no filter ends the connection. */
+function refusalCode(connection: Connection, refusal: MqttError, request: SubscriptionRequest): number {
+  if (connection.protocolLevel === 5)
+    return subackCodes.has(refusal.reasonCode) ? refusal.reasonCode : ReasonCode.unspecified
+  if (connection.protocolLevel === 4) return 0x80
+  if (refusal.reasonCode === ReasonCode.topicFilterInvalid)
+    throw new ProtocolError(refusal.reasonCode, 'not a Topic Filter')
+  return request.qos
+}
+
+// The refusals that a SUBACK may carry (section 3.9.3) [MQTT-3.9.3-2].
+const subackCodes = new Set<number>([
+  ReasonCode.unspecified,
+  ReasonCode.implementationSpecific,
+  ReasonCode.notAuthorized,
+  ReasonCode.topicFilterInvalid,
+  ReasonCode.packetIdentifierInUse,
+  ReasonCode.quotaExceeded,
+  ReasonCode.sharedSubscriptionsNotSupported,
+  ReasonCode.subscriptionIdentifiersNotSupported,
+  ReasonCode.wildcardSubscriptionsNotSupported,
+])

@@ -1,0 +1,255 @@
+import type { AuthenticationExchange, Client, ConnectRequest } from '../types/client.ts'
+import type { ConnectionInfo } from '../types/connection-info.ts'
+import type { MaybePromise, Plugin, ReauthenticateAnswer } from '../types/hooks.ts'
+import type { Message } from '../types/message.ts'
+import type { Subscription } from '../types/subscription.ts'
+import { MqttError } from './errors.ts'
+import type { Timers } from './timers.ts'
+
+type AnyPlugin = Plugin<never>
+type HookName = Exclude<keyof AnyPlugin, 'name' | 'setup'>
+/** A hook with its plugin's name in front, for the error that names it. */
+interface Hook {
+  readonly plugin: AnyPlugin
+  readonly name: HookName
+}
+type Ask<Answer> = (plugin: AnyPlugin) => MaybePromise<Answer | undefined | void>
+
+export function isPromise(value: unknown): value is Promise<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as Partial<Promise<unknown>>).then === 'function'
+}
+
+/**
+ * Asks the application. One array per hook, made when plugins are added, so that a hook nobody has costs one
+ * comparison; an answer that is there at once is used at once.
+ */
+export class Hooks {
+  readonly #timers: Timers
+  readonly #timeoutMs: number
+  readonly #report: (error: Error) => void
+  readonly #connect: Hook[] = []
+  readonly #authenticate: Hook[] = []
+  readonly #reauthenticate: Hook[] = []
+  readonly #authorizePublish: Hook[] = []
+  readonly #authorizeSubscribe: Hook[] = []
+  readonly #authorizeDeliver: Hook[] = []
+  readonly #inspect: Hook[] = []
+
+  constructor(timers: Timers, timeoutMs: number, report: (error: Error) => void) {
+    this.#timers = timers
+    this.#timeoutMs = timeoutMs
+    this.#report = report
+  }
+
+  add(plugin: AnyPlugin): void {
+    if (plugin.connect) this.#connect.push({ plugin, name: 'connect' })
+    if (plugin.authenticate) this.#authenticate.push({ plugin, name: 'authenticate' })
+    if (plugin.reauthenticate) this.#reauthenticate.push({ plugin, name: 'reauthenticate' })
+    if (plugin.authorizePublish) this.#authorizePublish.push({ plugin, name: 'authorizePublish' })
+    if (plugin.authorizeSubscribe) this.#authorizeSubscribe.push({ plugin, name: 'authorizeSubscribe' })
+    if (plugin.authorizeDeliver) this.#authorizeDeliver.push({ plugin, name: 'authorizeDeliver' })
+    if (plugin.inspect) this.#inspect.push({ plugin, name: 'inspect' })
+  }
+
+  get canConnect(): boolean {
+    return this.#connect.length > 0
+  }
+  get canAuthenticate(): boolean {
+    return this.#authenticate.length > 0
+  }
+  get canReauthenticate(): boolean {
+    return this.#reauthenticate.length > 0
+  }
+  get checksPublish(): boolean {
+    return this.#authorizePublish.length > 0 || this.#inspect.length > 0
+  }
+  get checksSubscribe(): boolean {
+    return this.#authorizeSubscribe.length > 0
+  }
+  get checksDeliver(): boolean {
+    return this.#authorizeDeliver.length > 0
+  }
+
+  /** Rejects with an `MqttError` unless every plugin lets the connection in. */
+  async connect(info: ConnectionInfo, signal: AbortSignal): Promise<void> {
+    const answer = await this.#first<boolean>(this.#connect, (plugin) =>
+      this.#everyButFalse(plugin.connect?.(info, signal)),
+    )
+    if (answer === false) throw new MqttError('not-authorized', 'connection refused')
+  }
+
+  // A connect hook has no way to say yes: all of them are asked.
+  #everyButFalse(answer: MaybePromise<boolean | void>): MaybePromise<boolean | undefined> {
+    if (isPromise(answer)) return answer.then((value) => (value === false ? false : undefined))
+    return answer === false ? false : undefined
+  }
+
+  /** What the application calls this Client; undefined when no plugin knows it, false when one refuses it. */
+  async authenticate(
+    request: ConnectRequest,
+    info: ConnectionInfo,
+    signal: AbortSignal,
+    authentication: AuthenticationExchange,
+    timeoutMs: number = this.#timeoutMs,
+  ): Promise<unknown> {
+    return this.#first<unknown>(
+      this.#authenticate,
+      (plugin) => plugin.authenticate?.(request, info, signal, authentication),
+      timeoutMs,
+    )
+  }
+
+  async reauthenticate(
+    step: AuthenticationExchange,
+    client: Client,
+    signal: AbortSignal,
+  ): Promise<ReauthenticateAnswer<unknown> | false | undefined> {
+    return this.#first<ReauthenticateAnswer<unknown> | false>(this.#reauthenticate, (plugin) =>
+      plugin.reauthenticate?.(step, client as Client<never>, signal),
+    )
+  }
+
+  /** The message to publish: this one, or the one that takes its place. Throws an `MqttError` when it may not be. */
+  authorizePublish(message: Message, client: Client): MaybePromise<Message> {
+    if (this.#authorizePublish.length === 0) return this.#inspected(message, client)
+    const answer = this.#first<boolean | Message>(this.#authorizePublish, (plugin) =>
+      plugin.authorizePublish?.(message, client as Client<never>),
+    )
+    if (isPromise(answer)) {
+      return (answer as Promise<boolean | Message | undefined>).then((value) =>
+        this.#inspected(this.#allowed(message, value, 'authorizePublish', isMessage), client),
+      )
+    }
+    return this.#inspected(
+      this.#allowed(message, answer as boolean | Message | undefined, 'authorizePublish', isMessage),
+      client,
+    )
+  }
+
+  #inspected(message: Message, client: Client): MaybePromise<Message> {
+    if (this.#inspect.length === 0) return message
+    const answer = this.#first<never>(this.#inspect, (plugin) => {
+      const seen = plugin.inspect?.(message, client as Client<never>)
+      return isPromise(seen) ? seen.then(() => undefined) : undefined // All of them look.
+    })
+    return isPromise(answer) ? answer.then(() => message) : message
+  }
+
+  /** The subscription to make: this one, or the one that takes its place. Throws an `MqttError` when it may not be. */
+  authorizeSubscribe(subscription: Subscription, client: Client): MaybePromise<Subscription> {
+    if (this.#authorizeSubscribe.length === 0) return subscription
+    const answer = this.#first<boolean | Subscription>(this.#authorizeSubscribe, (plugin) =>
+      plugin.authorizeSubscribe?.(subscription, client as Client<never>),
+    )
+    const allowed = (value: unknown): Subscription =>
+      this.#allowed(subscription, value as boolean | Subscription | undefined, 'authorizeSubscribe', isSubscription)
+    return isPromise(answer) ? answer.then(allowed) : allowed(answer)
+  }
+
+  /** The message to send, or undefined when this Client may not have it. */
+  authorizeDeliver(message: Message, client: Client): Message | undefined {
+    for (const hook of this.#authorizeDeliver) {
+      try {
+        const answer = hook.plugin.authorizeDeliver?.(message, client as Client<never>)
+        if (answer === undefined) continue
+        if (isPromise(answer)) {
+          answer.then(undefined, () => undefined)
+          throw new TypeError('authorizeDeliver must answer at once, it returned a promise')
+        }
+        return this.#allowed(message, answer, 'authorizeDeliver', isMessage)
+      } catch (error) {
+        if (!(error instanceof MqttError)) this.#report(error as Error)
+        return undefined
+      }
+    }
+    return undefined
+  }
+
+  /** Turns the answer to a question of permission into the thing itself, or throws. */
+  #allowed<T extends object>(
+    asked: T,
+    answer: boolean | T | undefined,
+    hook: string,
+    isRight: (value: unknown) => boolean,
+  ): T {
+    if (answer === true) return asked
+    if (answer === false || answer === undefined) throw new MqttError('not-authorized')
+    if (isRight(answer)) return answer
+    this.#report(
+      new TypeError(`${hook} answered ${typeof answer}, which is neither a boolean nor what it was asked about`),
+    )
+    throw new MqttError('unspecified')
+  }
+
+  /** The first answer that is not undefined; at once when no hook takes its time. */
+  #first<Answer>(
+    hooks: readonly Hook[],
+    ask: Ask<Answer>,
+    timeoutMs: number = this.#timeoutMs,
+    from = 0,
+  ): MaybePromise<Answer | undefined> {
+    for (let index = from; index < hooks.length; index += 1) {
+      const hook = hooks[index] as Hook
+      let answer: MaybePromise<Answer | undefined | void>
+      try {
+        answer = ask(hook.plugin)
+      } catch (error) {
+        throw this.#refusal(hook, error)
+      }
+      if (isPromise(answer)) {
+        return this.#inTime(hook, answer as Promise<Answer | undefined>, timeoutMs).then((value) =>
+          value === undefined ? this.#first(hooks, ask, timeoutMs, index + 1) : value,
+        )
+      }
+      if (answer !== undefined) return answer as Answer
+    }
+    return undefined
+  }
+
+  #inTime<Answer>(hook: Hook, answer: Promise<Answer>, timeoutMs: number): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#timers.after(timeoutMs, () => {
+        reject(this.#refusal(hook, new Error(`no answer within ${timeoutMs} ms`)))
+      })
+      answer.then(
+        (value) => {
+          this.#timers.cancel(timer)
+          resolve(value)
+        },
+        (error: unknown) => {
+          this.#timers.cancel(timer)
+          reject(this.#refusal(hook, error))
+        },
+      )
+    })
+  }
+
+  /** An `MqttError` is the hook's decision; anything else is a fault of the hook, which refuses too. */
+  #refusal(hook: Hook, error: unknown): MqttError {
+    if (error instanceof MqttError) return error
+    const cause = error instanceof Error ? error : new Error(String(error))
+    this.#report(new Error(`${hook.name} of plugin ${hook.plugin.name} failed: ${cause.message}`, { cause }))
+    return new MqttError('unspecified', '', { cause })
+  }
+}
+
+function isMessage(value: unknown): boolean {
+  const message = value as Partial<Message> | null
+  return (
+    typeof message === 'object' &&
+    message !== null &&
+    typeof message.topic === 'string' &&
+    message.payload instanceof Uint8Array &&
+    (message.qos === 0 || message.qos === 1 || message.qos === 2)
+  )
+}
+
+function isSubscription(value: unknown): boolean {
+  const subscription = value as Partial<Subscription> | null
+  return (
+    typeof subscription === 'object' &&
+    subscription !== null &&
+    typeof subscription.topicFilter === 'string' &&
+    (subscription.qos === 0 || subscription.qos === 1 || subscription.qos === 2)
+  )
+}

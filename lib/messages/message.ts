@@ -1,0 +1,117 @@
+import type { Message as PublicMessage, MessageInit } from '../../types/message.ts'
+import type { ProtocolLevel, QoS } from '../../types/packets.ts'
+import type { MessageProperties } from '../../types/properties.ts'
+import { writePublish } from '../packets/publish.ts'
+import { Writer } from '../packets/writer.ts'
+
+/** A PUBLISH packet of a message, ready but for its Packet Identifier. */
+export interface Frame {
+  readonly bytes: Buffer
+  /** Where the Packet Identifier stands; -1 at QoS 0. */
+  readonly packetIdOffset: number
+}
+
+// Node reads into chunks of up to 64 KiB; a view of a small part would keep all of it.
+const WORTH_COPYING = 4
+
+/** A message on its way from one publisher to all receivers, who share it. Only its payload may move, never change. */
+export class Message implements PublicMessage {
+  readonly topic: string
+  payload: Buffer
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly properties: MessageProperties | undefined
+  /** Client Identifier of the publisher, for No Local; undefined when it is the application. */
+  readonly publisher: string | undefined
+  /** Milliseconds on the broker's clock; Infinity when it never expires. */
+  readonly expiresAt: number
+  #frames: (Frame | undefined)[] | undefined
+  #kept = false
+
+  constructor(
+    topic: string,
+    payload: Buffer,
+    qos: QoS,
+    retain: boolean,
+    properties: MessageProperties | undefined,
+    publisher: string | undefined,
+    now: number,
+  ) {
+    this.topic = topic
+    this.payload = payload
+    this.qos = qos
+    this.retain = retain
+    this.properties = properties
+    this.publisher = publisher
+    const interval = properties?.messageExpiryInterval
+    this.expiresAt = interval === undefined ? Infinity : now + interval * 1000
+    this.#frames = undefined
+  }
+
+  /** What a hook or the application made, as a message of ours. */
+  static from(init: PublicMessage | MessageInit, publisher: string | undefined, now: number): Message {
+    if (init instanceof Message) return init
+    return new Message(
+      init.topic,
+      bytesOf(init.payload),
+      init.qos ?? 0,
+      init.retain ?? false,
+      init.properties,
+      publisher,
+      now,
+    )
+  }
+
+  /** What it costs to keep, roughly, in bytes. */
+  get size(): number {
+    return 128 + this.topic.length + this.payload.length
+  }
+
+  /** Copies the payload out of the chunk that it came in, when it is to outlive it. */
+  keep(): this {
+    if (!this.#kept && this.payload.buffer.byteLength > WORTH_COPYING * this.payload.length) {
+      this.payload = Buffer.from(this.payload)
+    }
+    this.#kept = true
+    return this
+  }
+
+  /** The Properties to send now: what is left of the Message Expiry Interval, not what it was [MQTT-3.3.2-6]. */
+  propertiesAt(now: number): MessageProperties | undefined {
+    if (this.expiresAt === Infinity) return this.properties
+    const messageExpiryInterval = Math.max(Math.ceil((this.expiresAt - now) / 1000), 0)
+    return { ...this.properties, messageExpiryInterval }
+  }
+
+  /** Its PUBLISH packet for this version, QoS and RETAIN flag, encoded once for all who get the same. */
+  frame(protocolLevel: ProtocolLevel, qos: QoS, retain: boolean): Frame {
+    this.#frames ??= []
+    const index = (protocolLevel === 5 ? 8 : 0) | (qos << 1) | (retain ? 1 : 0)
+    let frame = this.#frames[index]
+    if (frame === undefined) {
+      const writer = new Writer(this.payload.length + this.topic.length + 64)
+      const packetIdOffset = writePublish(
+        writer,
+        protocolLevel,
+        this.topic,
+        this.payload,
+        qos,
+        retain,
+        false,
+        0,
+        this.properties,
+      )
+      frame = { bytes: writer.take(), packetIdOffset }
+      this.#frames[index] = frame
+    }
+    return frame
+  }
+}
+
+function bytesOf(payload: MessageInit['payload']): Buffer {
+  if (payload === undefined) return Buffer.alloc(0)
+  if (typeof payload === 'string') return Buffer.from(payload)
+  if (Buffer.isBuffer(payload)) return payload
+  if (payload instanceof Uint8Array) return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+  return Buffer.from(JSON.stringify(payload))
+}

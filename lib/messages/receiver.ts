@@ -1,0 +1,93 @@
+import type { QoS } from '../../types/packets.ts'
+import type { Subscription as PublicSubscription } from '../../types/subscription.ts'
+import type { SharedGroup } from '../topics/shared-subscriptions.ts'
+import type { Congestion } from '../sessions/congestion.ts'
+import type { Message } from './message.ts'
+
+/** Who gets messages: a session, or a listener of the application. */
+export interface Receiver {
+  /** For No Local; undefined for the application, which is never its own echo. */
+  readonly clientId: string | undefined
+  /** Whether it is there to take a message now. */
+  readonly connected: boolean
+  readonly congestion: Congestion | undefined
+  /**
+   * The one way for a message to a receiver. `qos` and `retain` are those of this copy;
+   * `group` is set when the receiver was chosen from a shared subscription.
+   */
+  deliver(
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    identifiers: readonly number[] | undefined,
+    group: SharedGroup<Subscription> | undefined,
+  ): void
+}
+
+/** What a topic's messages are to be done with for one receiver: one subscription, or several that overlap. */
+export interface Target {
+  readonly receiver: Receiver
+  /** Granted: a copy is sent at this QoS at most [MQTT-3.8.4-8]. */
+  readonly qos: QoS
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  readonly identifiers: readonly number[] | undefined
+  /** The parts, when it stands for several subscriptions. */
+  readonly overlapping: readonly Subscription[] | undefined
+}
+
+/** A subscription in the tree. */
+export class Subscription implements Target, PublicSubscription {
+  readonly receiver: Receiver
+  /** As the Client wrote it, with `$share/name/`. */
+  readonly topicFilter: string
+  /** What topics are matched with: the Topic Filter without `$share/name/`. */
+  readonly matchFilter: string
+  readonly shareName: string | undefined
+  readonly qos: QoS
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  readonly retainHandling: 0 | 1 | 2
+  readonly subscriptionIdentifier: number | undefined
+  readonly identifiers: readonly number[] | undefined
+  readonly overlapping: undefined
+
+  constructor(receiver: Receiver, subscription: PublicSubscription, shareName: string | undefined) {
+    this.receiver = receiver
+    this.topicFilter = subscription.topicFilter
+    this.matchFilter =
+      shareName === undefined ? subscription.topicFilter : subscription.topicFilter.slice(`$share/${shareName}/`.length)
+    this.shareName = shareName
+    this.qos = subscription.qos
+    this.noLocal = subscription.noLocal ?? false
+    this.retainAsPublished = subscription.retainAsPublished ?? false
+    this.retainHandling = subscription.retainHandling ?? 0
+    this.subscriptionIdentifier = subscription.subscriptionIdentifier
+    this.identifiers = this.subscriptionIdentifier === undefined ? undefined : [this.subscriptionIdentifier]
+    this.overlapping = undefined
+  }
+}
+
+/** One target for all the subscriptions of a receiver that match: the highest QoS, every identifier [MQTT-3.3.4-2] [MQTT-3.3.4-4]. */
+export function combine(receiver: Receiver, subscriptions: readonly Subscription[]): Target | undefined {
+  const [first] = subscriptions
+  if (first === undefined || subscriptions.length === 1) return first
+  let qos: QoS = 0
+  let noLocal = false
+  let retainAsPublished = false
+  const identifiers: number[] = []
+  for (const subscription of subscriptions) {
+    if (subscription.qos > qos) qos = subscription.qos
+    noLocal ||= subscription.noLocal
+    retainAsPublished ||= subscription.retainAsPublished
+    if (subscription.subscriptionIdentifier !== undefined) identifiers.push(subscription.subscriptionIdentifier)
+  }
+  return {
+    receiver,
+    qos,
+    noLocal,
+    retainAsPublished,
+    identifiers: identifiers.length === 0 ? undefined : identifiers,
+    overlapping: subscriptions,
+  }
+}

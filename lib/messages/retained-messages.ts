@@ -1,0 +1,72 @@
+import type { Limits } from '../../types/options.ts'
+import { TopicTrie } from '../topics/topic-trie.ts'
+import type { Timer, Timers } from '../timers.ts'
+import type { Message } from './message.ts'
+
+interface Retained {
+  readonly message: Message
+  expiry: Timer | undefined
+}
+
+/** The last message of each topic that was published with RETAIN (section 3.3.1.3). */
+export class RetainedMessages {
+  readonly #timers: Timers
+  readonly #limits: Readonly<Limits>
+  readonly #byTopic = new TopicTrie<Retained>()
+  #bytes = 0
+
+  constructor(timers: Timers, limits: Readonly<Limits>) {
+    this.#timers = timers
+    this.#limits = limits
+  }
+
+  get size(): number {
+    return this.#byTopic.size
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Whether `store` would keep this message. */
+  hasRoomFor(message: { readonly topic: string; readonly payload: Uint8Array }): boolean {
+    if (message.payload.length === 0) return true
+    const isNew = this.#byTopic.get(message.topic) === undefined
+    if (isNew && this.#byTopic.size >= this.#limits.maxRetained) return false
+    return this.#bytes + message.payload.length <= this.#limits.maxRetainedBytes
+  }
+
+  /** Keeps, replaces [MQTT-3.3.1-5] or, without a payload, removes [MQTT-3.3.1-6] [MQTT-3.3.1-7]. */
+  store(message: Message): void {
+    if (message.payload.length === 0) {
+      this.#remove(message.topic)
+      return
+    }
+    const retained: Retained = { message: message.keep(), expiry: undefined }
+    const previous = this.#byTopic.set(message.topic, retained)
+    if (previous !== undefined) this.#forget(previous)
+    this.#bytes += message.size
+    if (message.expiresAt !== Infinity) {
+      retained.expiry = this.#timers.at(message.expiresAt, () => this.#remove(message.topic))
+    }
+  }
+
+  get(topic: string): Message | undefined {
+    return this.#byTopic.get(topic)?.message
+  }
+
+  /** What there is when it is asked for: messages that come or go meanwhile may be seen or not. */
+  *match(topicFilter: string): IterableIterator<Message> {
+    for (const { message } of this.#byTopic.match(topicFilter)) yield message
+  }
+
+  #remove(topic: string): void {
+    const removed = this.#byTopic.delete(topic)
+    if (removed !== undefined) this.#forget(removed)
+  }
+
+  #forget(retained: Retained): void {
+    this.#timers.cancel(retained.expiry)
+    this.#bytes -= retained.message.size
+  }
+}

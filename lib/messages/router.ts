@@ -1,0 +1,161 @@
+import type { Held } from '../sessions/congestion.ts'
+import type { Delivery } from '../sessions/delivery.ts'
+import type { SharedGroup, SharedSubscriptions } from '../topics/shared-subscriptions.ts'
+import type { SubscriptionTree } from '../topics/subscription-tree.ts'
+import type { Turn } from '../turn.ts'
+import type { QoS } from '../../types/packets.ts'
+import type { Message } from './message.ts'
+import { combine, type Receiver, type Subscription, type Target } from './receiver.ts'
+import type { RetainedMessages } from './retained-messages.ts'
+
+/** Who gets the messages of one topic, as long as no subscription changes. */
+interface Route {
+  readonly version: number
+  readonly sharedVersion: number
+  readonly targets: readonly Target[]
+  readonly groups: readonly SharedGroup<Subscription>[]
+}
+
+// What the routes may take is bounded by their number and by the length of their topics.
+const MOST_ROUTES = 20_000
+const LONGEST_TOPIC = 512
+
+function isReady(subscription: Subscription): boolean {
+  return subscription.receiver.connected && subscription.receiver.congestion?.holds !== true
+}
+function isConnected(subscription: Subscription): boolean {
+  return subscription.receiver.connected
+}
+function isAnyone(): boolean {
+  return true
+}
+
+/** The way of a message from its publisher to its receivers. */
+export class Router {
+  readonly #subscriptions: SubscriptionTree<Subscription>
+  readonly #shared: SharedSubscriptions<Subscription>
+  readonly #retained: RetainedMessages
+  readonly #turn: Turn
+  readonly #routes = new Map<string, Route>()
+  /** Told of every message, for the emitter. */
+  readonly #published: (message: Message) => void
+
+  constructor(
+    subscriptions: SubscriptionTree<Subscription>,
+    shared: SharedSubscriptions<Subscription>,
+    retained: RetainedMessages,
+    turn: Turn,
+    published: (message: Message) => void,
+  ) {
+    this.#subscriptions = subscriptions
+    this.#shared = shared
+    this.#retained = retained
+    this.#turn = turn
+    this.#published = published
+  }
+
+  get subscriptionCount(): number {
+    return this.#subscriptions.size + this.#shared.size
+  }
+
+  /**
+   * Keeps the message when it is to be retained, then gives each receiver its copy.
+   * Answers how many there were. A publisher is held back when one of them cannot keep up.
+   */
+  publish(message: Message, publisher?: Held): number {
+    if (message.retain && this.#retained.hasRoomFor(message)) this.#retained.store(message)
+    const reached = this.distribute(message, publisher)
+    this.#published(message)
+    return reached
+  }
+
+  /** Gives each receiver of this broker its copy. */
+  distribute(message: Message, publisher?: Held): number {
+    const route = this.#route(message.topic)
+    let congested: Receiver | undefined
+    for (const target of route.targets) {
+      const { receiver } = target
+      if (target.noLocal && receiver.clientId === message.publisher && message.publisher !== undefined) {
+        this.#deliverNotLocal(target, message)
+      } else {
+        const qos = target.qos < message.qos ? target.qos : message.qos // [MQTT-3.8.4-8]
+        receiver.deliver(message, qos, target.retainAsPublished && message.retain, target.identifiers, undefined)
+      }
+      if (receiver.congestion?.holds === true) congested = receiver
+    }
+    let reached = route.targets.length
+    for (const group of route.groups) if (this.#deliverToOne(group, message)) reached += 1
+    this.#turn.work += reached
+    if (congested !== undefined && publisher !== undefined) congested.congestion?.hold(publisher)
+    return reached
+  }
+
+  /** A message of a shared subscription whose member left goes to another one (section 4.8.2). */
+  moveOn(orphans: readonly Delivery[]): void {
+    for (const { group, message } of orphans) {
+      if (group !== undefined && group.members.length > 0) this.#deliverToOne(group, message)
+    }
+  }
+
+  /** The publisher is a receiver too: only those of its subscriptions count that want local messages [MQTT-3.8.3-3]. */
+  #deliverNotLocal(target: Target, message: Message): void {
+    const wanting = target.overlapping?.filter((subscription) => !subscription.noLocal) ?? []
+    const rest = combine(target.receiver, wanting)
+    if (rest === undefined) return
+    const qos = Math.min(rest.qos, message.qos) as QoS
+    target.receiver.deliver(message, qos, rest.retainAsPublished && message.retain, rest.identifiers, undefined)
+  }
+
+  /** One member that can take it now; else one that is connected; else one whose session keeps it. */
+  #deliverToOne(group: SharedGroup<Subscription>, message: Message): boolean {
+    const member = group.next(isReady, isConnected) ?? group.next(isAnyone)
+    if (member === undefined) return false
+    const qos = Math.min(member.qos, message.qos) as QoS // [MQTT-4.8.2-3]
+    member.receiver.deliver(message, qos, member.retainAsPublished && message.retain, member.identifiers, group)
+    return true
+  }
+
+  #route(topic: string): Route {
+    const known = this.#routes.get(topic)
+    if (
+      known !== undefined &&
+      known.version === this.#subscriptions.version &&
+      known.sharedVersion === this.#shared.version
+    ) {
+      return known
+    }
+    if (this.#routes.size >= MOST_ROUTES) this.#routes.clear()
+    const route = this.#findRoute(topic)
+    if (topic.length <= LONGEST_TOPIC) this.#routes.set(topic, route)
+    return route
+  }
+
+  #findRoute(topic: string): Route {
+    const found: Subscription[] = []
+    this.#subscriptions.match(topic, found)
+    const groups: SharedGroup<Subscription>[] = []
+    this.#shared.match(topic, groups)
+    return {
+      version: this.#subscriptions.version,
+      sharedVersion: this.#shared.version,
+      targets: found.length < 2 ? found : combineByReceiver(found),
+      groups,
+    }
+  }
+}
+
+function combineByReceiver(found: readonly Subscription[]): readonly Target[] {
+  const byReceiver = new Map<Receiver, Subscription | Subscription[]>()
+  for (const subscription of found) {
+    const others = byReceiver.get(subscription.receiver)
+    if (others === undefined) byReceiver.set(subscription.receiver, subscription)
+    else if (Array.isArray(others)) others.push(subscription)
+    else byReceiver.set(subscription.receiver, [others, subscription])
+  }
+  const targets: Target[] = []
+  for (const [receiver, subscriptions] of byReceiver) {
+    const target = Array.isArray(subscriptions) ? combine(receiver, subscriptions) : subscriptions
+    if (target !== undefined) targets.push(target)
+  }
+  return targets
+}

@@ -1,0 +1,206 @@
+import { randomUUID } from 'node:crypto'
+import type { Emitter } from '../types/emitter.ts'
+import type { Plugin } from '../types/hooks.ts'
+import type { BrokerOptions, Clock, Limits, Logger } from '../types/options.ts'
+import { InvalidOptionError } from './errors.ts'
+
+/** The options with every default filled in. */
+export interface Settings {
+  readonly id: string
+  readonly plugins: readonly Plugin<never>[]
+  readonly limits: Readonly<Limits>
+  readonly allowAnonymous: boolean
+  readonly sessionOwner: 'user' | 'anyone' | undefined
+  readonly allowControlCharacters: boolean
+  readonly responseInformation: (clientId: string) => string | undefined
+  readonly sysInterval: number | false
+  readonly emitter: Emitter | undefined
+  readonly logger: Logger | undefined
+  readonly signal: AbortSignal | undefined
+  readonly clock: Clock
+}
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+const defaultLimits: Readonly<Limits> = {
+  maxPacketSize: 4 * MiB,
+  maxConnectPacketSize: 64 * KiB,
+  maxConnections: 100_000,
+  maxConnectionsPerIp: 10_000,
+  connectTimeoutMs: 10_000,
+  hookTimeoutMs: 10_000,
+  drainTimeoutMs: 60_000,
+  holdBackMs: 500,
+  receiveMaximum: 1024,
+  maxInflight: 1024,
+  maxQueuedMessages: 10_000,
+  maxQueuedBytes: 16 * MiB,
+  maxTotalQueuedBytes: 256 * MiB,
+  maxOutboundBytes: 8 * MiB,
+  maxSessions: 100_000,
+  maxSessionExpiry: 0xffff_ffff,
+  maxKeepAlive: 0,
+  maxSubscriptionsPerClient: 10_000,
+  maxTopicLevels: 128,
+  maxRetained: 100_000,
+  maxRetainedBytes: 256 * MiB,
+  topicAliasMaximum: 16,
+  maxOutboundTopicAliases: 16,
+  maxUserProperties: 100,
+  messagesPerSecond: Infinity,
+}
+
+// From, to; a limit that is not here takes any number from 0.
+const ranges: Partial<Record<keyof Limits, readonly [number, number]>> = {
+  maxPacketSize: [64, 268_435_460],
+  maxConnectPacketSize: [64, 268_435_460],
+  connectTimeoutMs: [1, Infinity],
+  hookTimeoutMs: [1, Infinity],
+  drainTimeoutMs: [1, Infinity],
+  receiveMaximum: [1, 65_535],
+  maxInflight: [1, 65_535],
+  maxSessionExpiry: [0, 0xffff_ffff],
+  maxKeepAlive: [0, 65_535],
+  maxTopicLevels: [1, 65_536],
+  topicAliasMaximum: [0, 65_535],
+  maxOutboundTopicAliases: [0, 65_535],
+  messagesPerSecond: [1, Infinity],
+}
+
+// Monotonic, and near the wall clock, so that a change of the wall clock expires nothing.
+const systemClock: Clock = {
+  now: () => performance.timeOrigin + performance.now(),
+  setTimeout: (callback, milliseconds) => setTimeout(callback, milliseconds),
+  clearTimeout: (handle: NodeJS.Timeout) => clearTimeout(handle),
+}
+
+/** Names the value in an error message without printing what may be a secret or very long. */
+function shown(value: unknown): string {
+  if (typeof value === 'string')
+    return value.length > 40 ? `a string of ${value.length} characters` : JSON.stringify(value)
+  if (typeof value === 'number' || typeof value === 'boolean' || value === null || value === undefined)
+    return String(value)
+  return Array.isArray(value) ? 'an array' : `a ${typeof value}`
+}
+
+function expected(option: string, what: string, got: unknown): never {
+  throw new InvalidOptionError(`${option}: expected ${what}, got ${shown(got)}`)
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Throws for every key of `value` that is not in `known`. */
+export function refuseUnknown(name: string, value: object, known: readonly string[]): void {
+  for (const key of Object.keys(value)) {
+    if (!known.includes(key)) {
+      throw new InvalidOptionError(`${name}${key}: no such option; there are ${known.join(', ')}`)
+    }
+  }
+}
+
+const types: Record<keyof BrokerOptions, (option: string, value: unknown) => void> = {
+  id: (option, value) => {
+    if (typeof value !== 'string' || value === '') expected(option, 'a string that is not empty', value)
+  },
+  plugins: (option, value) => {
+    if (!Array.isArray(value)) expected(option, 'an array of plugins', value)
+    for (const [index, plugin] of value.entries()) checkPlugin(plugin, `${option}[${index}]`)
+  },
+  limits: (option, value) => {
+    if (!isObject(value)) expected(option, 'an object', value)
+    refuseUnknown('limits.', value, Object.keys(defaultLimits))
+    for (const [name, limit] of Object.entries(value)) checkLimit(name as keyof Limits, limit)
+  },
+  allowAnonymous: isBoolean,
+  sessionOwner: (option, value) => {
+    if (value !== 'user' && value !== 'anyone') expected(option, "'user' or 'anyone'", value)
+  },
+  allowControlCharacters: isBoolean,
+  responseInformation: (option, value) => {
+    if (typeof value !== 'string' && typeof value !== 'function') expected(option, 'a string or a function', value)
+  },
+  sysInterval: (option, value) => {
+    if (value !== false && !(typeof value === 'number' && value >= 1))
+      expected(option, 'milliseconds from 1, or false', value)
+  },
+  emitter: (option, value) => hasMethods(option, value, ['on', 'emit', 'removeListener', 'close']),
+  logger: (option, value) => hasMethods(option, value, ['debug', 'info', 'warn', 'error']),
+  signal: (option, value) => {
+    if (!(value instanceof AbortSignal)) expected(option, 'an AbortSignal', value)
+  },
+  clock: (option, value) => hasMethods(option, value, ['now', 'setTimeout', 'clearTimeout']),
+}
+
+function isBoolean(option: string, value: unknown): void {
+  if (typeof value !== 'boolean') expected(option, 'true or false', value)
+}
+
+function hasMethods(option: string, value: unknown, methods: readonly string[]): void {
+  const missing =
+    isObject(value) || typeof value === 'function'
+      ? methods.filter((name) => typeof (value as Record<string, unknown>)[name] !== 'function')
+      : methods
+  if (missing.length > 0) expected(option, `an object with the methods ${methods.join(', ')}`, value)
+}
+
+function checkLimit(name: keyof Limits, value: unknown): void {
+  const [from, to] = ranges[name] ?? [0, Infinity]
+  if (typeof value !== 'number' || Number.isNaN(value) || value < from || value > to) {
+    expected(`limits.${name}`, `a number from ${from} to ${to}`, value)
+  }
+}
+
+const hookNames = [
+  'setup',
+  'connect',
+  'authenticate',
+  'reauthenticate',
+  'authorizePublish',
+  'authorizeSubscribe',
+  'authorizeDeliver',
+  'inspect',
+] as const
+
+/** A misspelt hook would be a check that never runs, so an unknown key throws. */
+export function checkPlugin(plugin: unknown, option = 'plugin'): void {
+  if (!isObject(plugin)) expected(option, 'an object', plugin)
+  if (typeof plugin.name !== 'string' || plugin.name === '')
+    expected(`${option}.name`, 'a string that is not empty', plugin.name)
+  for (const name of hookNames) {
+    if (plugin[name] !== undefined && typeof plugin[name] !== 'function')
+      expected(`${option}.${name}`, 'a function', plugin[name])
+  }
+  for (const key of Object.keys(plugin)) {
+    if (typeof plugin[key] === 'function' && !(hookNames as readonly string[]).includes(key)) {
+      throw new InvalidOptionError(`${option}.${key}: no such hook; there are ${hookNames.join(', ')}`)
+    }
+  }
+}
+
+/** Checks the options and fills in the defaults. Throws an `InvalidOptionError` that says what was expected and what came. */
+export function parseOptions<S>(options: BrokerOptions<S> = {}): Settings {
+  const given: unknown = options
+  if (!isObject(given)) expected('options', 'an object', given)
+  refuseUnknown('', options, Object.keys(types))
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== undefined) types[name as keyof BrokerOptions](name, value)
+  }
+  const { responseInformation } = options
+  return {
+    id: options.id ?? randomUUID(),
+    plugins: (options.plugins ?? []) as unknown as readonly Plugin<never>[],
+    limits: { ...defaultLimits, ...options.limits },
+    allowAnonymous: options.allowAnonymous ?? false,
+    sessionOwner: options.sessionOwner,
+    allowControlCharacters: options.allowControlCharacters ?? false,
+    responseInformation: typeof responseInformation === 'function' ? responseInformation : () => responseInformation,
+    sysInterval: options.sysInterval ?? 10_000,
+    emitter: options.emitter,
+    logger: options.logger,
+    signal: options.signal,
+    clock: options.clock ?? systemClock,
+  }
+}

@@ -1,0 +1,283 @@
+import { ProtocolError } from '../errors.ts'
+import type { Properties, UserProperties, UserProperty } from '../../types/properties.ts'
+import { PacketTypeCode } from './packet-types.ts'
+import type { Reader } from './reader.ts'
+import { ReasonCode } from './reason-codes.ts'
+import { malformedPacket, protocolError } from './violation.ts'
+import { variableByteIntegerSize, type Writer } from './writer.ts'
+
+/** A packet type that has Properties, or the Will inside a CONNECT packet. */
+export type PropertyOwner = Exclude<keyof typeof PacketTypeCode, 'pingreq' | 'pingresp'> | 'will'
+
+type PropertyType =
+  | 'boolean'
+  | 'uint16'
+  | 'uint32'
+  | 'variable byte integer'
+  | 'string'
+  | 'topic name'
+  | 'binary'
+  | 'string pair'
+
+interface Property {
+  readonly identifier: number
+  readonly name: keyof Properties
+  readonly type: PropertyType
+  readonly owners: readonly PropertyOwner[]
+  /** May come more than once; its value is then an array. */
+  readonly many?: true
+  /** The Reason Code that answers 0, where 0 is not allowed. */
+  readonly zero?: number
+}
+
+const acknowledgements = ['puback', 'pubrec', 'pubrel', 'pubcomp', 'suback', 'unsuback'] as const
+const message = ['publish', 'will'] as const
+const zero = ReasonCode.protocolError
+
+// Section 2.2.2.2: which Properties there are, and where each may come.
+const properties: readonly Property[] = [
+  { identifier: 0x01, name: 'payloadFormatIndicator', type: 'boolean', owners: message },
+  { identifier: 0x02, name: 'messageExpiryInterval', type: 'uint32', owners: message },
+  { identifier: 0x03, name: 'contentType', type: 'string', owners: message },
+  { identifier: 0x08, name: 'responseTopic', type: 'topic name', owners: message },
+  { identifier: 0x09, name: 'correlationData', type: 'binary', owners: message },
+  { identifier: 0x0b, name: 'subscriptionIdentifier', type: 'variable byte integer', owners: ['subscribe'], zero },
+  {
+    identifier: 0x0b,
+    name: 'subscriptionIdentifiers',
+    type: 'variable byte integer',
+    owners: ['publish'],
+    many: true,
+    zero,
+  },
+  {
+    identifier: 0x11,
+    name: 'sessionExpiryInterval',
+    type: 'uint32',
+    owners: ['connect', 'connack', 'disconnect'],
+  },
+  { identifier: 0x12, name: 'assignedClientIdentifier', type: 'string', owners: ['connack'] },
+  { identifier: 0x13, name: 'serverKeepAlive', type: 'uint16', owners: ['connack'] },
+  { identifier: 0x15, name: 'authenticationMethod', type: 'string', owners: ['connect', 'connack', 'auth'] },
+  { identifier: 0x16, name: 'authenticationData', type: 'binary', owners: ['connect', 'connack', 'auth'] },
+  { identifier: 0x17, name: 'requestProblemInformation', type: 'boolean', owners: ['connect'] },
+  { identifier: 0x18, name: 'willDelayInterval', type: 'uint32', owners: ['will'] },
+  { identifier: 0x19, name: 'requestResponseInformation', type: 'boolean', owners: ['connect'] },
+  { identifier: 0x1a, name: 'responseInformation', type: 'string', owners: ['connack'] },
+  { identifier: 0x1c, name: 'serverReference', type: 'string', owners: ['connack', 'disconnect'] },
+  {
+    identifier: 0x1f,
+    name: 'reasonString',
+    type: 'string',
+    owners: [...acknowledgements, 'connack', 'disconnect', 'auth'],
+  },
+  { identifier: 0x21, name: 'receiveMaximum', type: 'uint16', owners: ['connect', 'connack'], zero },
+  { identifier: 0x22, name: 'topicAliasMaximum', type: 'uint16', owners: ['connect', 'connack'] },
+  {
+    identifier: 0x23,
+    name: 'topicAlias',
+    type: 'uint16',
+    owners: ['publish'],
+    zero: ReasonCode.topicAliasInvalid, // [MQTT-3.3.2-8]
+  },
+  { identifier: 0x24, name: 'maximumQoS', type: 'boolean', owners: ['connack'] },
+  { identifier: 0x25, name: 'retainAvailable', type: 'boolean', owners: ['connack'] },
+  {
+    identifier: 0x26,
+    name: 'userProperties',
+    type: 'string pair',
+    owners: [...message, ...acknowledgements, 'connect', 'connack', 'subscribe', 'unsubscribe', 'disconnect', 'auth'],
+    many: true,
+  },
+  { identifier: 0x27, name: 'maximumPacketSize', type: 'uint32', owners: ['connect', 'connack'], zero },
+  { identifier: 0x28, name: 'wildcardSubscriptionAvailable', type: 'boolean', owners: ['connack'] },
+  { identifier: 0x29, name: 'subscriptionIdentifiersAvailable', type: 'boolean', owners: ['connack'] },
+  { identifier: 0x2a, name: 'sharedSubscriptionAvailable', type: 'boolean', owners: ['connack'] },
+]
+
+const known = new Set(properties.map((property) => property.identifier))
+
+interface OwnedProperties {
+  readonly byIdentifier: readonly (Property | undefined)[]
+  readonly byName: ReadonlyMap<string, Property>
+}
+
+function ownedBy(owner: PropertyOwner): OwnedProperties {
+  const owned = properties.filter((property) => property.owners.includes(owner))
+  const byIdentifier: (Property | undefined)[] = Array.from({ length: 0x2b }, () => undefined)
+  for (const property of owned) byIdentifier[property.identifier] = property
+  return { byIdentifier, byName: new Map(owned.map((property) => [property.name, property])) }
+}
+
+const propertiesOf: Readonly<Record<PropertyOwner, OwnedProperties>> = {
+  connect: ownedBy('connect'),
+  will: ownedBy('will'),
+  connack: ownedBy('connack'),
+  publish: ownedBy('publish'),
+  puback: ownedBy('puback'),
+  pubrec: ownedBy('pubrec'),
+  pubrel: ownedBy('pubrel'),
+  pubcomp: ownedBy('pubcomp'),
+  subscribe: ownedBy('subscribe'),
+  suback: ownedBy('suback'),
+  unsubscribe: ownedBy('unsubscribe'),
+  unsuback: ownedBy('unsuback'),
+  disconnect: ownedBy('disconnect'),
+  auth: ownedBy('auth'),
+}
+
+type Value = number | string | Uint8Array | UserProperty
+type Values = { [name in keyof Properties]?: Value | Value[] }
+
+/** The Property Length and the Properties after it; undefined when there are none. */
+export function readProperties(reader: Reader, owner: PropertyOwner): Properties | undefined {
+  const length = reader.variableByteInteger('Property Length')
+  if (length === 0) return undefined
+  if (length > reader.remaining) {
+    throw malformedPacket(`Property Length: expected at most ${reader.remaining}, got ${length}`)
+  }
+  const { byIdentifier } = propertiesOf[owner]
+  const packetEnd = reader.end
+  const end = reader.position + length
+  const values: Values = {}
+  reader.end = end // so that no Property reaches past the Property Length
+  while (reader.position < end) {
+    const identifier = reader.uint8('Property Identifier')
+    const property = byIdentifier[identifier]
+    if (property === undefined) {
+      const hexadecimal = `0x${identifier.toString(16).padStart(2, '0')}`
+      if (known.has(identifier)) throw protocolError(`Property ${hexadecimal}: not allowed in ${owner}`)
+      throw malformedPacket(`Property Identifier: ${hexadecimal} is not known`)
+    }
+    const value = readValue(reader, property)
+    const before = values[property.name]
+    if (property.many) {
+      if (before === undefined) values[property.name] = [value]
+      else (before as Value[]).push(value)
+    } else {
+      if (before !== undefined) throw protocolError(`${property.name}: expected once`)
+      values[property.name] = value
+    }
+  }
+  reader.end = packetEnd
+  if (values.authenticationData !== undefined && values.authenticationMethod === undefined) {
+    throw protocolError('authenticationData: expected an authenticationMethod beside it')
+  }
+  // The table has put under each name what its type says, and no name that this packet may not carry.
+  return values as Properties
+}
+
+function readValue(reader: Reader, property: Property): Value {
+  const { name } = property
+  switch (property.type) {
+    case 'boolean': {
+      const value = reader.uint8(name)
+      if (value > 1) throw protocolError(`${name}: expected 0 or 1, got ${value}`)
+      return value
+    }
+    case 'uint16':
+      return allowed(reader.uint16(name), property)
+    case 'uint32':
+      return allowed(reader.uint32(name), property)
+    case 'variable byte integer':
+      return allowed(reader.variableByteInteger(name), property)
+    case 'string':
+      return reader.string(name)
+    case 'topic name': {
+      const topic = reader.string(name)
+      // [MQTT-3.3.2-14]
+      if (!isTopicName(topic)) throw protocolError(`${name}: expected a Topic Name without wildcards`)
+      return topic
+    }
+    case 'binary':
+      return reader.binary(name)
+    default: // a string pair
+      reader.countUserProperty()
+      return [reader.string(name), reader.string(name)]
+  }
+}
+
+function allowed(value: number, property: Property): number {
+  if (value === 0 && property.zero !== undefined) {
+    throw new ProtocolError(property.zero, `${property.name}: expected at least 1, got 0`)
+  }
+  return value
+}
+
+/** Whether a message can be published to it: not empty and without wildcards (section 4.7). */
+export function isTopicName(topic: string): boolean {
+  return topic.length > 0 && !topic.includes('+') && !topic.includes('#')
+}
+
+/** Writes the Property Length and those Properties that this packet may carry. */
+export function writeProperties(writer: Writer, values: Properties | undefined, owner: PropertyOwner): void {
+  const start = writer.beginLength()
+  const { byName } = propertiesOf[owner]
+  for (const name in values) {
+    const property = byName.get(name)
+    const value = values[name as keyof Properties]
+    if (property === undefined || value === undefined) continue
+    if (property.many) for (const each of value as Value[]) writeValue(writer, property, each)
+    else writeValue(writer, property, value as Value)
+  }
+  writer.endLength(start)
+}
+
+function writeValue(writer: Writer, property: Property, value: Value): void {
+  writer.uint8(property.identifier)
+  switch (property.type) {
+    case 'boolean':
+      return writer.uint8(value as number)
+    case 'uint16':
+      return writer.uint16(value as number)
+    case 'uint32':
+      return writer.uint32(value as number)
+    case 'variable byte integer':
+      return writer.variableByteInteger(value as number)
+    case 'string':
+    case 'topic name':
+      return writer.string(value as string)
+    case 'binary':
+      return writer.binary(value as Uint8Array)
+    case 'string pair':
+      writer.string((value as UserProperty)[0])
+      writer.string((value as UserProperty)[1])
+  }
+}
+
+/** How many bytes {@link writeProperties} writes after the Property Length. */
+export function propertiesSize(values: Properties, owner: PropertyOwner): number {
+  const { byName } = propertiesOf[owner]
+  let size = 0
+  for (const name in values) {
+    const property = byName.get(name)
+    const value = values[name as keyof Properties]
+    if (property === undefined || value === undefined) continue
+    if (property.many) for (const each of value as Value[]) size += 1 + valueSize(property, each)
+    else size += 1 + valueSize(property, value as Value)
+  }
+  return size
+}
+
+function valueSize(property: Property, value: Value): number {
+  switch (property.type) {
+    case 'boolean':
+      return 1
+    case 'uint16':
+      return 2
+    case 'uint32':
+      return 4
+    case 'variable byte integer':
+      return variableByteIntegerSize(value as number)
+    case 'string':
+    case 'topic name':
+      return 2 + Buffer.byteLength(value as string)
+    case 'binary':
+      return 2 + (value as Uint8Array).length
+    default: {
+      // a string pair
+      const [key, text] = value as UserProperties[number]
+      return 4 + Buffer.byteLength(key) + Buffer.byteLength(text)
+    }
+  }
+}

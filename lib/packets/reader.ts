@@ -1,0 +1,146 @@
+import { ReasonCode } from './reason-codes.ts'
+import { ProtocolError } from '../errors.ts'
+import { classesOfBytes, decodeString, WILDCARD } from './strings.ts'
+import { malformedPacket, protocolError } from './violation.ts'
+
+const NOTHING = Buffer.alloc(0)
+const LONGEST_TOPIC_KEPT = 256
+
+/**
+ * Reads the parts of one packet after the other and never past its end.
+ * One reader serves all packets of a connection. `what` names the part in errors.
+ */
+export class Reader {
+  position = 0
+  end = 0
+  #bytes: Buffer = NOTHING
+  #userPropertiesLeft = 0
+  #lastTopic = ''
+  readonly #allowControlCharacters: boolean
+  readonly #maximumUserProperties: number
+
+  constructor(allowControlCharacters: boolean, maximumUserProperties: number) {
+    this.#allowControlCharacters = allowControlCharacters
+    this.#maximumUserProperties = maximumUserProperties
+  }
+
+  /** Starts on a packet whose bytes after the fixed header are those from `position` to `end`. */
+  open(bytes: Buffer, position: number, end: number): void {
+    this.#bytes = bytes
+    this.position = position
+    this.end = end
+    this.#userPropertiesLeft = this.#maximumUserProperties
+  }
+
+  /** Lets go of the bytes. */
+  close(): void {
+    this.#bytes = NOTHING
+  }
+
+  get remaining(): number {
+    return this.end - this.position
+  }
+
+  /** Moves past that many bytes and returns where they start. */
+  #take(length: number, what: string): number {
+    const start = this.position
+    if (length > this.end - start) {
+      throw malformedPacket(`${what}: expected ${length} bytes, got ${this.end - start}`)
+    }
+    this.position = start + length
+    return start
+  }
+
+  uint8(what: string): number {
+    return this.#bytes[this.#take(1, what)]!
+  }
+
+  uint16(what: string): number {
+    const start = this.#take(2, what)
+    return (this.#bytes[start]! << 8) | this.#bytes[start + 1]!
+  }
+
+  uint32(what: string): number {
+    return this.#bytes.readUInt32BE(this.#take(4, what))
+  }
+
+  /** Section 1.5.5; an encoding longer than it must be is refused. [MQTT-1.5.5-1] */
+  variableByteInteger(what: string): number {
+    let value = 0
+    for (let shift = 0; shift <= 21; shift += 7) {
+      const byte = this.uint8(what)
+      value |= (byte & 0x7f) << shift
+      if (byte < 0x80) {
+        if (byte === 0 && shift > 0) throw malformedPacket(`${what}: expected the shortest encoding`)
+        return value
+      }
+    }
+    throw malformedPacket(`${what}: expected at most 4 bytes`)
+  }
+
+  /** The Packet Identifier. [MQTT-2.2.1-3] */
+  packetId(): number {
+    const packetId = this.uint16('Packet Identifier')
+    if (packetId === 0) throw protocolError('Packet Identifier: expected 1 to 65535, got 0')
+    return packetId
+  }
+
+  string(what: string): string {
+    const length = this.uint16(what)
+    const start = this.#take(length, what)
+    const classes = classesOfBytes(this.#bytes, start, this.position)
+    return decodeString(this.#bytes, start, this.position, classes, this.#allowControlCharacters, what)
+  }
+
+  /** The Topic Name of a PUBLISH packet; it may be empty here. */
+  topicName(): string {
+    const length = this.uint16('Topic Name')
+    const start = this.#take(length, 'Topic Name')
+    // A Client tends to publish to the topic it published to before: then there is nothing to scan and no string to make.
+    if (this.#isLastTopic(start, length)) return this.#lastTopic
+    const classes = classesOfBytes(this.#bytes, start, this.position)
+    if (classes & WILDCARD) {
+      throw new ProtocolError(ReasonCode.topicNameInvalid, 'Topic Name: contains a wildcard') // [MQTT-3.3.2-2]
+    }
+    const topic = decodeString(this.#bytes, start, this.position, classes, this.#allowControlCharacters, 'Topic Name')
+    if (length <= LONGEST_TOPIC_KEPT) this.#lastTopic = topic
+    return topic
+  }
+
+  /** True only for ASCII, where a character is a byte: a byte of a longer character never equals a character code below 128. */
+  #isLastTopic(start: number, length: number): boolean {
+    const topic = this.#lastTopic
+    if (topic.length !== length) return false
+    const bytes = this.#bytes
+    for (let index = 0; index < length; index += 1) {
+      const byte = bytes[start + index]!
+      if (byte > 0x7f || topic.charCodeAt(index) !== byte) return false
+    }
+    return true
+  }
+
+  /** Binary Data (section 1.5.6), as a view of the bytes received. */
+  binary(what: string): Buffer {
+    const length = this.uint16(what)
+    const start = this.#take(length, what)
+    return this.#bytes.subarray(start, this.position)
+  }
+
+  /** Everything up to the end of the packet, as a view of the bytes received. */
+  rest(): Buffer {
+    const start = this.position
+    this.position = this.end
+    return this.#bytes.subarray(start, this.end)
+  }
+
+  /** Counts one more User Property of this packet. */
+  countUserProperty(): void {
+    this.#userPropertiesLeft -= 1
+    if (this.#userPropertiesLeft < 0) {
+      throw new ProtocolError(
+        ReasonCode.quotaExceeded,
+        `User Properties: expected at most ${this.#maximumUserProperties}`,
+      )
+    }
+  }
+}

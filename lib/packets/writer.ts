@@ -1,0 +1,111 @@
+const NOTHING = Buffer.alloc(0)
+const LARGEST_STRING = 0xffff
+
+/** How many bytes a variable byte integer takes (section 1.5.5). */
+export function variableByteIntegerSize(value: number): number {
+  if (value < 0x80) return 1
+  if (value < 0x4000) return 2
+  return value < 0x200000 ? 3 : 4
+}
+
+/** An output buffer that grows as it is written to. */
+export class Writer {
+  buffer: Buffer = NOTHING
+  /** How much of the buffer is written. */
+  length = 0
+  readonly #initialCapacity: number
+
+  constructor(initialCapacity = 1024) {
+    this.#initialCapacity = initialCapacity
+  }
+
+  /** Makes room for that many bytes more. */
+  reserve(bytes: number): void {
+    const needed = this.length + bytes
+    if (needed <= this.buffer.length) return
+    const larger = Buffer.allocUnsafe(Math.max(this.#initialCapacity, this.buffer.length * 2, needed))
+    this.buffer.copy(larger, 0, 0, this.length)
+    this.buffer = larger
+  }
+
+  uint8(value: number): void {
+    this.reserve(1)
+    this.buffer[this.length] = value
+    this.length += 1
+  }
+
+  uint16(value: number): void {
+    this.reserve(2)
+    this.buffer[this.length] = value >>> 8
+    this.buffer[this.length + 1] = value
+    this.length += 2
+  }
+
+  uint32(value: number): void {
+    this.reserve(4)
+    this.length = this.buffer.writeUInt32BE(value, this.length)
+  }
+
+  variableByteInteger(value: number): void {
+    this.reserve(variableByteIntegerSize(value))
+    let left = value
+    while (left > 0x7f) {
+      this.buffer[this.length] = 0x80 | (left & 0x7f)
+      this.length += 1
+      left >>>= 7
+    }
+    this.buffer[this.length] = left
+    this.length += 1
+  }
+
+  /** A UTF-8 string after its length (section 1.5.4). */
+  string(text: string): void {
+    const bytes = Buffer.byteLength(text)
+    if (bytes > LARGEST_STRING) throw new RangeError(`a string in a packet: expected at most 65535 bytes, got ${bytes}`)
+    this.uint16(bytes)
+    this.reserve(bytes)
+    this.length += this.buffer.write(text, this.length)
+  }
+
+  /** Binary Data after its length (section 1.5.6). */
+  binary(data: Uint8Array): void {
+    if (data.length > LARGEST_STRING) {
+      throw new RangeError(`binary data in a packet: expected at most 65535 bytes, got ${data.length}`)
+    }
+    this.uint16(data.length)
+    this.bytes(data)
+  }
+
+  bytes(data: Uint8Array): void {
+    this.reserve(data.length)
+    this.buffer.set(data, this.length)
+    this.length += data.length
+  }
+
+  /** Leaves one byte for the length of what follows; {@link endLength} is called with the position returned. */
+  beginLength(): number {
+    this.uint8(0)
+    return this.length
+  }
+
+  /** Puts the number of bytes written since `start` before them; they move when it takes more than the one byte. */
+  endLength(start: number): void {
+    const end = this.length
+    const more = variableByteIntegerSize(end - start) - 1
+    if (more > 0) {
+      this.reserve(more)
+      this.buffer.copyWithin(start + more, start, end)
+    }
+    this.length = start - 1
+    this.variableByteInteger(end - start)
+    this.length = end + more
+  }
+
+  /** What was written. The writer starts over and shares nothing with it. */
+  take(): Buffer {
+    const written = this.buffer.subarray(0, this.length)
+    this.buffer = NOTHING
+    this.length = 0
+    return written
+  }
+}

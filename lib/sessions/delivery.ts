@@ -1,0 +1,33 @@
+import type { QoS } from '../../types/packets.ts'
+import type { Message } from '../messages/message.ts'
+import type { Subscription } from '../messages/receiver.ts'
+import type { SharedGroup } from '../topics/shared-subscriptions.ts'
+
+/** One copy of a message for one session, from the queue to its last acknowledgement. */
+export class Delivery {
+  readonly message: Message
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly identifiers: readonly number[] | undefined
+  /** The shared subscription it was chosen for. */
+  readonly group: SharedGroup<Subscription> | undefined
+  /** 0 until it is sent. */
+  packetId = 0
+  state: 'queued' | 'publish sent' | 'pubrel sent' = 'queued'
+  /** Sent on the present connection, so that it counts against the send quota. */
+  onWire = false
+
+  constructor(
+    message: Message,
+    qos: QoS,
+    retain: boolean,
+    identifiers: readonly number[] | undefined,
+    group: SharedGroup<Subscription> | undefined,
+  ) {
+    this.message = message
+    this.qos = qos
+    this.retain = retain
+    this.identifiers = identifiers
+    this.group = group
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * The QoS 2 messages from a Client that it has not released (section 4.3.3): their Packet Identifiers only, because a
+ * message is handed on when it comes, once, and its PUBREL just frees the identifier.
+ */
+export class IncomingExchanges {
+  readonly #received = new Map<number, Promise<number> | undefined>()
+
+  get size(): number {
+    return this.#received.size
+  }
+
+  has(packetId: number): boolean {
+    return this.#received.has(packetId)
+  }
+
+  /**
+   * Takes the identifier before anything is asked or stored, so that the same PUBLISH cannot come in twice.
+   * `outcome` is the Reason Code to come, when it is not known yet.
+   */
+  reserve(packetId: number, outcome?: Promise<number>): void {
+    this.#received.set(packetId, outcome)
+  }
+
+  /** The Reason Code of a PUBLISH that is being worked on; undefined when it was accepted. */
+  outcome(packetId: number): Promise<number> | undefined {
+    return this.#received.get(packetId)
+  }
+
+  /** PUBREL came, or the PUBLISH was refused [MQTT-4.3.3-9]: the identifier is free. */
+  release(packetId: number): boolean {
+    return this.#received.delete(packetId)
+  }
+
+  clear(): void {
+    this.#received.clear()
+  }
+}

@@ -1,0 +1,152 @@
+import type { Clock } from '../types/options.ts'
+
+/** Something to be done at a time, unless it is cancelled before. */
+export class Timer {
+  due: number
+  run: (() => void) | undefined
+  /** Where it stands in the heap; -1 when it does not. */
+  index = -1
+
+  constructor(due: number, run: () => void) {
+    this.due = due
+    this.run = run
+  }
+}
+
+// Node fires a timer above this at once; so we wait in pieces.
+const LONGEST_WAIT = 2 ** 31 - 1
+
+/**
+ * Everything that happens later: keep-alives, time-outs, expiries, Will delays. A binary heap with one timer of the
+ * system for the earliest of them, so that 100,000 sessions cost no more wake-ups than happen.
+ */
+export class Timers {
+  readonly #clock: Clock
+  readonly #heap: Timer[] = []
+  readonly #onError: (error: Error) => void
+  #handle: unknown
+  #armedFor = Infinity
+
+  constructor(clock: Clock, onError: (error: Error) => void) {
+    this.#clock = clock
+    this.#onError = onError
+  }
+
+  /** Milliseconds; never goes back. */
+  now(): number {
+    return this.#clock.now()
+  }
+
+  after(milliseconds: number, run: () => void): Timer {
+    return this.at(this.#clock.now() + milliseconds, run)
+  }
+
+  at(due: number, run: () => void): Timer {
+    const timer = new Timer(due, run)
+    this.#insert(timer)
+    this.#arm()
+    return timer
+  }
+
+  cancel(timer: Timer | undefined): void {
+    if (timer === undefined || timer.index < 0) return
+    timer.run = undefined
+    this.#remove(timer)
+  }
+
+  /** How many are waiting. */
+  get size(): number {
+    return this.#heap.length
+  }
+
+  /** Cancels all. */
+  clear(): void {
+    for (const timer of this.#heap) timer.index = -1
+    this.#heap.length = 0
+    this.#disarm()
+  }
+
+  #arm(): void {
+    const first = this.#heap[0]
+    if (first === undefined || first.due >= this.#armedFor) return
+    this.#disarm()
+    this.#armedFor = first.due
+    const wait = Math.min(Math.max(first.due - this.#clock.now(), 0), LONGEST_WAIT)
+    this.#handle = this.#clock.setTimeout(this.#fire, Math.ceil(wait))
+    // The broker alone is no reason for a program to go on.
+    ;(this.#handle as Partial<NodeJS.Timeout> | undefined)?.unref?.()
+  }
+
+  #disarm(): void {
+    if (this.#handle !== undefined) this.#clock.clearTimeout(this.#handle as never)
+    this.#handle = undefined
+    this.#armedFor = Infinity
+  }
+
+  readonly #fire = (): void => {
+    this.#handle = undefined
+    this.#armedFor = Infinity
+    const now = this.#clock.now()
+    let first = this.#heap[0]
+    while (first !== undefined && first.due <= now) {
+      this.#remove(first)
+      try {
+        first.run?.()
+      } catch (error) {
+        this.#onError(error as Error) // One that fails must not stop the others.
+      }
+      first = this.#heap[0]
+    }
+    this.#arm()
+  }
+
+  #insert(timer: Timer): void {
+    timer.index = this.#heap.length
+    this.#heap.push(timer)
+    this.#up(timer)
+  }
+
+  #remove(timer: Timer): void {
+    const last = this.#heap.pop() as Timer
+    const index = timer.index
+    timer.index = -1
+    if (last === timer) return
+    this.#heap[index] = last
+    last.index = index
+    this.#up(last)
+    this.#down(last)
+  }
+
+  #up(timer: Timer): void {
+    const heap = this.#heap
+    let index = timer.index
+    while (index > 0) {
+      const parentIndex = (index - 1) >> 1
+      const parent = heap[parentIndex] as Timer
+      if (parent.due <= timer.due) break
+      heap[index] = parent
+      parent.index = index
+      index = parentIndex
+    }
+    heap[index] = timer
+    timer.index = index
+  }
+
+  #down(timer: Timer): void {
+    const heap = this.#heap
+    let index = timer.index
+    for (;;) {
+      let childIndex = 2 * index + 1
+      if (childIndex >= heap.length) break
+      if (childIndex + 1 < heap.length && (heap[childIndex + 1] as Timer).due < (heap[childIndex] as Timer).due)
+        childIndex += 1
+      const child = heap[childIndex] as Timer
+      if (child.due >= timer.due) break
+      heap[index] = child
+      child.index = index
+      index = childIndex
+    }
+    heap[index] = timer
+    timer.index = index
+  }
+}

@@ -1,0 +1,137 @@
+import { SubscriptionTree } from './subscription-tree.ts'
+
+/** Up to this size looking through the members is as fast as a Map, and smaller. */
+const SMALL_GROUP = 32
+
+/** The members of one shared subscription, who take turns (section 4.8.2). */
+export class SharedGroup<T extends object> {
+  readonly shareName: string
+  readonly topicFilter: string
+  /** The members before `#turn` had their turn in this round, the others have it to come. */
+  readonly #members: T[] = []
+  #positions: Map<T, number> | undefined = undefined
+  #turn = 0
+
+  constructor(shareName: string, topicFilter: string) {
+    this.shareName = shareName
+    this.topicFilter = topicFilter
+  }
+
+  get members(): readonly T[] {
+    return this.#members
+  }
+
+  /**
+   * The next member in turn that accepts, or else the next one that will do. Each member is asked at most once.
+   * A member that is passed over waits for the next round.
+   */
+  next(accepts: (member: T) => boolean, willDo?: (member: T) => boolean): T | undefined {
+    const members = this.#members
+    const first = this.#turn < members.length ? this.#turn : 0
+    let second = -1
+    for (let step = 0; step < members.length; step += 1) {
+      const position = first + step < members.length ? first + step : first + step - members.length
+      const member = members[position]!
+      if (accepts(member)) {
+        this.#turn = position + 1
+        return member
+      }
+      if (second === -1 && willDo?.(member) === true) second = position
+    }
+    if (second === -1) return undefined
+    this.#turn = second + 1
+    return members[second]
+  }
+
+  /** False when it is a member already. A new member has its turn in this round. */
+  join(member: T): boolean {
+    if (this.#positionOf(member) !== -1) return false
+    this.#members.push(member)
+    if (this.#positions !== undefined) this.#positions.set(member, this.#members.length - 1)
+    else if (this.#members.length > SMALL_GROUP) {
+      this.#positions = new Map(this.#members.map((each, position) => [each, position]))
+    }
+    return true
+  }
+
+  /** False when it is not a member. */
+  leave(member: T): boolean {
+    let gap = this.#positionOf(member)
+    if (gap === -1) return false
+    // The gap moves to the end, past the turn, and nobody changes sides: who had a turn stays before it.
+    if (gap < this.#turn) {
+      this.#turn -= 1
+      this.#move(this.#turn, gap)
+      gap = this.#turn
+    }
+    this.#move(this.#members.length - 1, gap)
+    this.#members.pop()
+    this.#positions?.delete(member)
+    if (this.#members.length <= SMALL_GROUP / 2) this.#positions = undefined
+    return true
+  }
+
+  #positionOf(member: T): number {
+    if (this.#positions === undefined) return this.#members.indexOf(member)
+    return this.#positions.get(member) ?? -1
+  }
+
+  #move(from: number, to: number): void {
+    if (from === to) return
+    const member = this.#members[from]!
+    this.#members[to] = member
+    this.#positions?.set(member, to)
+  }
+}
+
+/** The shared subscriptions: each ShareName and Topic Filter has a group, and a message goes to one member of it. */
+export class SharedSubscriptions<T extends object> {
+  // A ShareName has no '/', so the joined text belongs to one pair only.
+  readonly #groups = new Map<string, SharedGroup<T>>()
+  readonly #tree = new SubscriptionTree<SharedGroup<T>>()
+  #size = 0
+
+  /** How many members all groups have together. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Goes up when a group comes or goes. A member that joins or leaves changes the group, but not which groups match. */
+  get version(): number {
+    return this.#tree.version
+  }
+
+  /** Adds a member to its group; nothing happens when it is there. */
+  add(shareName: string, topicFilter: string, member: T): void {
+    const key = `${shareName}/${topicFilter}`
+    let group = this.#groups.get(key)
+    if (group === undefined) {
+      group = new SharedGroup(shareName, topicFilter)
+      this.#groups.set(key, group)
+      this.#tree.add(topicFilter, group)
+    }
+    if (group.join(member)) this.#size += 1
+  }
+
+  get(shareName: string, topicFilter: string): SharedGroup<T> | undefined {
+    return this.#groups.get(`${shareName}/${topicFilter}`)
+  }
+
+  /** Removes a member from its group; false when it was not there. */
+  remove(shareName: string, topicFilter: string, member: T): boolean {
+    const key = `${shareName}/${topicFilter}`
+    const group = this.#groups.get(key)
+    if (group === undefined || !group.leave(member)) return false
+    this.#size -= 1
+    if (group.members.length === 0) {
+      this.#groups.delete(key)
+      this.#tree.remove(topicFilter, group)
+    }
+    return true
+  }
+
+  /** Appends the groups whose Topic Filter matches. */
+  match(topic: string, found: SharedGroup<T>[]): void {
+    this.#tree.match(topic, found)
+  }
+}
