@@ -1,4 +1,3 @@
-import type { Server, Socket } from 'node:net'
 import { createSecureContext, type SecureContext, type SecureContextOptions, type TlsOptions } from 'node:tls'
 import { InvalidOptionError } from '../errors.ts'
 import type { CertificateOptions, Listener, TlsSettings } from '../../types/listen.ts'
@@ -55,7 +54,6 @@ export class ListenerTls {
   readonly options: TlsOptions
   readonly #shared: SecureContextOptions
   readonly #contexts = new Map<string, SecureContext>()
-  readonly #handshakeTimeoutMs: number
 
   constructor(what: string, settings: TlsSettings) {
     const hasSni = settings.SNICallback !== undefined || Object.keys(settings.sni ?? {}).length > 0
@@ -67,33 +65,11 @@ export class ListenerTls {
     const given = pick(settings, [...contextKeys, ...serverKeys])
     const options: TlsOptions = { minVersion: 'TLSv1.2', ...given, handshakeTimeout: handshakeTimeoutMs }
     this.#shared = pick(options, contextKeys, certificateKeys)
-    this.#handshakeTimeoutMs = handshakeTimeoutMs
     for (const [name, certificate] of Object.entries(sni ?? {})) this.#setContext(name, certificate)
     if (sni !== undefined && options.SNICallback === undefined) {
       options.SNICallback = (servername, callback) => callback(null, this.#contextOf(servername))
     }
     this.options = options
-  }
-
-  /** Puts a time limit on the whole handshake: node's own starts again with every byte that comes. */
-  watch(server: Server): void {
-    const waiting = new Map<string, NodeJS.Timeout>()
-    const settle = (name: string): void => {
-      clearTimeout(waiting.get(name))
-      waiting.delete(name)
-    }
-    server.on('connection', (socket: Socket) => {
-      if (socket.remotePort === undefined) return
-      const name = nameOfPeer(socket)
-      waiting.set(
-        name,
-        setTimeout(() => socket.destroy(), this.#handshakeTimeoutMs),
-      )
-      socket.once('close', () => settle(name))
-    })
-    server.on('secureConnection', (socket: Socket) => settle(nameOfPeer(socket)))
-    // A handshake that fails ends that connection, and only that.
-    server.on('tlsClientError', (_error: Error, socket: Socket) => socket.destroy())
   }
 
   replaceCertificate(
@@ -122,9 +98,4 @@ export class ListenerTls {
 /** The options of these names, without those of `except`. */
 function pick(options: object, keys: readonly string[], except: readonly string[] = []): object {
   return Object.fromEntries(Object.entries(options).filter(([key]) => keys.includes(key) && !except.includes(key)))
-}
-
-/** The same for a TCP socket and for the TLS socket made from it. */
-function nameOfPeer({ localAddress, remoteAddress, remotePort }: Socket): string {
-  return `${localAddress} ${remoteAddress} ${remotePort}`
 }

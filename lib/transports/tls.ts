@@ -25,7 +25,8 @@ export async function listenTls(options: TlsListenOptions, accept: Accept): Prom
     sockets.add(socket)
     accept(socket, { ...connectionInfo(socket), listener: url })
   })
-  tls.watch(server)
+  // A handshake that fails ends that connection, and only that.
+  server.on('tlsClientError', (_error, socket) => socket.destroy())
   await listen(server, options, 8883)
   const url = urlOf('mqtts', server)
   const stopAccepting = (): Promise<void> => stopListening(server)

@@ -181,7 +181,8 @@ export async function listenSecureWebSocket(options: SecureWebSocketListenOption
   checkKeys('wss', options, secureWebSocketKeys)
   const tls = new ListenerTls('wss', options)
   const server = createHttpsServer({ ...tls.options, ...httpLimits(options) })
-  tls.watch(server)
+  // A handshake that fails ends that connection, and only that.
+  server.on('tlsClientError', (_error, socket) => socket.destroy())
   const listener = await listenHttp('wss', server, options, accept)
   return { ...listener, replaceCertificate: (certificate) => tls.replaceCertificate(server, certificate) }
 }

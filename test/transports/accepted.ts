@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type { ConnectionInfo } from '../../types/connection-info.ts'
 import type { Accept } from '../../lib/transports/listener.ts'
@@ -45,8 +44,18 @@ export async function read(stream: Duplex, length: number): Promise<Buffer> {
     } else if (stream.readableEnded || stream.destroyed) {
       throw new Error(`the stream ended after ${size} of ${length} bytes`)
     } else {
-      await Promise.race([once(stream, 'readable'), once(stream, 'close')])
+      await news(stream)
     }
   }
   return Buffer.concat(chunks)
+}
+
+function news(stream: Duplex): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      stream.off('readable', done).off('close', done)
+      resolve()
+    }
+    stream.on('readable', done).on('close', done)
+  })
 }
