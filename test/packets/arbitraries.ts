@@ -86,11 +86,14 @@ const ofMessage = [
   'userProperties',
 ] as const
 
+function type<Type extends Packet['type']>(name: Type): fc.Arbitrary<Type> {
+  return fc.constant(name)
+}
+
 /** Any packet that the decoder gives at this Protocol Level, one arbitrary for each type. */
 export function packetsOf(level: ProtocolLevel): Record<Packet['type'], fc.Arbitrary<Packet>> {
   const mqtt5 = level === 5
   const code = (...codes: number[]): fc.Arbitrary<number> => fc.constantFrom(...(mqtt5 ? codes : [0]))
-  const type = <Type extends Packet['type']>(name: Type): fc.Arbitrary<Type> => fc.constant(name)
   const qos = fc.constantFrom<0 | 1 | 2>(0, 1, 2)
   const onlyMqtt5 = mqtt5 ? fc.boolean() : fc.constant(false)
   const published = code(0, 0x10, 0x87, 0x97)
