@@ -300,15 +300,14 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
 
   /** What is counted, from the start of the broker, and what there is now. */
   stats(): Readonly<Record<string, number>> {
-    return {
-      ...this.#core.statistics,
+    return Object.assign({}, this.#core.statistics, {
       sessions: this.#core.sessions.size,
       subscriptions: this.#core.router.subscriptionCount,
       sharedSubscriptions: this.#core.router.sharedSubscriptionCount,
       retainedMessages: this.#core.retained.size,
       retainedBytes: this.#core.retained.bytes,
       timers: this.#core.timers.size,
-    }
+    })
   }
 
   /**

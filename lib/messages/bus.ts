@@ -1,6 +1,5 @@
 import mqemitter from 'mqemitter'
 import type { Emitter, EmitterListener, EmitterMessage } from '../../types/emitter.ts'
-import type { MessageProperties } from '../../types/properties.ts'
 import type { Core } from '../core.ts'
 import { isValidTopicName } from '../topics/topic-name.ts'
 import { Message } from './message.ts'
@@ -89,7 +88,7 @@ export class Bus {
       Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength),
       qos,
       retain === true,
-      typeof properties === 'object' && properties !== null ? (properties as MessageProperties) : undefined,
+      typeof properties === 'object' && properties !== null ? properties : undefined,
       typeof clientId === 'string' ? clientId : undefined,
       this.#core.timers.now(),
     )
