@@ -300,14 +300,15 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
 
   /** What is counted, from the start of the broker, and what there is now. */
   stats(): Readonly<Record<string, number>> {
-    return Object.assign({}, this.#core.statistics, {
+    const now: Record<string, number> = {
       sessions: this.#core.sessions.size,
       subscriptions: this.#core.router.subscriptionCount,
       sharedSubscriptions: this.#core.router.sharedSubscriptionCount,
       retainedMessages: this.#core.retained.size,
       retainedBytes: this.#core.retained.bytes,
       timers: this.#core.timers.size,
-    })
+    }
+    return Object.assign(now, this.#core.statistics)
   }
 
   /**
