@@ -213,7 +213,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     if (init.qos !== undefined && init.qos !== 0 && init.qos !== 1 && init.qos !== 2) {
       throw new InvalidOptionError(`qos: expected 0, 1 or 2, got ${String(init.qos)}`)
     }
-    const message = Message.from(init, undefined, this.#core.timers.now())
+    const message = Message.from(init, undefined, this.#core.timers)
     if (message.retain && !this.#core.retained.hasRoomFor(message)) {
       throw new MqttError('quota-exceeded', 'too many retained messages')
     }

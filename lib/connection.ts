@@ -12,7 +12,7 @@ import { isPromise } from './hooks.ts'
 import type { Message } from './messages/message.ts'
 import { Decoder } from './packets/decoder.ts'
 import { encodeInto } from './packets/encoder.ts'
-import { writePublish } from './packets/publish.ts'
+import { encodedPublishSize, writePublish } from './packets/publish.ts'
 import { connectReturnCode, ReasonCode } from './packets/reason-codes.ts'
 import { Writer } from './packets/writer.ts'
 import type { Held } from './sessions/congestion.ts'
@@ -30,6 +30,8 @@ const LINGER_MS = 1000
 // A timer this late means that the program was busy, not that the Client was silent.
 const LATE_MS = 500
 const LONGEST_REASON_STRING = 1024
+// Bytes that a Topic Alias adds to a packet, the lengths in front of it included.
+const LARGEST_ALIAS = 5
 
 /**
  * One Network Connection: bytes to packets in order, packets to bytes, back-pressure, and its end.
@@ -245,14 +247,18 @@ export class Connection implements Link, Held, Waiting {
   ): boolean {
     if (!this.#canWrite()) return true
     const writer = this.#writer
-    const start = writer.length
-    if (identifiers === undefined && !dup && message.expiresAt === Infinity && this.#outboundAliases === undefined) {
+    if (identifiers !== undefined || message.expiresAt !== Infinity || this.#outboundAliases !== undefined) {
+      if (!this.#publishOwn(message, qos, retain, dup, packetId, identifiers)) return false
+    } else if (message.isShared && !dup) {
+      const start = writer.length
       const { bytes, packetIdOffset } = message.frame(this.protocolLevel, qos, retain)
       if (bytes.length > this.#maximumPacketSize) return false
       writer.bytes(bytes)
-      if (packetIdOffset >= 0) writer.buffer.writeUInt16BE(packetId, start + packetIdOffset)
+      if (qos > 0) writer.buffer.writeUInt16BE(packetId, start + packetIdOffset)
     } else {
-      this.#publishOwn(message, qos, retain, dup, packetId, identifiers)
+      const { topic, payload, properties } = message
+      const start = writer.length
+      writePublish(writer, this.protocolLevel, topic, payload, qos, retain, dup, packetId, properties)
       if (writer.length - start > this.#maximumPacketSize) {
         writer.length = start
         return false
@@ -266,7 +272,7 @@ export class Connection implements Link, Held, Waiting {
     return true
   }
 
-  /** A PUBLISH that nobody else gets: with identifiers, an alias, DUP, or what is left of its expiry. */
+  /** A PUBLISH unlike any other: with identifiers, an alias, or what is left of its expiry. False when it is too large. */
   #publishOwn(
     message: Message,
     qos: QoS,
@@ -274,19 +280,27 @@ export class Connection implements Link, Held, Waiting {
     dup: boolean,
     packetId: number,
     identifiers: readonly number[] | undefined,
-  ): void {
-    let topic = message.topic
+  ): boolean {
+    const { payload } = message
+    const level = this.protocolLevel
+    let { topic } = message
     let properties: PublishProperties | undefined
-    if (this.protocolLevel === 5) {
+    if (level === 5) {
       properties = message.propertiesAt(this.core.timers.now())
       if (identifiers !== undefined) properties = { ...properties, subscriptionIdentifiers: identifiers }
-      const alias = this.#outboundAliases?.assign(topic) ?? 0
-      if (alias !== 0) {
-        properties = { ...properties, topicAlias: Math.abs(alias) }
-        if (alias > 0) topic = '' // The Client knows it.
-      }
     }
-    writePublish(this.#writer, this.protocolLevel, topic, message.payload, qos, retain, dup, packetId, properties)
+    // Measured before an alias is given: the Client must get every packet that sets one.
+    const room =
+      this.#maximumPacketSize -
+      (this.#maximumPacketSize === Infinity ? 0 : encodedPublishSize(level, topic, payload, qos, properties))
+    if (room < 0) return false
+    if (room >= LARGEST_ALIAS) {
+      const alias = this.#outboundAliases?.assign(topic) ?? 0
+      if (alias !== 0) properties = { ...properties, topicAlias: Math.abs(alias) }
+      if (alias > 0) topic = '' // The Client knows it.
+    }
+    writePublish(this.#writer, level, topic, payload, qos, retain, dup, packetId, properties)
+    return true
   }
 
   pubrel(packetId: number): void {

@@ -4,7 +4,7 @@ import type { Message as PublicMessage } from '../../types/message.ts'
 import type { Connection } from '../connection.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
 import { isPromise } from '../hooks.ts'
-import { Message } from '../messages/message.ts'
+import { expiryOf, Message } from '../messages/message.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import { isValidTopicName } from '../topics/topic-name.ts'
 import { checkPublishedTopic } from './published-topic.ts'
@@ -30,7 +30,7 @@ export function handlePublish(connection: Connection, packet: PublishPacket): vo
     packet.retain,
     properties,
     session.clientId,
-    core.timers.now(),
+    properties === undefined ? Infinity : expiryOf(properties, core.timers),
   )
   try {
     checkPublishedTopic(core, topic)
@@ -73,7 +73,7 @@ function messageProperties(properties: NonNullable<PublishPacket['properties']>)
 function accept(connection: Connection, packet: PublishPacket, permitted: PublicMessage): void {
   const { core, session, client } = connection
   if (session === undefined) return
-  const message = Message.from(permitted, session.clientId, core.timers.now())
+  const message = Message.from(permitted, session.clientId, core.timers)
   if (message !== permitted && !isValidTopicName(message.topic, core.settings.limits.maxTopicLevels)) {
     throw new MqttError('topic-name-invalid', 'a hook changed the topic to one that is none')
   }

@@ -58,7 +58,7 @@ export class WillMessages {
   }
 
   #send(will: StoredWill, permitted: PublicMessage): void {
-    const message = Message.from(permitted, will.client.id, this.#core.timers.now())
+    const message = Message.from(permitted, will.client.id, this.#core.timers)
     this.#core.router.publish(message)
     this.#core.notify('published', message, will.client)
   }
