@@ -26,6 +26,7 @@ import { Router } from './messages/router.ts'
 import { SysTopics } from './messages/sys-topics.ts'
 import { WillMessages } from './messages/will-messages.ts'
 import { checkPlugin, parseOptions, refuseUnknown, type Settings } from './options.ts'
+import { faultInMessageProperties } from './packets/properties.ts'
 import { reasonCodeOf } from './packets/reason-codes.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
 import { Statistics } from './statistics.ts'
@@ -213,6 +214,8 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     if (init.qos !== undefined && init.qos !== 0 && init.qos !== 1 && init.qos !== 2) {
       throw new InvalidOptionError(`qos: expected 0, 1 or 2, got ${String(init.qos)}`)
     }
+    const fault = init.properties && faultInMessageProperties(init.properties)
+    if (fault !== undefined) throw new InvalidOptionError(fault)
     const message = Message.from(init, undefined, this.#core.timers)
     if (message.retain && !this.#core.retained.hasRoomFor(message)) {
       throw new MqttError('quota-exceeded', 'too many retained messages')

@@ -13,6 +13,7 @@ import type { Message } from './messages/message.ts'
 import { Decoder } from './packets/decoder.ts'
 import { encodeInto } from './packets/encoder.ts'
 import { encodedPublishSize, writePublish } from './packets/publish.ts'
+import { reasonCodesOf } from './packets/reason-code-lists.ts'
 import { connectReturnCode, ReasonCode } from './packets/reason-codes.ts'
 import { Writer } from './packets/writer.ts'
 import type { Held } from './sessions/congestion.ts'
@@ -209,12 +210,17 @@ export class Connection implements Link, Held, Waiting {
   send(packet: Packet): void {
     if (!this.#canWrite()) return
     const start = this.#writer.length
-    encodeInto(this.#writer, packet, this.protocolLevel)
-    if (this.#writer.length - start > this.#maximumPacketSize) {
+    let fits = false
+    try {
+      encodeInto(this.#writer, packet, this.protocolLevel)
+      fits = this.#writer.length - start <= this.#maximumPacketSize
+    } catch (error) {
+      this.core.reportError(error as Error) // The application gave texts that are none.
+    }
+    if (!fits) {
       this.#writer.length = start
       const shorter = withoutTexts(packet)
-      if (shorter === undefined) return
-      this.send(shorter) // [MQTT-3.2.2-19] [MQTT-3.4.2-2] and so on for each packet.
+      if (shorter !== undefined) this.send(shorter) // [MQTT-3.2.2-19] [MQTT-3.4.2-2] and so on for each packet.
       return
     }
     this.core.statistics.messagesSent += 1
@@ -228,7 +234,7 @@ export class Connection implements Link, Held, Waiting {
     reasonCode: number,
     refusal?: MqttError,
   ): void {
-    this.send({ type, packetId, reasonCode, properties: refusal && this.textsOf(refusal) })
+    this.send({ type, packetId, reasonCode: listed(reasonCode, type), properties: refusal && this.textsOf(refusal) })
   }
 
   /** The texts of a refusal, for a packet that may go without; undefined when the Client does not want them. */
@@ -450,7 +456,8 @@ export class Connection implements Link, Held, Waiting {
               error.serverReference !== undefined && { serverReference: error.serverReference }),
           }
         : undefined
-    const reasonCode = this.protocolLevel === 5 ? error.reasonCode : connectReturnCode(error.reasonCode)
+    const reasonCode =
+      this.protocolLevel === 5 ? listed(error.reasonCode, 'connack') : connectReturnCode(error.reasonCode)
     this.send({ type: 'connack', sessionPresent: false, reasonCode, properties })
     this.core.statistics.connectionsRefused += 1
     this.core.notify('connectionRefused', this.info, error)
@@ -506,7 +513,7 @@ export class Connection implements Link, Held, Waiting {
         ...texts(options.reasonString ?? '', options.userProperties),
         ...(serverReference !== undefined && { serverReference }),
       }
-      this.send({ type: 'disconnect', reasonCode, properties })
+      this.send({ type: 'disconnect', reasonCode: listed(reasonCode, 'disconnect'), properties })
     }
     this.#detach(false, { reasonCode, byClient: false, error })
     this.#close()
@@ -586,6 +593,14 @@ function texts(
     ...(reasonString !== '' && { reasonString: reasonString.slice(0, LONGEST_REASON_STRING) }),
     ...(userProperties !== undefined && { userProperties }),
   }
+}
+
+/** The Reason Code, or 0x80 where the standard does not list it for this packet: what an application threw may be any. */
+function listed(
+  reasonCode: number,
+  type: 'connack' | 'puback' | 'pubrec' | 'pubrel' | 'pubcomp' | 'suback' | 'disconnect',
+): number {
+  return reasonCodesOf[type].has(reasonCode) ? reasonCode : ReasonCode.unspecified
 }
 
 /** The same packet without Reason String and User Properties; undefined when it has none. */

@@ -4,6 +4,7 @@ import type { MaybePromise, Plugin, ReauthenticateAnswer } from '../types/hooks.
 import type { Message } from '../types/message.ts'
 import type { Subscription } from '../types/subscription.ts'
 import { MqttError } from './errors.ts'
+import { faultInMessageProperties } from './packets/properties.ts'
 import type { Timers } from './timers.ts'
 
 type AnyPlugin = Plugin<never>
@@ -237,7 +238,8 @@ function isMessage(value: unknown): boolean {
     message !== null &&
     typeof message.topic === 'string' &&
     message.payload instanceof Uint8Array &&
-    (message.qos === 0 || message.qos === 1 || message.qos === 2)
+    (message.qos === 0 || message.qos === 1 || message.qos === 2) &&
+    (message.properties === undefined || faultInMessageProperties(message.properties) === undefined)
   )
 }
 

@@ -97,7 +97,7 @@ export class OutgoingExchanges {
   /** A new connection: all of it is to be sent again, in order, and the send quota is whole again. */
   restart(): void {
     this.#inFlight = 0
-    this.#unsent = this.inOrder().reverse()
+    this.#unsent = this.inOrder().toReversed()
     for (const delivery of this.#unsent) delivery.onWire = false
   }
 
