@@ -90,7 +90,11 @@ export class Session implements Receiver {
 
   /** Whether there is room for more than what is under way: the Client is here and keeps up. */
   get takesMore(): boolean {
-    return this.#link !== undefined && !this.#link.outboundBusy && this.#queue.length <= this.#core.settings.limits.maxQueuedMessages >> 2
+    return (
+      this.#link !== undefined &&
+      !this.#link.outboundBusy &&
+      this.#queue.length <= this.#core.settings.limits.maxQueuedMessages >> 2
+    )
   }
 
   /** Calls back when there is room again, on this connection or a later one. */
