@@ -479,6 +479,12 @@ export class Connection implements Link, Held, Waiting {
     })
   }
 
+  /** At once, without a goodbye. */
+  destroy(): void {
+    if (this.isOpen) this.#connectionLost()
+    this.#stream.destroy()
+  }
+
   #end(reasonCode: number, options: DisconnectOptions, error: Error | undefined): void {
     if (this.state === 'connected' && this.protocolLevel === 5) {
       const { serverReference } = options
@@ -573,5 +579,5 @@ function withoutTexts(packet: Packet): Packet | undefined {
   if (!('properties' in packet) || packet.properties === undefined) return undefined
   const { reasonString, userProperties, ...properties } = packet.properties as AcknowledgementProperties & object
   if (reasonString === undefined && userProperties === undefined) return undefined
-  return { ...packet, properties } as Packet
+  return { ...packet, properties }
 }

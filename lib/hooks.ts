@@ -116,14 +116,11 @@ export class Hooks {
       plugin.authorizePublish?.(message, client as Client<never>),
     )
     if (isPromise(answer)) {
-      return (answer as Promise<boolean | Message | undefined>).then((value) =>
+      return answer.then((value) =>
         this.#inspected(this.#allowed(message, value, 'authorizePublish', isMessage), client),
       )
     }
-    return this.#inspected(
-      this.#allowed(message, answer as boolean | Message | undefined, 'authorizePublish', isMessage),
-      client,
-    )
+    return this.#inspected(this.#allowed(message, answer, 'authorizePublish', isMessage), client)
   }
 
   #inspected(message: Message, client: Client): MaybePromise<Message> {
@@ -201,7 +198,7 @@ export class Hooks {
           value === undefined ? this.#first(hooks, ask, timeoutMs, index + 1) : value,
         )
       }
-      if (answer !== undefined) return answer as Answer
+      if (answer !== undefined) return answer
     }
     return undefined
   }

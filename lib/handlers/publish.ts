@@ -37,7 +37,7 @@ export function handlePublish(connection: Connection, packet: PublishPacket): vo
     if (!core.hooks.checksPublish) return accept(connection, packet, message)
     const permitted = core.hooks.authorizePublish(message, client)
     if (!isPromise(permitted)) return accept(connection, packet, permitted)
-    return acceptLater(connection, packet, permitted as Promise<PublicMessage>)
+    return acceptLater(connection, packet, permitted)
   } catch (error) {
     return refuse(connection, packet, error)
   }
@@ -96,13 +96,16 @@ async function acceptLater(
   permitted: Promise<PublicMessage>,
 ): Promise<void> {
   const { session } = connection
-  let settle: (reasonCode: number) => void = () => undefined
-  if (packet.qos === 2) session?.incoming.reserve(packet.packetId, new Promise((resolve) => (settle = resolve)))
+  let settle: ((reasonCode: number) => void) | undefined
+  const outcome = new Promise<number>((resolve) => {
+    settle = resolve
+  })
+  if (packet.qos === 2) session?.incoming.reserve(packet.packetId, outcome)
   try {
     accept(connection, packet, await permitted)
-    settle(ReasonCode.success)
+    settle?.(ReasonCode.success)
   } catch (error) {
-    settle(error instanceof MqttError ? error.reasonCode : ReasonCode.unspecified)
+    settle?.(error instanceof MqttError ? error.reasonCode : ReasonCode.unspecified)
     refuse(connection, packet, error)
   }
 }

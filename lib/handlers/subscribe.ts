@@ -41,12 +41,12 @@ function answerFrom(
       subscriptionIdentifier: identifier,
     })
     if (isPromise(answer)) {
-      return (answer as Promise<Answer>).then((value) => {
+      return answer.then((value) => {
         answers.push(value)
         return answerFrom(connection, requests, identifier, answers, index + 1)
       })
     }
-    answers.push(answer as Answer)
+    answers.push(answer)
   }
   return undefined
 }
@@ -58,9 +58,7 @@ function answerTo(connection: Connection, request: PublicSubscription): Answer |
     const asked = grant(core, request)
     const permitted = core.hooks.authorizeSubscribe(asked, client)
     if (!isPromise(permitted)) return { granted: permitted === asked ? asked : grant(core, permitted) }
-    return (permitted as Promise<PublicSubscription>)
-      .then((answer) => ({ granted: answer === asked ? asked : grant(core, answer) }))
-      .catch(refusalOf)
+    return permitted.then((answer) => ({ granted: answer === asked ? asked : grant(core, answer) })).catch(refusalOf)
   } catch (error) {
     return refusalOf(error)
   }

@@ -58,6 +58,10 @@ export class Router {
     return this.#subscriptions.size + this.#shared.size
   }
 
+  get sharedSubscriptionCount(): number {
+    return this.#shared.size
+  }
+
   /**
    * Keeps the message when it is to be retained, then gives each receiver its copy.
    * Answers how many there were. A publisher is held back when one of them cannot keep up.

@@ -50,7 +50,7 @@ export class WillMessages {
     }
     try {
       const permitted = hooks.authorizePublish(will.message, will.client)
-      if (isPromise(permitted)) permitted.then((message) => this.#send(will, message as PublicMessage), refused)
+      if (isPromise(permitted)) permitted.then((message) => this.#send(will, message), refused)
       else this.#send(will, permitted)
     } catch {
       // Refused: it is not published.

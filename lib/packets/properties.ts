@@ -209,7 +209,10 @@ export function isTopicName(topic: string): boolean {
   return topic.length > 0 && !topic.includes('+') && !topic.includes('#')
 }
 
-/** Writes the Property Length and those Properties that this packet may carry. */
+/**
+ * Writes the Property Length and those Properties that this packet may carry.
+ * One whose value is too long for its length field is left out: a Reason String is the application's, and may be.
+ */
 export function writeProperties(writer: Writer, values: Properties | undefined, owner: PropertyOwner): void {
   const start = writer.beginLength()
   const { byName } = propertiesOf[owner]
@@ -217,13 +220,14 @@ export function writeProperties(writer: Writer, values: Properties | undefined, 
     const property = byName.get(name)
     const value = values[name as keyof Properties]
     if (property === undefined || value === undefined) continue
-    if (property.many) for (const each of value as Value[]) writeValue(writer, property, each)
-    else writeValue(writer, property, value as Value)
+    if (!property.many) writeValue(writer, property, value as Value)
+    else for (const each of value as Value[]) writeValue(writer, property, each)
   }
   writer.endLength(start)
 }
 
 function writeValue(writer: Writer, property: Property, value: Value): void {
+  if (!hasRoomFor(value)) return
   writer.uint8(property.identifier)
   switch (property.type) {
     case 'boolean':
@@ -253,31 +257,42 @@ export function propertiesSize(values: Properties, owner: PropertyOwner): number
     const property = byName.get(name)
     const value = values[name as keyof Properties]
     if (property === undefined || value === undefined) continue
-    if (property.many) for (const each of value as Value[]) size += 1 + valueSize(property, each)
-    else size += 1 + valueSize(property, value as Value)
+    if (!property.many) size += valueSize(property, value as Value)
+    else for (const each of value as Value[]) size += valueSize(property, each)
   }
   return size
 }
 
+/** With the Property Identifier. */
 function valueSize(property: Property, value: Value): number {
+  if (!hasRoomFor(value)) return 0
   switch (property.type) {
     case 'boolean':
-      return 1
-    case 'uint16':
       return 2
+    case 'uint16':
+      return 3
     case 'uint32':
-      return 4
+      return 5
     case 'variable byte integer':
-      return variableByteIntegerSize(value as number)
+      return 1 + variableByteIntegerSize(value as number)
     case 'string':
     case 'topic name':
-      return 2 + Buffer.byteLength(value as string)
+      return 3 + Buffer.byteLength(value as string)
     case 'binary':
-      return 2 + (value as Uint8Array).length
+      return 3 + (value as Uint8Array).length
     default: {
       // a string pair
       const [key, text] = value as UserProperties[number]
-      return 4 + Buffer.byteLength(key) + Buffer.byteLength(text)
+      return 5 + Buffer.byteLength(key) + Buffer.byteLength(text)
     }
   }
+}
+
+/** Whether its bytes can be counted in two bytes (sections 1.5.4 and 1.5.6). */
+function hasRoomFor(value: Value): boolean {
+  if (typeof value === 'number') return true
+  // No character of a JavaScript string takes more than three bytes.
+  if (typeof value === 'string') return value.length <= 0xffff / 3 || Buffer.byteLength(value) <= 0xffff
+  if (value instanceof Uint8Array) return value.length <= 0xffff
+  return hasRoomFor(value[0]) && hasRoomFor(value[1])
 }

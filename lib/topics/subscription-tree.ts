@@ -100,8 +100,8 @@ export class SubscriptionTree<T extends object> {
 
   /** Appends the subscribers of every filter that matches: once per filter, so a subscriber of two filters comes twice. */
   match(topic: string, found: T[]): void {
-    append(this.#exact.get(topic), found)
     if (this.#nodes > 0) this.#matchWildcards(topic, found)
+    append(this.#exact.get(topic), found) // last, the order that the suite of aedes-persistence expects
   }
 
   #matchWildcards(topic: string, found: T[]): void {

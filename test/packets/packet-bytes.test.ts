@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Decoder, type DecoderOptions } from '../../lib/packets/decoder.ts'
 import { encode } from '../../lib/packets/encoder.ts'
+import { encodedPublishSize } from '../../lib/packets/publish.ts'
 import { bytes, samples } from './samples.ts'
 
 const versions = { 3: 'MQTT 3.1', 4: 'MQTT 3.1.1', 5: 'MQTT 5.0' }
@@ -73,4 +74,27 @@ test('a byte order mark is a character like any other [MQTT-1.5.4-3]', () => {
   const packet = decoder.next()
   assert.ok(packet?.type === 'publish')
   assert.equal(packet.topic, '\uFEFFa')
+})
+
+test('a Property too long for its length field is left out, and counted as such', () => {
+  const properties = {
+    contentType: 'é'.repeat(32_768),
+    correlationData: Buffer.alloc(65_536),
+    userProperties: [
+      ['a', 'x'.repeat(65_536)],
+      ['b', 'c'],
+    ],
+  } as const
+  const payload = Buffer.alloc(0)
+  const packet = { type: 'publish', topic: 'a', payload, qos: 0, retain: false, dup: false, packetId: 0 } as const
+  assert.equal(encode({ ...packet, properties }, 5).toString('hex'), '300b0001610726000162000163')
+  assert.equal(encodedPublishSize(5, 'a', payload, 0, properties), 13)
+})
+
+test('a Property that the packet may not carry is left out', () => {
+  const properties = { reasonString: 'r', topicAlias: 1, toString: 1 }
+  assert.equal(
+    encode({ type: 'puback', packetId: 7, reasonCode: 0, properties }, 5).toString('hex'),
+    '4008000700041f000172',
+  )
 })

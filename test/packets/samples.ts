@@ -284,7 +284,7 @@ export const samples: readonly Sample[] = [
   {
     name: 'SUBSCRIBE with everything',
     levels: mqtt5,
-    hex: '82 15 ffff 0a 0b 8001 26 0001 61 0001 62 0001 23 2e 0000 10',
+    hex: '82 14 ffff 0a 0b 8001 26 0001 61 0001 62 0001 23 2e 0000 10',
     packet: {
       type: 'subscribe',
       packetId: 0xffff,

@@ -1,0 +1,484 @@
+import { EventEmitter } from 'node:events'
+import type { IncomingMessage, Server as HttpServer } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Client as PublicClient } from '../types/client.ts'
+import type { ConnectionInfo } from '../types/connection-info.ts'
+import type { Emitter } from '../types/emitter.ts'
+import type { BrokerEvents } from '../types/events.ts'
+import type { MaybePromise, Plugin } from '../types/hooks.ts'
+import type { Listener, ListenOptionsMap, WebSocketSettings } from '../types/listen.ts'
+import type { LocalSubscription, SubscribeOptions } from '../types/local-subscription.ts'
+import type { Message as PublicMessage, MessageInit } from '../types/message.ts'
+import type { BrokerOptions } from '../types/options.ts'
+import type { QoS } from '../types/packets.ts'
+import type { ReasonName } from '../types/reason-codes.ts'
+import type { Client } from './client.ts'
+import { Connection } from './connection.ts'
+import type { Core } from './core.ts'
+import { InvalidOptionError, MqttError } from './errors.ts'
+import { Hooks } from './hooks.ts'
+import { Bus } from './messages/bus.ts'
+import { LocalSubscriber } from './messages/local-subscriber.ts'
+import { Message } from './messages/message.ts'
+import { Subscription } from './messages/receiver.ts'
+import { RetainedMessages } from './messages/retained-messages.ts'
+import { Router } from './messages/router.ts'
+import { SysTopics } from './messages/sys-topics.ts'
+import { WillMessages } from './messages/will-messages.ts'
+import { checkPlugin, parseOptions, refuseUnknown, type Settings } from './options.ts'
+import { reasonCodeOf } from './packets/reason-codes.ts'
+import { SessionRegistry } from './sessions/session-registry.ts'
+import { Statistics } from './statistics.ts'
+import { Timers } from './timers.ts'
+import { SharedSubscriptions } from './topics/shared-subscriptions.ts'
+import { SubscriptionTree } from './topics/subscription-tree.ts'
+import { hasWildcard, parseTopicFilter } from './topics/topic-filter.ts'
+import { isValidTopicName } from './topics/topic-name.ts'
+import { connectionInfo } from './transports/info.ts'
+import { memoryPair } from './transports/memory.ts'
+import { listenTcp } from './transports/tcp.ts'
+import { listenTls } from './transports/tls.ts'
+import { attachWebSocket, listenSecureWebSocket, listenWebSocket, WebSocketEndpoint } from './transports/websocket.ts'
+import { Turn } from './turn.ts'
+
+/** How `broker.close` ends. */
+export interface CloseOptions {
+  /** Milliseconds for Clients to take what is written to them. Default: 1,000. */
+  readonly graceMs?: number
+  /** What MQTT 5.0 Clients are told. Default: `server-shutting-down`. */
+  readonly reason?: ReasonName
+}
+
+// What a WebSocket message may have beyond the largest packet: the packets that a Client puts into one message.
+const WEBSOCKET_SLACK = 64 * 1024
+
+/**
+ * An MQTT broker. It takes connections from its own listeners (`listen`), from HTTP servers (`attach`)
+ * and from anything that is a Duplex stream (`handle`). `S` is what the `authenticate` hook answers.
+ *
+ * @throws InvalidOptionError when an option is unknown or not what it must be
+ */
+export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implements AsyncDisposable {
+  readonly #settings: Settings
+  readonly #core: Core
+  readonly #bus: Bus
+  readonly #sysTopics: SysTopics | undefined
+  readonly #subscriptions = new SubscriptionTree<Subscription>()
+  readonly #shared = new SharedSubscriptions<Subscription>()
+  readonly #clients = new Map<string, Client>()
+  readonly #connections = new Set<Connection>()
+  readonly #connectionsByAddress = new Map<string, number>()
+  readonly #listeners = new Set<Listener>()
+  readonly #localSubscribers = new Set<LocalSubscriber>()
+  readonly #teardowns: (() => MaybePromise<void>)[] = []
+  readonly #upgrades: WebSocketEndpoint
+  #ready: Promise<void> | undefined
+  #closing: Promise<void> | undefined
+  #whenNoConnections: (() => void) | undefined
+
+  constructor(options?: BrokerOptions<S>) {
+    super()
+    this.#settings = parseOptions(options)
+    const { limits, clock } = this.#settings
+    const timers = new Timers(clock, (error) => this.#reportError(error))
+    const turn = new Turn()
+    const retained = new RetainedMessages(timers, limits)
+    const hooks = new Hooks(timers, limits.hookTimeoutMs, (error) => this.#reportError(error))
+    const router = new Router(this.#subscriptions, this.#shared, retained, turn, (message) =>
+      this.#bus.publish(message),
+    )
+    const core = {
+      settings: this.#settings,
+      timers,
+      turn,
+      hooks,
+      statistics: new Statistics(),
+      router,
+      retained,
+      connectionClosed: (connection: Connection) => this.#connectionClosed(connection),
+      clientConnected: (client: Client, sessionPresent: boolean) => this.#clientConnected(client, sessionPresent),
+      clientGone: (client: Client) => this.#clientGone(client),
+      notify: <Name extends keyof BrokerEvents>(name: Name, ...values: BrokerEvents[Name]) =>
+        this.#notify(name, values),
+      reportError: (error: Error) => this.#reportError(error),
+    } as { -readonly [Part in keyof Core]: Core[Part] }
+    core.wills = new WillMessages(core)
+    core.sessions = new SessionRegistry(core, this.#subscriptions, this.#shared)
+    this.#core = core
+    this.#bus = new Bus(core)
+    this.#upgrades = new WebSocketEndpoint({ maxPayload: limits.maxPacketSize + WEBSOCKET_SLACK }, this.#accept)
+    for (const plugin of this.#settings.plugins) this.#add(plugin)
+    if (this.#settings.sysInterval !== false) {
+      this.#sysTopics = new SysTopics(core, this.#settings.sysInterval)
+      this.#sysTopics.start()
+    }
+    this.#settings.signal?.addEventListener('abort', () => void this.close(), { once: true })
+    if (this.#settings.signal?.aborted === true) void this.close()
+  }
+
+  /** The name of this broker. */
+  get id(): string {
+    return this.#settings.id
+  }
+
+  /** A mqemitter that carries what is published. */
+  get emitter(): Emitter {
+    return this.#bus.emitter
+  }
+
+  /** The Clients that are connected, by Client Identifier. */
+  get clients(): ReadonlyMap<string, PublicClient<S>> {
+    return this.#clients as ReadonlyMap<string, unknown> as ReadonlyMap<string, PublicClient<S>>
+  }
+
+  /** Adds a plugin; it is asked after those that were there before. */
+  use(plugin: Plugin<S>): this {
+    checkPlugin(plugin)
+    this.#add(plugin as Plugin<never>)
+    return this
+  }
+
+  /**
+   * Opens listeners. Resolves when all of them are open; rejects, with none of them open, when one cannot be,
+   * and with an `InvalidOptionError` when it would let anybody in from other machines without `allowAnonymous`.
+   */
+  async listen(what: ListenOptionsMap, options: { signal?: AbortSignal } = {}): Promise<Listener[]> {
+    refuseUnknown('listen.', what, ['tcp', 'tls', 'ws', 'wss'])
+    this.#refuseStrangers(what)
+    if (this.#closing !== undefined) throw new Error('the broker is closed')
+    await this.#ready
+    const maxPayload = this.#settings.limits.maxPacketSize + WEBSOCKET_SLACK
+    const opened: Listener[] = []
+    try {
+      if (what.tcp !== undefined) opened.push(await listenTcp(what.tcp, this.#accept))
+      if (what.tls !== undefined) opened.push(await listenTls(what.tls, this.#accept))
+      if (what.ws !== undefined) {
+        const ws = typeof what.ws === 'number' ? { port: what.ws } : what.ws
+        opened.push(await listenWebSocket({ maxPayload, ...ws }, this.#accept))
+      }
+      if (what.wss !== undefined) opened.push(await listenSecureWebSocket({ maxPayload, ...what.wss }, this.#accept))
+    } catch (error) {
+      await Promise.all(opened.map((listener) => listener.close()))
+      throw error
+    }
+    for (const listener of opened) this.#listeners.add(listener)
+    options.signal?.addEventListener('abort', () => {
+      for (const listener of opened) void listener.close()
+    })
+    return opened
+  }
+
+  /** Takes WebSocket connections from an HTTP server of the application; requests for other paths are left alone. */
+  attach(server: HttpServer, settings: WebSocketSettings = {}): Listener {
+    const maxPayload = this.#settings.limits.maxPacketSize + WEBSOCKET_SLACK
+    const listener = attachWebSocket(server, { maxPayload, ...settings }, this.#accept)
+    this.#listeners.add(listener)
+    return listener
+  }
+
+  /** Takes one HTTP upgrade request, for servers that route upgrades themselves. */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.#upgrades.handleUpgrade(request, socket, head)
+  }
+
+  /**
+   * Takes a connection: any Duplex stream of bytes. Bound, so that it can be given to `net.createServer` as it is.
+   * What is known of the other side is read off the stream; `info` adds to it and counts more.
+   */
+  readonly handle = (stream: Duplex, info?: Partial<ConnectionInfo>): void => {
+    // A second argument that is not ours, as from `http.Server`, is not looked at.
+    this.#accept(stream, { ...connectionInfo(stream), ...(typeof info === 'object' ? info : {}) })
+  }
+
+  /** A connection without a network: the Client's side of a stream in memory. */
+  connect(): Duplex {
+    const [clientSide, serverSide] = memoryPair()
+    this.#accept(serverSide, { transport: 'memory' })
+    return clientSide
+  }
+
+  /**
+   * Publishes a message as the application, without asking the hooks. Resolves when it is where it is kept.
+   * Rejects with an `MqttError` when the topic is not a Topic Name, or when retained messages are full.
+   */
+  async publish(init: MessageInit, options: { signal?: AbortSignal } = {}): Promise<void> {
+    options.signal?.throwIfAborted()
+    if (this.#closing !== undefined) throw new Error('the broker is closed')
+    if (typeof init?.topic !== 'string' || !isValidTopicName(init.topic, this.#settings.limits.maxTopicLevels)) {
+      throw new MqttError(
+        'topic-name-invalid',
+        `expected a Topic Name, got ${JSON.stringify(init?.topic)?.slice(0, 80)}`,
+      )
+    }
+    if (init.qos !== undefined && init.qos !== 0 && init.qos !== 1 && init.qos !== 2) {
+      throw new InvalidOptionError(`qos: expected 0, 1 or 2, got ${String(init.qos)}`)
+    }
+    const message = Message.from(init, undefined, this.#core.timers.now())
+    if (message.retain && !this.#core.retained.hasRoomFor(message)) {
+      throw new MqttError('quota-exceeded', 'too many retained messages')
+    }
+    this.#core.router.publish(message)
+    this.#core.notify('published', message, undefined)
+  }
+
+  /**
+   * Subscribes the application itself: with a listener, which gets one message at a time, or without one, to be
+   * used in `for await`. Retained messages come first; shared subscriptions work too.
+   *
+   * @throws MqttError when a filter is not a Topic Filter
+   */
+  subscribe(filter: string | readonly string[], options?: SubscribeOptions): LocalSubscription
+  subscribe(
+    filter: string | readonly string[],
+    listener: (message: PublicMessage) => MaybePromise<void>,
+    options?: SubscribeOptions,
+  ): LocalSubscription
+  subscribe(
+    filter: string | readonly string[],
+    second?: SubscribeOptions | ((message: PublicMessage) => MaybePromise<void>),
+    third?: SubscribeOptions,
+  ): LocalSubscription {
+    const listener = typeof second === 'function' ? second : undefined
+    const options = (typeof second === 'function' ? third : second) ?? {}
+    refuseUnknown('subscribe.', options, ['qos', 'retained', 'signal', 'highWaterMark', 'overflow'])
+    const parsed = (typeof filter === 'string' ? [filter] : filter).map((topicFilter) => {
+      const known = parseTopicFilter(topicFilter, this.#settings.limits.maxTopicLevels)
+      if (known === undefined)
+        throw new MqttError('topic-filter-invalid', `expected a Topic Filter, got ${JSON.stringify(topicFilter)}`)
+      return { topicFilter, shareName: known.shareName }
+    })
+    options.signal?.throwIfAborted()
+    const report = (error: Error): void => this.#reportError(error)
+    const leave = (subscriber: LocalSubscriber): void => {
+      this.#localSubscribers.delete(subscriber)
+      for (const subscription of subscriptions) this.#removeLocal(subscription)
+    }
+    const subscriber = new LocalSubscriber(
+      this.#core.timers,
+      this.#settings.limits.holdBackMs,
+      options,
+      listener,
+      report,
+      leave,
+    )
+    const qos: QoS = options.qos ?? 2
+    const subscriptions = parsed.map(
+      ({ topicFilter, shareName }) =>
+        new Subscription(subscriber, { topicFilter, qos, retainAsPublished: true }, shareName),
+    )
+    for (const subscription of subscriptions) {
+      if (subscription.shareName === undefined) this.#subscriptions.add(subscription.matchFilter, subscription)
+      else this.#shared.add(subscription.shareName, subscription.matchFilter, subscription)
+    }
+    this.#localSubscribers.add(subscriber)
+    options.signal?.addEventListener('abort', () => void subscriber.close(), { once: true })
+    if (options.retained !== false) {
+      for (const subscription of subscriptions) {
+        if (subscription.shareName !== undefined) continue
+        for (const message of this.#core.retained.match(subscription.matchFilter)) {
+          subscriber.deliver(message, Math.min(qos, message.qos) as QoS, true)
+        }
+      }
+    }
+    return subscriber
+  }
+
+  #removeLocal(subscription: Subscription): void {
+    if (subscription.shareName === undefined) this.#subscriptions.remove(subscription.matchFilter, subscription)
+    else this.#shared.remove(subscription.shareName, subscription.matchFilter, subscription)
+  }
+
+  /** The retained messages whose topics match. */
+  async *retained(filter = '#'): AsyncIterableIterator<PublicMessage> {
+    if (!hasWildcard(filter)) {
+      const message = this.#core.retained.get(filter)
+      if (message !== undefined) yield message
+      return
+    }
+    for (const message of this.#core.retained.match(filter)) yield message
+  }
+
+  /** What is counted, from the start of the broker, and what there is now. */
+  stats(): Readonly<Record<string, number>> {
+    const now: Record<string, number> = {
+      sessions: this.#core.sessions.size,
+      subscriptions: this.#core.router.subscriptionCount,
+      sharedSubscriptions: this.#core.router.sharedSubscriptionCount,
+      retainedMessages: this.#core.retained.size,
+      retainedBytes: this.#core.retained.bytes,
+      timers: this.#core.timers.size,
+    }
+    return Object.assign(now, this.#core.statistics)
+  }
+
+  /**
+   * Ends the broker: no new connections, then a goodbye to every Client, then time to take it, then the end of all
+   * that is left. May be called more than once; resolves always.
+   */
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options)
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close({ graceMs = 1000, reason = 'server-shutting-down' }: CloseOptions): Promise<void> {
+    const stopped = Promise.all([...this.#listeners].map((listener) => listener.stopAccepting().catch(ignore)))
+    for (const connection of this.#connections) void connection.end(reasonCodeOf(reason))
+    if (this.#connections.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#whenNoConnections = resolve
+        const timer = setTimeout(resolve, graceMs)
+        timer.unref()
+      })
+    }
+    for (const connection of this.#connections) connection.destroy()
+    await Promise.all([...this.#listeners].map((listener) => listener.close().catch(ignore)))
+    await this.#upgrades.close().catch(ignore)
+    await stopped
+    for (const subscriber of this.#localSubscribers) await subscriber.close()
+    for (const teardown of this.#teardowns) {
+      try {
+        await teardown()
+      } catch (error) {
+        this.#reportError(error as Error)
+      }
+    }
+    this.#sysTopics?.stop()
+    this.#core.timers.clear()
+    await this.#bus.close().catch(ignore)
+  }
+
+  // ─── parts ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  readonly #accept = (stream: Duplex, info: ConnectionInfo): void => {
+    stream.on('error', ignore) // Whatever becomes of it: it must not reach the program.
+    const { limits } = this.#settings
+    const address = info.remoteAddress
+    const fromAddress = address === undefined ? 0 : (this.#connectionsByAddress.get(address) ?? 0)
+    if (
+      this.#closing !== undefined ||
+      this.#connections.size >= limits.maxConnections ||
+      fromAddress >= limits.maxConnectionsPerIp
+    ) {
+      this.#core.statistics.connectionsRefused += 1
+      this.#core.notify('connectionRefused', info, new MqttError('server-busy', 'too many connections'))
+      stream.destroy()
+      return
+    }
+    ;(stream as Partial<{ setNoDelay(on: boolean): void }>).setNoDelay?.(true)
+    const connection = new Connection(this.#core, stream, info)
+    this.#connections.add(connection)
+    if (address !== undefined) this.#connectionsByAddress.set(address, fromAddress + 1)
+    this.#core.statistics.connections += 1
+    connection.start(this.#letIn(info))
+  }
+
+  /** What has to be settled before a byte of a connection is looked at; undefined when nothing has. */
+  #letIn(info: ConnectionInfo): Promise<void> | undefined {
+    const { hooks } = this.#core
+    if (!hooks.canConnect) return this.#ready
+    const abort = new AbortController()
+    const ask = (): Promise<void> => hooks.connect(info, abort.signal).finally(() => abort.abort())
+    return this.#ready === undefined ? ask() : this.#ready.then(ask)
+  }
+
+  #connectionClosed(connection: Connection): void {
+    if (!this.#connections.delete(connection)) return
+    const address = connection.info.remoteAddress
+    if (address !== undefined) {
+      const left = (this.#connectionsByAddress.get(address) ?? 1) - 1
+      if (left === 0) this.#connectionsByAddress.delete(address)
+      else this.#connectionsByAddress.set(address, left)
+    }
+    if (this.#connections.size === 0) this.#whenNoConnections?.()
+  }
+
+  #clientConnected(client: Client, sessionPresent: boolean): void {
+    this.#clients.set(client.id, client)
+    const { statistics } = this.#core
+    statistics.clientsConnected = this.#clients.size
+    statistics.clientsMaximum = Math.max(statistics.clientsMaximum, this.#clients.size)
+    this.#core.notify('clientConnected', client, sessionPresent)
+  }
+
+  #clientGone(client: Client): void {
+    if (this.#clients.get(client.id) !== client) return
+    this.#clients.delete(client.id)
+    this.#core.statistics.clientsConnected = this.#clients.size
+  }
+
+  #add(plugin: Plugin<never>): void {
+    this.#core.hooks.add(plugin)
+    if (plugin.setup === undefined) return
+    const before = this.#ready ?? Promise.resolve()
+    this.#ready = before.then(async () => {
+      const teardown = await plugin.setup?.(this)
+      if (typeof teardown === 'function') this.#teardowns.push(teardown)
+    })
+    this.#ready.catch(ignore) // It rejects `listen`, and every connection.
+  }
+
+  /** Without an `authenticate` hook only this machine is let in, unless the application says otherwise. */
+  #refuseStrangers(what: ListenOptionsMap): void {
+    if (this.#settings.allowAnonymous || this.#core.hooks.canAuthenticate) return
+    for (const [name, options] of Object.entries(what) as [
+      string,
+      number | { host?: string; path?: string; requestCert?: boolean },
+    ][]) {
+      const host = typeof options === 'number' ? undefined : options.host
+      if (host === undefined || isLoopback(host)) continue
+      throw new InvalidOptionError(
+        `listen.${name}.host: ${host} is open to other machines and no plugin has an authenticate hook; ` +
+          'add one, or say allowAnonymous: true',
+      )
+    }
+  }
+
+  #notify<Name extends keyof BrokerEvents>(name: Name, values: BrokerEvents[Name]): void {
+    if (this.listenerCount(name) === 0) return
+    try {
+      ;(this.emit as (name: string, ...values: unknown[]) => boolean).call(this, name, ...values)
+    } catch (error) {
+      this.#reportError(error as Error)
+    }
+  }
+
+  #reportError(error: Error): void {
+    this.#settings.logger?.error(error.stack ?? error.message)
+    if (this.listenerCount('error') === 0) {
+      if (this.#settings.logger === undefined) process.emitWarning(error)
+      return
+    }
+    try {
+      ;(this.emit as (name: string, error: Error) => boolean).call(this, 'error', error)
+    } catch (failure) {
+      process.emitWarning(failure as Error)
+    }
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.')
+}
+
+function ignore(): void {
+  // Nobody is left to be told.
+}
+
+/** Makes a broker, sets up its plugins and opens its listeners. */
+export async function createBroker<S = unknown>(
+  options: BrokerOptions<S> & { listen?: ListenOptionsMap } = {},
+): Promise<Broker<S>> {
+  const { listen, ...rest } = options
+  const broker = new Broker<S>(rest)
+  try {
+    await broker.listen(listen ?? {})
+  } catch (error) {
+    await broker.close()
+    throw error
+  }
+  return broker
+}

@@ -1,0 +1,204 @@
+#!/usr/bin/env node
+/** `haltere`, the command: a broker from options or a file, with a log that people or programs read. */
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import type { BrokerOptions } from '../types/options.ts'
+import type { ListenOptionsMap } from '../types/listen.ts'
+import { Broker } from './broker.ts'
+import { logEvents } from './cli-log.ts'
+import { InvalidOptionError } from './errors.ts'
+import { version } from './version.ts'
+
+const usage = `haltere ${version}: an MQTT 3.1, 3.1.1 and 5.0 broker
+
+  haltere [options]
+
+  --port N                port for MQTT over TCP (default 1883; 0 lets the system choose)
+  --host H                address to listen on (default 127.0.0.1)
+  --ws-port N             port for MQTT over WebSocket (default 8083)
+  --ws-path P             path of the WebSocket URL (default /mqtt)
+  --ws-origin O           web page that may connect, may be given more than once (default: pages of the same host)
+  --tls-port N            port for MQTT over TLS; needs --key and --cert
+  --wss-port N            port for MQTT over WebSocket and TLS; needs --key and --cert
+  --key F --cert F        private key and certificate, PEM files
+  --ca F                  authorities that sign the certificates of Clients, PEM file
+  --require-client-cert   refuse Clients without such a certificate
+  --config F              JSON file with these options by name and with "limits"
+  --allow-anonymous       let Clients of other machines in without a password
+  --quiet                 print only where it listens
+  --verbose               print every packet's event, payloads included
+  --json                  print one JSON object a line
+  --version, --help
+
+Without --allow-anonymous it listens on this machine only. SIGINT or SIGTERM ends it.
+`
+
+const known = {
+  port: { type: 'string' },
+  host: { type: 'string' },
+  'ws-port': { type: 'string' },
+  'ws-path': { type: 'string' },
+  'ws-origin': { type: 'string', multiple: true },
+  'tls-port': { type: 'string' },
+  'wss-port': { type: 'string' },
+  key: { type: 'string' },
+  cert: { type: 'string' },
+  ca: { type: 'string' },
+  'require-client-cert': { type: 'boolean' },
+  config: { type: 'string' },
+  'allow-anonymous': { type: 'boolean' },
+  quiet: { type: 'boolean' },
+  verbose: { type: 'boolean' },
+  json: { type: 'boolean' },
+  version: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const
+
+interface Command {
+  readonly broker: BrokerOptions
+  readonly listen: ListenOptionsMap
+  readonly log: 'quiet' | 'normal' | 'verbose'
+  readonly json: boolean
+}
+
+/** The command line was wrong: said in one line, exit code 2. */
+class UsageError extends Error {}
+
+type Values = Record<string, unknown>
+
+function readArguments(args: string[]): Values {
+  try {
+    return parseArgs({ args, options: known, strict: true, allowPositionals: false }).values
+  } catch (error) {
+    throw new UsageError((error as Error).message.split('. ')[0] ?? '')
+  }
+}
+
+/** The configuration file has the same names; what is on the command line counts more. */
+function readConfiguration(path: string): Values & { limits?: BrokerOptions['limits'] } {
+  let values: unknown
+  try {
+    values = JSON.parse(readFileSync(path, 'utf8'))
+  } catch (error) {
+    throw new UsageError(`--config ${path}: ${(error as Error).message}`)
+  }
+  if (typeof values !== 'object' || values === null || Array.isArray(values)) {
+    throw new UsageError(`--config ${path}: expected an object`)
+  }
+  const names = [
+    ...Object.keys(known).filter((name) => !['config', 'version', 'help'].includes(name)),
+    'limits',
+    'sys-interval',
+    'id',
+  ]
+  for (const name of Object.keys(values)) {
+    if (!names.includes(name)) throw new UsageError(`--config ${path}: no such option: ${name}`)
+  }
+  return values as Values
+}
+
+function port(name: string, value: unknown): number {
+  const number = typeof value === 'string' && /^\d{1,5}$/.test(value) ? Number(value) : value
+  if (typeof number !== 'number' || !Number.isInteger(number) || number < 0 || number > 65_535) {
+    throw new UsageError(`--${name}: expected a port from 0 to 65535, got ${JSON.stringify(value)}`)
+  }
+  return number
+}
+
+function text(name: string, value: unknown): string {
+  if (typeof value !== 'string' || value === '')
+    throw new UsageError(`--${name}: expected a text, got ${JSON.stringify(value)}`)
+  return value
+}
+
+function flag(name: string, value: unknown): boolean {
+  if (typeof value !== 'boolean')
+    throw new UsageError(`--${name}: expected true or false, got ${JSON.stringify(value)}`)
+  return value
+}
+
+function file(name: string, value: unknown): Buffer {
+  const path = text(name, value)
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    throw new UsageError(`--${name} ${path}: ${(error as Error).message}`)
+  }
+}
+
+/** What the options ask for; throws a `UsageError` that says which one is wrong and why. */
+function parseCommand(values: Values): Command {
+  const { config } = values
+  const given: Values = { ...(config === undefined ? {} : readConfiguration(text('config', config))), ...values }
+  const has = (name: string): boolean => given[name] !== undefined
+  const isOn = (name: string): boolean => has(name) && flag(name, given[name])
+  const host = has('host') ? { host: text('host', given.host) } : {}
+  const webSocket = {
+    ...host,
+    ...(has('ws-path') && { path: text('ws-path', given['ws-path']) }),
+    ...(has('ws-origin') && { origins: [given['ws-origin']].flat().map((origin) => text('ws-origin', origin)) }),
+  }
+  const listen: { -readonly [Key in keyof ListenOptionsMap]: ListenOptionsMap[Key] } = {
+    tcp: { ...host, port: has('port') ? port('port', given.port) : 1883 },
+    ws: { ...webSocket, port: has('ws-port') ? port('ws-port', given['ws-port']) : 8083 },
+  }
+  const secure = ['tls-port', 'wss-port'].find(has)
+  for (const name of ['key', 'cert', 'ca', 'require-client-cert']) {
+    if (has(name) && secure === undefined) throw new UsageError(`--${name}: needs --tls-port or --wss-port`)
+  }
+  if (secure !== undefined) {
+    if (!has('key') || !has('cert')) throw new UsageError(`--${secure}: needs --key and --cert`)
+    if (isOn('require-client-cert') && !has('ca')) throw new UsageError('--require-client-cert: needs --ca')
+    const tls = {
+      key: file('key', given.key),
+      cert: file('cert', given.cert),
+      ...(has('ca') && {
+        ca: file('ca', given.ca),
+        requestCert: true,
+        rejectUnauthorized: isOn('require-client-cert'),
+      }),
+    }
+    if (has('tls-port')) listen.tls = { ...host, ...tls, port: port('tls-port', given['tls-port']) }
+    if (has('wss-port')) listen.wss = { ...webSocket, ...tls, port: port('wss-port', given['wss-port']) }
+  }
+  const broker = {
+    allowAnonymous: isOn('allow-anonymous'),
+    ...(has('limits') && { limits: given.limits as NonNullable<BrokerOptions['limits']> }),
+    ...(has('sys-interval') && { sysInterval: given['sys-interval'] as number | false }),
+    ...(has('id') && { id: text('id', given.id) }),
+  }
+  const log = isOn('quiet') ? 'quiet' : isOn('verbose') ? 'verbose' : 'normal'
+  return { broker, listen, log, json: isOn('json') }
+}
+
+async function main(): Promise<void> {
+  const values = readArguments(process.argv.slice(2))
+  if (values.help === true) return void process.stdout.write(usage)
+  if (values.version === true) return void process.stdout.write(`${version}\n`)
+  const command = parseCommand(values)
+  const broker = new Broker(command.broker)
+  const log = logEvents(broker, command)
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      log.say(`${signal}: closing`)
+      void broker.close().then(() => process.exit(0))
+    })
+  }
+  for (const listener of await broker.listen(command.listen)) log.listening(listener.url)
+}
+
+/** Ports that are taken or forbidden are not the command line's fault: exit code 1. */
+function explain(error: Error & { code?: string; address?: string; port?: number }): void {
+  const where = `${error.address ?? ''}:${error.port ?? ''}`
+  const causes: Record<string, string> = {
+    EADDRINUSE: `${where} is taken by another program`,
+    EACCES: `not allowed to listen on ${where}`,
+    EADDRNOTAVAIL: `this machine has no address ${error.address ?? ''}`,
+  }
+  const isUsage = error instanceof UsageError || error instanceof InvalidOptionError
+  process.stderr.write(`haltere: ${causes[error.code ?? ''] ?? error.message}\n`)
+  if (isUsage) process.stderr.write('Try haltere --help\n')
+  process.exitCode = isUsage ? 2 : 1
+}
+
+main().catch(explain)

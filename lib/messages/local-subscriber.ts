@@ -1,0 +1,151 @@
+import type { LocalSubscription, SubscribeOptions } from '../../types/local-subscription.ts'
+import type { MaybePromise } from '../../types/hooks.ts'
+import type { Message as PublicMessage } from '../../types/message.ts'
+import type { QoS } from '../../types/packets.ts'
+import { isPromise } from '../hooks.ts'
+import { Congestion } from '../sessions/congestion.ts'
+import { Queue } from '../sessions/queue.ts'
+import type { Timers } from '../timers.ts'
+import type { Message } from './message.ts'
+import type { Receiver } from './receiver.ts'
+
+type Listener = (message: PublicMessage) => MaybePromise<void>
+interface Taker {
+  resolve(result: IteratorResult<PublicMessage>): void
+  reject(error: Error): void
+}
+
+/** The application as a receiver: messages go to its listener, one at a time, or wait for its loop. */
+export class LocalSubscriber implements Receiver, LocalSubscription {
+  readonly clientId: undefined
+  readonly connected = true
+  readonly congestion: Congestion
+  dropped = 0
+  readonly #queue = new Queue<PublicMessage>()
+  readonly #highWaterMark: number
+  readonly #overflow: NonNullable<SubscribeOptions['overflow']>
+  readonly #listener: Listener | undefined
+  readonly #report: (error: Error) => void
+  readonly #leave: (subscriber: LocalSubscriber) => void
+  #takers: Taker[] = []
+  #isListening = false
+  #error: Error | undefined
+  #closed = false
+
+  constructor(
+    timers: Timers,
+    holdBackMs: number,
+    options: SubscribeOptions,
+    listener: Listener | undefined,
+    report: (error: Error) => void,
+    leave: (subscriber: LocalSubscriber) => void,
+  ) {
+    this.#highWaterMark = options.highWaterMark ?? 1000
+    this.#overflow = options.overflow ?? 'drop-oldest'
+    this.congestion = new Congestion(timers, this.#overflow === 'pause' ? Infinity : holdBackMs)
+    this.#listener = listener
+    this.#report = report
+    this.#leave = leave
+  }
+
+  deliver(message: Message, qos: QoS, retain: boolean): void {
+    if (this.#closed) return
+    const copy: PublicMessage =
+      message.qos === qos && message.retain === retain
+        ? message
+        : { topic: message.topic, payload: message.payload, qos, retain, properties: message.properties }
+    const taker = this.#takers.shift()
+    if (taker !== undefined) {
+      taker.resolve({ done: false, value: copy })
+      return
+    }
+    if (this.#queue.length >= this.#highWaterMark && this.#overflow !== 'pause') this.#overflows()
+    if (this.#closed) return
+    this.#queue.push(copy)
+    if (this.#listener !== undefined) this.#listen()
+    if (this.#queue.length >= this.#highWaterMark) this.congestion.fillsUp()
+  }
+
+  #overflows(): void {
+    if (this.#overflow === 'error') {
+      this.#error = new Error(`more than ${this.#highWaterMark} messages wait to be taken`)
+      if (this.#listener !== undefined) this.#report(this.#error)
+      this.#end()
+      return
+    }
+    this.dropped += 1
+    this.#queue.shift()
+  }
+
+  /** Gives the listener one message after the other; one that takes its time gets the next when it is done. */
+  #listen(): void {
+    if (this.#isListening) return
+    let message = this.#take()
+    while (message !== undefined && this.#listener !== undefined) {
+      try {
+        this.#isListening = true
+        const result = this.#listener(message)
+        if (isPromise(result)) {
+          result.then(this.#listened, (error: Error) => {
+            this.#report(error)
+            this.#listened()
+          })
+          return
+        }
+      } catch (error) {
+        this.#report(error as Error) // One bad message must not end the subscription.
+      }
+      this.#isListening = false
+      message = this.#take()
+    }
+  }
+
+  readonly #listened = (): void => {
+    this.#isListening = false
+    this.#listen()
+  }
+
+  #take(): PublicMessage | undefined {
+    const message = this.#queue.shift()
+    if (this.#queue.length <= this.#highWaterMark >> 1) this.congestion.drained()
+    return message
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<PublicMessage> {
+    return {
+      next: () => {
+        const message = this.#take()
+        if (message !== undefined) return Promise.resolve({ done: false, value: message })
+        if (this.#error !== undefined) return Promise.reject(this.#error)
+        if (this.#closed) return Promise.resolve({ done: true, value: undefined })
+        return new Promise((resolve, reject) => this.#takers.push({ resolve, reject }))
+      },
+      return: async () => {
+        await this.close()
+        return { done: true, value: undefined }
+      },
+    }
+  }
+
+  close(): Promise<void> {
+    this.#queue.clear()
+    this.#end()
+    return Promise.resolve()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #end(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.congestion.drained()
+    this.#leave(this)
+    for (const taker of this.#takers) {
+      if (this.#error !== undefined) taker.reject(this.#error)
+      else taker.resolve({ done: true, value: undefined })
+    }
+    this.#takers = []
+  }
+}

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { suite, test } from 'node:test'
+import fc from 'fast-check'
+import { MemoryPersistence } from '../../lib/persistence/memory.ts'
+import { OutgoingQueue } from '../../lib/persistence/outgoing-queue.ts'
+import { conformance, publish } from './conformance.ts'
+
+conformance('memory', () => new MemoryPersistence())
+
+suite('memory: the queue of a Client', () => {
+  test('behaves like a list, whatever is queued, identified and acknowledged', () => {
+    const steps = fc.array(fc.tuple(fc.constantFrom('push', 'push', 'identify', 'next', 'remove'), fc.nat(99)), {
+      maxLength: 400,
+      size: 'max',
+    })
+    fc.assert(
+      fc.property(steps, (changes) => {
+        const queue = new OutgoingQueue()
+        let model: { counter: number; messageId: number | undefined }[] = []
+        let counter = 0
+        let messageId = 0
+        for (const [kind, pick] of changes) {
+          if (kind === 'push') {
+            counter += 1
+            queue.push(publish({ brokerCounter: counter }))
+            model.push({ counter, messageId: undefined })
+            continue
+          }
+          const waiting = model.find((entry) => entry.messageId === undefined)
+          const chosen = kind === 'next' ? waiting : model[pick % Math.max(1, model.length)]
+          if (chosen === undefined) continue
+          if (kind !== 'remove') {
+            messageId += 1
+            chosen.messageId = messageId
+            assert.ok(queue.update(publish({ brokerCounter: chosen.counter, messageId })))
+          } else if (chosen.messageId !== undefined) {
+            assert.equal(queue.remove(chosen.messageId)?.brokerCounter, chosen.counter)
+            assert.equal(queue.remove(chosen.messageId), undefined)
+            model = model.filter((entry) => entry !== chosen)
+          }
+          assert.equal(queue.length, model.length)
+        }
+        assert.deepEqual(
+          Array.from(queue.packets(), (packet) => [packet.brokerCounter, packet.messageId]),
+          model.map((entry) => [entry.counter, entry.messageId]),
+        )
+      }),
+    )
+  })
+
+  test('is read without what is acknowledged meanwhile', () => {
+    const queue = new OutgoingQueue()
+    for (const brokerCounter of [1, 2, 3]) {
+      queue.push(publish({ brokerCounter }))
+      queue.update(publish({ brokerCounter, messageId: brokerCounter }))
+    }
+    const read: number[] = []
+    for (const { messageId } of queue.packets()) {
+      read.push(messageId!)
+      queue.remove(2)
+    }
+    assert.deepEqual(read, [1, 3])
+  })
+})
+
+test('memory: Clients that come and go leave no queue behind', async () => {
+  const persistence = new MemoryPersistence()
+  for (let index = 0; index < 20_000; index += 1) {
+    const id = `client ${index}`
+    await persistence.outgoingEnqueue({ clientId: id }, publish())
+    await persistence.outgoingUpdate({ id }, publish({ messageId: 1 }))
+    await persistence.outgoingClearMessageId({ id }, { messageId: 1 })
+    if (index % 3 === 0) await persistence.cleanOutgoing({ id })
+    assert.ok(persistence.queueCount <= 1001, `${persistence.queueCount} queues`)
+  }
+})
