@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
 import type { TestContext } from 'node:test'
 import { Broker } from '../../lib/index.ts'
+import type { WebSocketSettings } from '../../types/listen.ts'
 import type { CertificateAuthority } from '../transports/certificates.ts'
 import { Program } from './programs.ts'
 
@@ -22,17 +23,25 @@ export interface RunningBroker {
 /** With `INTEROP_BROKER=mosquitto` the same tests run against Mosquitto: they must be true of any broker. */
 export const isReference: boolean = process.env['INTEROP_BROKER'] === 'mosquitto'
 
-export function startBroker(t: TestContext, authority?: CertificateAuthority): Promise<RunningBroker> {
-  return isReference ? startMosquitto(t, authority) : startHaltere(t, authority)
+export function startBroker(
+  t: TestContext,
+  authority?: CertificateAuthority,
+  webSocket: WebSocketSettings = {},
+): Promise<RunningBroker> {
+  return isReference ? startMosquitto(t, authority) : startHaltere(t, authority, webSocket)
 }
 
-async function startHaltere(t: TestContext, authority?: CertificateAuthority): Promise<RunningBroker> {
+async function startHaltere(
+  t: TestContext,
+  authority: CertificateAuthority | undefined,
+  webSocket: WebSocketSettings,
+): Promise<RunningBroker> {
   const broker = new Broker({ allowAnonymous: true })
   t.after(() => broker.close())
   const secure = authority && { port: 0, ...serverCertificate(authority) }
   const listeners = await broker.listen({
     tcp: { port: 0 },
-    ws: { port: 0 },
+    ws: { port: 0, ...webSocket },
     ...(secure && { tls: secure, wss: secure }),
   })
   const url = (protocol: string): string =>
@@ -63,8 +72,11 @@ async function startMosquitto(t: TestContext, authority?: CertificateAuthority):
     lines.push(`listener ${wssPort} 127.0.0.1\nprotocol websockets\n${certificate}`)
   }
   writeFileSync(join(folder, 'conf'), `user root\n${lines.join('\n')}\n`)
-  new Program(t, 'mosquitto', ['-c', join(folder, 'conf')])
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const program = new Program(t, 'mosquitto', ['-c', join(folder, 'conf')])
+  t.after(() => {
+    program.kill()
+    rmSync(folder, { recursive: true, force: true })
+  })
   await listens(authority === undefined ? wsPort : wssPort)
   return {
     port,

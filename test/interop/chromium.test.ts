@@ -89,12 +89,12 @@ async function startChromium(t: TestContext, url: string): Promise<void> {
   await once(child, 'spawn')
 }
 
+const everything = { received: [0, 1, 2].map((qos) => [`browser/${qos}`, `grüße ${qos}`, qos]) }
+
 for (const version of [4, 5]) {
   test(`MQTT.js in Chromium over a WebSocket, protocol version ${version}`, options, async (t) => {
     const { wsUrl } = await startBroker(t)
-    assert.deepEqual(await visit(t, '127.0.0.1', wsUrl, version), {
-      received: [0, 1, 2].map((qos) => [`browser/${qos}`, `grüße ${qos}`, qos]),
-    })
+    assert.deepEqual(await visit(t, '127.0.0.1', wsUrl, version), everything)
   })
 }
 
@@ -102,4 +102,9 @@ const unlessReference = isReference ? { skip: 'Mosquitto lets every page in' } :
 test('a page of another host in Chromium cannot reach the broker', unlessReference, async (t) => {
   const { wsUrl } = await startBroker(t)
   assert.deepEqual(Object.keys(Object(await visit(t, 'foreign.example', wsUrl, 5))), ['error'])
+})
+
+test('a page of another host in Chromium reaches the broker when origins lists it', unlessReference, async (t) => {
+  const { wsUrl } = await startBroker(t, undefined, { origins: ['*'] })
+  assert.deepEqual(await visit(t, 'foreign.example', wsUrl, 5), everything)
 })

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, suite, test, type TestContext } from 'node:test'
 import { CertificateAuthority } from '../transports/certificates.ts'
-import { startBroker } from './brokers.ts'
+import { isReference, startBroker } from './brokers.ts'
 import { needs, Program } from './programs.ts'
 
-/** The clients of Mosquitto speak to one broker, which all tests of this file share; each has topics of its own. */
 const options = needs('mosquitto_sub')
 
 function publish(t: TestContext, port: number, version: string, ...words: string[]): Promise<string[]> {
@@ -85,7 +84,8 @@ for (const version of ['mqttv31', 'mqttv311', 'mqttv5']) {
       await subscriber.line(/^1000000$/)
     })
 
-    test('publish line by line, many messages in a row', options, async (t) => {
+    const faultOfReference = isReference && version === 'mqttv5' ? { skip: 'Mosquitto 2.0 ends its own client' } : {}
+    test('publish line by line, many messages in a row', { ...options, ...faultOfReference }, async (t) => {
       const { port } = await startBroker(t)
       const subscriber = subscribe(t, port, version, '-t', 'lines', '-q', '2', '-C', '500')
       await subscriber.line(/^Subscribed/)
