@@ -376,16 +376,16 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     this.#connections.add(connection)
     if (address !== undefined) this.#connectionsByAddress.set(address, fromAddress + 1)
     this.#core.statistics.connections += 1
-    connection.start(this.#letIn(info))
+    connection.start(this.#letIn(info, stream))
   }
 
   /** What has to be settled before a byte of a connection is looked at; undefined when nothing has. */
-  #letIn(info: ConnectionInfo): Promise<void> | undefined {
+  #letIn(info: ConnectionInfo, stream: Duplex): Promise<void> | undefined {
     const { hooks } = this.#core
     if (!hooks.canConnect) return this.#ready
-    const abort = new AbortController()
-    const ask = (): Promise<void> => hooks.connect(info, abort.signal).finally(() => abort.abort())
-    return this.#ready === undefined ? ask() : this.#ready.then(ask)
+    const gone = new AbortController()
+    stream.once('close', () => gone.abort())
+    return (this.#ready ?? Promise.resolve()).then(() => hooks.connect(info, gone.signal))
   }
 
   #connectionClosed(connection: Connection): void {

@@ -90,8 +90,8 @@ export class Connection implements Link, Held, Waiting {
     })
   }
 
-  /** Begins to read. Until `letIn` settles, the bytes that come wait. */
-  start(letIn?: Promise<void>): void {
+  /** Begins to read. Until `permission` settles, the bytes that come wait. */
+  start(permission?: Promise<void>): void {
     this.#stream.on('data', this.#onData)
     this.#stream.on('end', this.#onEnd)
     this.#stream.on('error', this.#onError)
@@ -99,13 +99,17 @@ export class Connection implements Link, Held, Waiting {
     this.#timer = this.core.timers.after(this.core.settings.limits.connectTimeoutMs, () => {
       this.#endBefore(new ProtocolError(ReasonCode.maximumConnectTime, 'no CONNECT within the time limit'))
     })
-    if (letIn === undefined) return
+    if (permission === undefined) return
     this.#busy = true
-    letIn.then(this.#handled, (error: Error) => this.#endBefore(error))
+    permission.then(this.#handled, (error: Error) => this.#endBefore(error))
   }
 
   get isOpen(): boolean {
     return this.state !== 'ended'
+  }
+
+  get isConnected(): boolean {
+    return this.state === 'connected'
   }
 
   // ─── in ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -537,7 +541,6 @@ export class Connection implements Link, Held, Waiting {
     const { client, session, core } = this
     core.clientGone(client)
     core.sessions.connectionEnded(session, this, graceful)
-    client.gone()
     core.notify('clientDisconnected', client, reason)
   }
 
@@ -547,6 +550,7 @@ export class Connection implements Link, Held, Waiting {
     this.core.timers.cancel(this.#timer)
     this.core.timers.cancel(this.#writeTimer)
     this.authentication?.abandon()
+    this.client?.gone()
     this.#holds = 0
     if (this.#closed) return
     if (this.#stream.writable) {
@@ -569,7 +573,7 @@ export class Connection implements Link, Held, Waiting {
 
   readonly #onError = (error: Error): void => {
     if (this.state === 'ended') return
-    this.core.notify('clientError', error, this.info, this.client)
+    this.core.notify('clientError', error, this.info, this.isConnected ? this.client : undefined)
     this.#connectionLost(error)
     this.#stream.destroy()
   }

@@ -150,8 +150,12 @@ export class Session implements Receiver {
       if (delivery !== undefined) this.#transmitAgain(link, delivery)
     }
     while (this.#queue.length > 0 && this.#mayTransmit(link)) this.#transmit(link, this.#dequeue())
-    if (!link.outboundBusy && this.#queue.length <= this.#core.settings.limits.maxQueuedMessages >> 2)
-      this.congestion.drained()
+    if (!this.takesMore) return
+    this.congestion.drained()
+    if (this.#whenFlowing.length === 0) return
+    const callbacks = this.#whenFlowing
+    this.#whenFlowing = []
+    for (const callback of callbacks) callback()
   }
 
   /** Ends the session: nothing of it is left. Answers the messages that another member of a shared subscription should get. */
