@@ -9,10 +9,11 @@ interface Device {
 const devices: Plugin<Device> = {
   name: 'devices',
 
-  // Undefined unless the certificate was verified, so whoever comes another way is refused.
-  authenticate(_request, info) {
+  authenticate({ clientId }, info) {
+    // Undefined unless the certificate was verified, so whoever comes another way is refused.
     const name = certificateIdentity(info, 'cn')
-    return name === undefined ? false : { name }
+    // A Client Identifier opens a session with all that waits in it: a device may only have its own.
+    return name !== undefined && clientId === name ? { name } : false
   },
 
   authorizePublish: ({ topic }, { session }) => topic.startsWith(`devices/${session.name}/`),

@@ -110,10 +110,12 @@ test('client-certificates: the name in the certificate is who the Client is, and
   const url = await program.line()
   const tls = { ca: authority.cert, protocolVersion: 5 } as const
 
-  const pump = await connect(t, url, { ...tls, ...authority.issue('/CN=pump-7') })
+  const ofPump7 = authority.issue('/CN=pump-7')
+  const pump = await connect(t, url, { ...tls, ...ofPump7, clientId: 'pump-7' })
   assert.equal(await program.line(), 'pump-7 is here')
   await assert.rejects(pump.publishAsync('devices/pump-8/state', 'on', { qos: 1 }), { code: 0x87 })
   await pump.publishAsync('devices/pump-7/state', 'on', { qos: 1, retain: true })
+  await assert.rejects(connect(t, url, { ...tls, ...ofPump7, clientId: 'pump-8' }), { code: 0x87 })
   await assert.rejects(connect(t, url, tls), 'a Client without a certificate')
 
   const renewed = renew()
