@@ -12,7 +12,7 @@ export interface Page {
 
 export const pages: readonly Page[] = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
   .map((file) => join('docs', file))
-  .concat(['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md'])
+  .concat(['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'examples/README.md'])
   .filter((file) => file.endsWith('.md'))
   .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }))
 
