@@ -119,6 +119,8 @@ export class TestClient {
   /** Resolves when the stream is closed. */
   readonly closed: Promise<void>
   isClosed = false
+  /** What was wrong with the bytes that came. */
+  fault: Error | undefined
   packetId = 0
   readonly #decoder: Decoder
   #waiting: ((taken: Taken) => void)[] = []
@@ -129,11 +131,16 @@ export class TestClient {
     this.#decoder = new Decoder({ protocolLevel: level })
     stream.on('error', () => undefined)
     stream.on('data', (chunk: Buffer) => {
-      this.#decoder.push(chunk)
-      for (let packet = this.#decoder.next(); packet !== undefined; packet = this.#decoder.next()) {
-        const waiting = this.#waiting.shift()
-        if (waiting === undefined) this.received.push(packet)
-        else waiting(packet)
+      try {
+        this.#decoder.push(chunk)
+        for (let packet = this.#decoder.next(); packet !== undefined; packet = this.#decoder.next()) {
+          const waiting = this.#waiting.shift()
+          if (waiting === undefined) this.received.push(packet)
+          else waiting(packet)
+        }
+      } catch (error) {
+        this.fault = error as Error // What no broker may send.
+        stream.destroy()
       }
     })
     this.closed = new Promise((resolve) => {
@@ -157,6 +164,7 @@ export class TestClient {
   async #next(what: string): Promise<Taken> {
     const known = this.received.shift()
     if (known !== undefined) return known
+    if (this.fault !== undefined) throw this.fault
     if (this.isClosed) return 'closed'
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
@@ -164,7 +172,9 @@ export class TestClient {
       timer = setTimeout(() => reject(new Error(`${what} did not come within 5 seconds`)), 5000)
     })
     try {
-      return await Promise.race([new Promise<Taken>((resolve) => this.#waiting.push(resolve)), late])
+      const taken = await Promise.race([new Promise<Taken>((resolve) => this.#waiting.push(resolve)), late])
+      if (this.fault !== undefined) throw this.fault
+      return taken
     } finally {
       clearTimeout(timer)
     }
