@@ -188,6 +188,13 @@ export class TestClient {
     return packet as Extract<Packet, { type: Type }>
   }
 
+  /** The next packet, of whatever type. */
+  async receivesAny(): Promise<Packet> {
+    const packet = await this.#next('a packet')
+    if (packet === 'closed') assert.fail('the connection was closed')
+    return packet
+  }
+
   /** The payload of the next packet, a PUBLISH, which is acknowledged as far as it needs to be. */
   async message(): Promise<string> {
     const packet = await this.receives('publish')
