@@ -162,7 +162,11 @@ export class Hooks {
           answer.then(undefined, () => undefined)
           throw new TypeError('authorizeDeliver must answer at once, it returned a promise')
         }
-        return this.#allowed(message, answer, 'authorizeDeliver', isMessage)
+        const allowed = this.#allowed(message, answer, 'authorizeDeliver', isMessage)
+        if (allowed !== message && !isValidTopicName(allowed.topic, Infinity)) {
+          throw new TypeError('authorizeDeliver answered a message whose topic is none')
+        }
+        return allowed
       } catch (error) {
         if (!(error instanceof MqttError)) this.#report(error as Error)
         return undefined
@@ -262,7 +266,6 @@ function isMessage(value: unknown): boolean {
     typeof message === 'object' &&
     message !== null &&
     typeof message.topic === 'string' &&
-    isValidTopicName(message.topic, Infinity) &&
     message.payload instanceof Uint8Array &&
     (message.qos === 0 || message.qos === 1 || message.qos === 2) &&
     (message.properties === undefined || faultInMessageProperties(message.properties) === undefined)

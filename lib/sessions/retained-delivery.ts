@@ -26,7 +26,7 @@ export class RetainedDelivery {
   }
 
   add(subscription: Subscription): void {
-    this.#waiting.set(subscription.topicFilter, subscription)
+    this.#waiting.set(subscription.requested.topicFilter, subscription)
     this.run()
   }
 
@@ -39,7 +39,7 @@ export class RetainedDelivery {
       if (subscription === undefined) return
       const step = this.#messages?.next()
       const isOver = step === undefined || step.done === true
-      if (isOver || this.#session.subscriptions.get(subscription.topicFilter) !== subscription) {
+      if (isOver || this.#session.subscriptions.get(subscription.requested.topicFilter) !== subscription) {
         this.#subscription = undefined
       } else if (step.value !== undefined) this.#deliver(subscription, step.value)
       this.#core.turn.work += 1
