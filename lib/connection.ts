@@ -524,5 +524,5 @@ function withoutTexts(packet: Packet): Packet | undefined {
   if (!('properties' in packet) || packet.properties === undefined) return undefined
   const { reasonString, userProperties, ...properties } = packet.properties as AcknowledgementProperties & object
   if (reasonString === undefined && userProperties === undefined) return undefined
-  return { ...packet, properties } as Packet
+  return { ...packet, properties }
 }

@@ -82,7 +82,7 @@ export class Hooks {
 
   // A connect hook that says yes has only said that it does not mind: all of them are asked.
   #everyButFalse(answer: MaybePromise<boolean | void>): MaybePromise<boolean | undefined> {
-    if (isPromise(answer)) return answer.then((value) => this.#everyButFalse(value as boolean | void))
+    if (isPromise(answer)) return answer.then((value) => this.#everyButFalse(value))
     if (answer === false) return false
     if (answer === true || answer === undefined) return undefined
     throw new TypeError(`connect answered ${typeof answer}, which is neither a boolean nor nothing`)
@@ -214,7 +214,7 @@ export class Hooks {
           value === undefined ? this.#first(hooks, ask, abort, index + 1) : value,
         )
       }
-      if (answer !== undefined) return answer as Answer
+      if (answer !== undefined) return answer
     }
     return undefined
   }

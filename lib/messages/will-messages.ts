@@ -48,9 +48,7 @@ export class WillMessages {
     try {
       const permitted = this.#core.hooks.authorizePublish(will.message, will.client)
       if (isPromise(permitted)) {
-        permitted
-          .then((message) => this.#send(will, message as PublicMessage))
-          .catch((error: Error) => this.#failed(error))
+        permitted.then((message) => this.#send(will, message)).catch((error: Error) => this.#failed(error))
       } else this.#send(will, permitted)
     } catch (error) {
       this.#failed(error as Error)
