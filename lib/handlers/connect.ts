@@ -41,6 +41,7 @@ async function connect(connection: Connection, packet: ConnectPacket): Promise<v
   const { password: _, ...kept } = request
   const client = new Client(clientId, connection.info, kept, undefined, connection)
   connection.authentication = authentication
+  connection.client = client
   client.session = await authenticate(connection, request, client.signal, authentication)
   connection.authentication = undefined
 

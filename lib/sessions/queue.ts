@@ -45,7 +45,7 @@ export class Queue<T> {
   }
 
   #resize(capacity: number): void {
-    const ring = new Array<T | undefined>(capacity)
+    const ring: (T | undefined)[] = Array.from({ length: capacity })
     for (let index = 0; index < this.#length; index += 1) {
       ring[index] = this.#ring[(this.#head + index) & (this.#ring.length - 1)]
     }
