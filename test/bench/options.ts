@@ -70,8 +70,10 @@ export function readOptions(args: string[]): Options | undefined {
       help: { type: 'boolean', default: false },
     },
   })
-  if (values.help) return void console.log(usage)
-  if (values.list) return void console.log(works.map(({ name, title }) => `${name.padEnd(14)} ${title}`).join('\n'))
+  if (values.help || values.list) {
+    console.log(values.help ? usage : works.map(({ name, title }) => `${name.padEnd(14)} ${title}`).join('\n'))
+    return undefined
+  }
   const { quick } = values
   return {
     brokers: brokersOf(values.brokers),

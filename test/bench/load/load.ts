@@ -10,15 +10,17 @@ export interface Order {
 
 export type Report = { readonly outcome: Outcome } | { readonly error: string }
 
-process.once('message', async (order: Order) => {
-  let report: Report
+async function obey(order: Order): Promise<Report> {
+  const work = works.find(({ name }) => name === order.work)
+  if (work === undefined) return { error: `no work named ${order.work}` }
   try {
-    const work = works.find(({ name }) => name === order.work)
-    if (work === undefined) throw new Error(`no work named ${order.work}`)
-    report = { outcome: await work.run(order.target, order.scale) }
+    return { outcome: await work.run(order.target, order.scale) }
   } catch (error) {
-    report = { error: (error as Error).message }
+    return { error: (error as Error).message }
   }
-  process.send!(report, () => process.exit())
+}
+
+process.once('message', (order: Order) => {
+  void obey(order).then((report) => process.send!(report, () => process.exit()))
 })
 process.once('disconnect', () => process.exit()) // the parent is gone

@@ -1,5 +1,5 @@
 /** The brokers that are compared: how each is started, found and ended. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
@@ -54,24 +54,20 @@ export function install(name: PeerName): void {
   execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: aedesFolder, stdio: 'ignore' })
 }
 
+function versionIn(file: string): string {
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
+}
+
+const versions: Record<PeerName, () => string> = {
+  haltere: () => versionIn(join(root, 'package.json')),
+  aedes: () => versionIn(join(aedesFolder, 'node_modules/aedes/package.json')),
+  // `-h` prints the version, and ends with code 3 in some releases.
+  mosquitto: () => /version (\S+)/.exec(spawnSync(mosquittoPath()!, ['-h'], { encoding: 'utf8' }).stdout)?.[1] ?? '',
+  relay: () => '',
+}
+
 export function versionOf(name: PeerName): string {
-  const versionIn = (file: string): string => (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
-  switch (name) {
-    case 'haltere':
-      return versionIn(join(root, 'package.json'))
-    case 'aedes':
-      return versionIn(join(aedesFolder, 'node_modules/aedes/package.json'))
-    case 'mosquitto': {
-      // `-h` prints the version and ends with code 3 in some releases.
-      try {
-        return /version (\S+)/.exec(execFileSync(mosquittoPath()!, ['-h'], { encoding: 'utf8' }))?.[1] ?? ''
-      } catch (error) {
-        return /version (\S+)/.exec(String((error as { stdout?: string }).stdout))?.[1] ?? ''
-      }
-    }
-    case 'relay':
-      return ''
-  }
+  return versions[name]()
 }
 
 async function freePort(): Promise<number> {
@@ -142,48 +138,53 @@ function peerOf(name: PeerName, child: ChildProcess, ports: Map<string, number>,
   }
 }
 
-export async function start(name: PeerName): Promise<Peer> {
-  const folder = mkdtempSync(join(tmpdir(), `bench-${name}-`))
-  const run = (command: string, args: string[]): ChildProcess => {
-    const child = spawn(command, args, { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'] })
-    running.add(child)
-    child.once('exit', () => running.delete(child))
-    return child
-  }
-  switch (name) {
-    case 'haltere': {
-      const file = join(folder, 'haltere.json')
-      writeFileSync(file, JSON.stringify(haltereConfiguration))
-      const command = join(root, 'dist/lib/cli.js')
-      const child = run(process.execPath, [command, '--port', '0', '--ws-port', '0', '--quiet', '--config', file])
-      return peerOf(name, child, await announcedPorts(child, 2), folder)
-    }
-    case 'aedes': {
-      const child = run(process.execPath, [join(aedesFolder, 'aedes.mjs')])
-      return peerOf(name, child, await announcedPorts(child, 2), folder)
-    }
-    case 'relay': {
-      const child = run(process.execPath, [join(import.meta.dirname, 'relay.js')])
-      return peerOf(name, child, await announcedPorts(child, 1), folder)
-    }
-    case 'mosquitto': {
-      const port = await freePort()
-      const file = join(folder, 'mosquitto.conf')
-      const lines = [
-        `user ${userInfo().username}`,
-        'persistence false',
-        'log_type none',
-        'max_queued_messages 0',
-        'max_queued_bytes 0',
-        'set_tcp_nodelay true',
-        'allow_anonymous true',
-        `listener ${port} 127.0.0.1`,
-      ]
-      writeFileSync(file, lines.join('\n'))
-      const child = run(mosquittoPath()!, ['-c', file])
-      child.stdout?.resume()
-      await untilItListens(port, child)
-      return peerOf(name, child, new Map([['mqtt', port]]), folder)
-    }
-  }
+function spawnIn(folder: string, command: string, args: string[]): ChildProcess {
+  const child = spawn(command, args, { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'] })
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+  return child
+}
+
+async function startNode(name: PeerName, folder: string, args: string[], listeners: number): Promise<Peer> {
+  const child = spawnIn(folder, process.execPath, args)
+  return peerOf(name, child, await announcedPorts(child, listeners), folder)
+}
+
+async function startMosquitto(folder: string): Promise<Peer> {
+  const port = await freePort()
+  const file = join(folder, 'mosquitto.conf')
+  const lines = [
+    `user ${userInfo().username}`,
+    'persistence false',
+    'log_type none',
+    'max_queued_messages 0',
+    'max_queued_bytes 0',
+    'set_tcp_nodelay true',
+    'allow_anonymous true',
+    `listener ${port} 127.0.0.1`,
+  ]
+  writeFileSync(file, lines.join('\n'))
+  const child = spawnIn(folder, mosquittoPath()!, ['-c', file])
+  child.stdout?.resume()
+  await untilItListens(port, child)
+  return peerOf('mosquitto', child, new Map([['mqtt', port]]), folder)
+}
+
+function startHaltere(folder: string): Promise<Peer> {
+  const file = join(folder, 'haltere.json')
+  writeFileSync(file, JSON.stringify(haltereConfiguration))
+  const command = join(root, 'dist/lib/cli.js')
+  return startNode('haltere', folder, [command, '--port', '0', '--ws-port', '0', '--quiet', '--config', file], 2)
+}
+
+const starts: Record<PeerName, (folder: string) => Promise<Peer>> = {
+  haltere: startHaltere,
+  mosquitto: startMosquitto,
+  aedes: (folder) => startNode('aedes', folder, [join(aedesFolder, 'aedes.mjs')], 2),
+  relay: (folder) => startNode('relay', folder, [join(import.meta.dirname, 'relay.js')], 1),
+}
+
+/** A fresh broker, in a folder of its own. */
+export function start(name: PeerName): Promise<Peer> {
+  return starts[name](mkdtempSync(join(tmpdir(), `bench-${name}-`)))
 }

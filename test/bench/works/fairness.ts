@@ -1,4 +1,5 @@
 /** One publisher takes all it can get. Does a quiet one still get through in time? */
+/* oxlint-disable unicorn/require-post-message-target-origin -- a worker thread has no origin */
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { Traffic } from '../load/traffic.ts'

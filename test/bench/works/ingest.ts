@@ -15,7 +15,7 @@ function ingest(qos: Qos): Work {
     figures: streamFigures,
     async run(target, scale) {
       const clients = await connectAll(PUBLISHERS, (index) => ({ port: target.port, clientId: `ingest-${index}` }))
-      let running = true
+      const state = { isRunning: true }
       let failure: string | undefined
       for (const [stream, client] of clients.entries()) {
         const packets = Array.from({ length: BURST }, (_, index) =>
@@ -27,7 +27,7 @@ function ingest(qos: Qos): Work {
         let sent = 0
         client.onChunk = () => {
           const done = qos === 0 ? client.pings : Math.floor(client.acknowledged / BURST)
-          for (; running && sent < done + onTheirWay; sent += 1) client.write(burst)
+          for (; state.isRunning && sent < done + onTheirWay; sent += 1) client.write(burst)
         }
         client.onClose = (why) => {
           failure ??= why
@@ -37,7 +37,7 @@ function ingest(qos: Qos): Work {
       const count = (): number =>
         clients.reduce((total, client) => total + (qos === 0 ? client.pings * BURST : client.acknowledged), 0)
       const measured = await measure(target.pid, scale, count)
-      running = false
+      state.isRunning = false
       for (const client of clients) client.destroy()
       if (failure !== undefined) throw new Error(failure)
       return { figures: streamResults(measured) }

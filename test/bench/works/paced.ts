@@ -10,6 +10,8 @@ export const latencyFigures: Readonly<Record<'p50' | 'p99', Figure>> = {
   p99: { title: 'latency, 99th percentile', unit: 'ms', better: 'less' },
 }
 
+const topicOf = (index: number): string => `paced/${index}`
+
 /** Sends so many messages a second, each from the next publisher. Returns how to stop it. */
 export function pace(traffic: Traffic, perSecond: number): () => void {
   const start = performance.now()
@@ -27,13 +29,12 @@ export const paced: Work = {
   figures: { ...streamFigures, ...latencyFigures },
   async run(target, scale) {
     const latencies: number[] = []
-    const name = (index: number): string => `paced/${index}`
     const traffic = await Traffic.open({
       port: target.port,
       publishers: 50,
       subscribers: 50,
-      topic: name,
-      filter: name,
+      topic: topicOf,
+      filter: topicOf,
       receivers: 1,
       qos: 0,
       window: 1_000, // never full: nothing waits for the broker here
