@@ -32,7 +32,7 @@ async function measureAll(options: Options, brokers: readonly PeerName[]): Promi
       // One broker after the other within each work: what else the machine does then strikes all alike.
       for (const broker of brokers.filter((name) => work.without?.includes(name) !== true)) {
         if (performance.now() > deadline) {
-          collection.remark(`${work.name}: not done ${round > 1 ? `in round ${round}, ` : ''}the time was over`)
+          collection.remark(work, broker, `the time was over in round ${round}`)
           continue
         }
         const report = await runWork(work, broker, options.scale)

@@ -31,11 +31,15 @@ export interface Results {
 
 export class Collection {
   readonly #samples = new Map<string, number[]>()
-  readonly #remarks = new Set<string>()
+  /** What is to be said of which brokers. */
+  readonly #remarks = new Map<
+    string,
+    { readonly work: string; readonly text: string; readonly brokers: Set<PeerName> }
+  >()
 
   add(work: Work, broker: PeerName, report: Report): void {
     if ('error' in report) {
-      this.#remarks.add(`${work.name}, ${broker}: ${report.error}`)
+      this.remark(work, broker, report.error)
       return
     }
     const { figures, faults, note } = report.outcome
@@ -45,18 +49,21 @@ export class Collection {
       if (Number.isFinite(value)) samples.push(value)
       this.#samples.set(id, samples)
     }
-    if (note !== undefined) this.#remarks.add(`${work.name}, ${broker}: ${note}`)
+    if (note !== undefined) this.remark(work, broker, note)
     for (const [kind, count] of Object.entries(faults ?? {})) {
-      if (count > 0) this.#remarks.add(`${work.name}, ${broker}: ${count} ${kind === 'jumps' ? 'out of order' : kind}`)
+      if (count > 0) this.remark(work, broker, `${count} ${kind === 'jumps' ? 'out of order' : kind}`)
     }
   }
 
-  remark(text: string): void {
-    this.#remarks.add(text)
+  remark({ name }: Work, broker: PeerName, text: string): void {
+    const id = `${name}: ${text}`
+    const remark = this.#remarks.get(id) ?? { work: name, text, brokers: new Set() }
+    remark.brokers.add(broker)
+    this.#remarks.set(id, remark)
   }
 
   get remarks(): readonly string[] {
-    return [...this.#remarks]
+    return [...this.#remarks.values()].map(({ work, text, brokers }) => `${work} (${[...brokers].join(', ')}): ${text}`)
   }
 
   rows(works: readonly Work[], brokers: readonly PeerName[]): Row[] {

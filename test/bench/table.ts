@@ -8,7 +8,10 @@ export function formatNumber(value: number): string {
   return String(Number(value.toPrecision(2)))
 }
 
-export const formatRatio = (ratio: number): string => (ratio >= 10 ? ratio.toFixed(0) : ratio.toFixed(2))
+export function formatRatio(ratio: number): string {
+  if (ratio >= 10) return ratio.toFixed(0)
+  return ratio >= 0.1 || ratio === 0 ? ratio.toFixed(2) : String(Number(ratio.toPrecision(1)))
+}
 
 function withUnit(value: Value, unit: string): string {
   return `${formatNumber(value.median)}${unit === '' || unit === '1/s' ? '' : ` ${unit}`}`
