@@ -502,8 +502,8 @@ test('before CONNACK a Client with an Authentication Method sends AUTH and DISCO
     plugins: [
       {
         name: 'challenge',
-        authenticate: async (_request, _info, _signal, { exchange }) => {
-          await exchange(Buffer.from('?'))
+        authenticate: async (_request, _info, _signal, authentication) => {
+          await authentication.exchange(Buffer.from('?'))
           return true
         },
       },
