@@ -26,6 +26,7 @@ import { Router } from './messages/router.ts'
 import { SysTopics } from './messages/sys-topics.ts'
 import { WillMessages } from './messages/will-messages.ts'
 import { checkPlugin, parseOptions, refuseUnknown, type Settings } from './options.ts'
+import { faultInMessageProperties } from './packets/properties.ts'
 import { reasonCodeOf } from './packets/reason-codes.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
 import { Statistics } from './statistics.ts'
@@ -213,7 +214,9 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     if (init.qos !== undefined && init.qos !== 0 && init.qos !== 1 && init.qos !== 2) {
       throw new InvalidOptionError(`qos: expected 0, 1 or 2, got ${String(init.qos)}`)
     }
-    const message = Message.from(init, undefined, this.#core.timers.now())
+    const fault = init.properties && faultInMessageProperties(init.properties)
+    if (fault !== undefined) throw new InvalidOptionError(fault)
+    const message = Message.from(init, undefined, this.#core.timers)
     if (message.retain && !this.#core.retained.hasRoomFor(message)) {
       throw new MqttError('quota-exceeded', 'too many retained messages')
     }
@@ -300,8 +303,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
 
   /** What is counted, from the start of the broker, and what there is now. */
   stats(): Readonly<Record<string, number>> {
-    return {
-      ...this.#core.statistics,
+    const now: Record<string, number> = {
       sessions: this.#core.sessions.size,
       subscriptions: this.#core.router.subscriptionCount,
       sharedSubscriptions: this.#core.router.sharedSubscriptionCount,
@@ -309,6 +311,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
       retainedBytes: this.#core.retained.bytes,
       timers: this.#core.timers.size,
     }
+    return Object.assign(now, this.#core.statistics)
   }
 
   /**
@@ -354,7 +357,6 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   // ─── parts ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   readonly #accept = (stream: Duplex, info: ConnectionInfo): void => {
-    stream.on('error', ignore) // Whatever becomes of it: it must not reach the program.
     const { limits } = this.#settings
     const address = info.remoteAddress
     const fromAddress = address === undefined ? 0 : (this.#connectionsByAddress.get(address) ?? 0)
@@ -365,6 +367,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     ) {
       this.#core.statistics.connectionsRefused += 1
       this.#core.notify('connectionRefused', info, new MqttError('server-busy', 'too many connections'))
+      stream.on('error', ignore)
       stream.destroy()
       return
     }
@@ -373,16 +376,16 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     this.#connections.add(connection)
     if (address !== undefined) this.#connectionsByAddress.set(address, fromAddress + 1)
     this.#core.statistics.connections += 1
-    connection.start(this.#letIn(info))
+    connection.start(this.#letIn(info, stream))
   }
 
   /** What has to be settled before a byte of a connection is looked at; undefined when nothing has. */
-  #letIn(info: ConnectionInfo): Promise<void> | undefined {
+  #letIn(info: ConnectionInfo, stream: Duplex): Promise<void> | undefined {
     const { hooks } = this.#core
     if (!hooks.canConnect) return this.#ready
-    const abort = new AbortController()
-    const ask = (): Promise<void> => hooks.connect(info, abort.signal).finally(() => abort.abort())
-    return this.#ready === undefined ? ask() : this.#ready.then(ask)
+    const gone = new AbortController()
+    stream.once('close', () => gone.abort())
+    return (this.#ready ?? Promise.resolve()).then(() => hooks.connect(info, gone.signal))
   }
 
   #connectionClosed(connection: Connection): void {

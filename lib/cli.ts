@@ -75,15 +75,15 @@ function readArguments(args: string[]): Values {
 }
 
 /** The configuration file has the same names; what is on the command line counts more. */
-function readConfiguration(file: string): Values & { limits?: BrokerOptions['limits'] } {
+function readConfiguration(path: string): Values & { limits?: BrokerOptions['limits'] } {
   let values: unknown
   try {
-    values = JSON.parse(readFileSync(file, 'utf8'))
+    values = JSON.parse(readFileSync(path, 'utf8'))
   } catch (error) {
-    throw new UsageError(`--config ${file}: ${(error as Error).message}`)
+    throw new UsageError(`--config ${path}: ${(error as Error).message}`)
   }
   if (typeof values !== 'object' || values === null || Array.isArray(values)) {
-    throw new UsageError(`--config ${file}: expected an object`)
+    throw new UsageError(`--config ${path}: expected an object`)
   }
   const names = [
     ...Object.keys(known).filter((name) => !['config', 'version', 'help'].includes(name)),
@@ -92,7 +92,7 @@ function readConfiguration(file: string): Values & { limits?: BrokerOptions['lim
     'id',
   ]
   for (const name of Object.keys(values)) {
-    if (!names.includes(name)) throw new UsageError(`--config ${file}: no such option: ${name}`)
+    if (!names.includes(name)) throw new UsageError(`--config ${path}: no such option: ${name}`)
   }
   return values as Values
 }
@@ -190,13 +190,13 @@ async function main(): Promise<void> {
 /** Ports that are taken or forbidden are not the command line's fault: exit code 1. */
 function explain(error: Error & { code?: string; address?: string; port?: number }): void {
   const where = `${error.address ?? ''}:${error.port ?? ''}`
-  const known: Record<string, string> = {
+  const causes: Record<string, string> = {
     EADDRINUSE: `${where} is taken by another program`,
     EACCES: `not allowed to listen on ${where}`,
     EADDRNOTAVAIL: `this machine has no address ${error.address ?? ''}`,
   }
   const isUsage = error instanceof UsageError || error instanceof InvalidOptionError
-  process.stderr.write(`haltere: ${known[error.code ?? ''] ?? error.message}\n`)
+  process.stderr.write(`haltere: ${causes[error.code ?? ''] ?? error.message}\n`)
   if (isUsage) process.stderr.write('Try haltere --help\n')
   process.exitCode = isUsage ? 2 : 1
 }

@@ -7,6 +7,7 @@ import type { Subscription } from '../types/subscription.ts'
 /** What a Client needs of its connection. */
 interface Hold {
   readonly isOpen: boolean
+  readonly isConnected: boolean
   end(reasonCode: number, options?: DisconnectOptions): Promise<void>
 }
 
@@ -29,7 +30,7 @@ export class Client implements PublicClient {
   }
 
   get connected(): boolean {
-    return this.#hold.isOpen
+    return this.#hold.isConnected
   }
 
   get subscriptions(): ReadonlyMap<string, Subscription> {

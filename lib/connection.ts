@@ -12,7 +12,8 @@ import { isPromise } from './hooks.ts'
 import type { Message } from './messages/message.ts'
 import { Decoder } from './packets/decoder.ts'
 import { encodeInto } from './packets/encoder.ts'
-import { writePublish } from './packets/publish.ts'
+import { encodedPublishSize, writePublish } from './packets/publish.ts'
+import { reasonCodesOf } from './packets/reason-code-lists.ts'
 import { connectReturnCode, ReasonCode } from './packets/reason-codes.ts'
 import { Writer } from './packets/writer.ts'
 import type { Held } from './sessions/congestion.ts'
@@ -30,6 +31,8 @@ const LINGER_MS = 1000
 // A timer this late means that the program was busy, not that the Client was silent.
 const LATE_MS = 500
 const LONGEST_REASON_STRING = 1024
+// Bytes that a Topic Alias adds to a packet, the lengths in front of it included.
+const LARGEST_ALIAS = 5
 
 /**
  * One Network Connection: bytes to packets in order, packets to bytes, back-pressure, and its end.
@@ -87,8 +90,8 @@ export class Connection implements Link, Held, Waiting {
     })
   }
 
-  /** Begins to read. Until `letIn` settles, the bytes that come wait. */
-  start(letIn?: Promise<void>): void {
+  /** Begins to read. Until `permission` settles, the bytes that come wait. */
+  start(permission?: Promise<void>): void {
     this.#stream.on('data', this.#onData)
     this.#stream.on('end', this.#onEnd)
     this.#stream.on('error', this.#onError)
@@ -96,13 +99,20 @@ export class Connection implements Link, Held, Waiting {
     this.#timer = this.core.timers.after(this.core.settings.limits.connectTimeoutMs, () => {
       this.#endBefore(new ProtocolError(ReasonCode.maximumConnectTime, 'no CONNECT within the time limit'))
     })
-    if (letIn === undefined) return
+    if (permission === undefined) return
     this.#busy = true
-    letIn.then(this.#handled, (error: Error) => this.#endBefore(error))
+    permission.then(
+      () => this.#handled(),
+      (error: Error) => this.#endBefore(error),
+    )
   }
 
   get isOpen(): boolean {
     return this.state !== 'ended'
+  }
+
+  get isConnected(): boolean {
+    return this.state === 'connected'
   }
 
   // ─── in ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -137,7 +147,10 @@ export class Connection implements Link, Held, Waiting {
         const result = handlePacket(this, packet)
         if (isPromise(result)) {
           this.#busy = true
-          result.then(this.#handled, this.#failed)
+          result.then(
+            () => this.#handled(),
+            (error: Error) => this.#failed(error),
+          )
         }
       } catch (error) {
         this.fail(error as Error)
@@ -153,12 +166,12 @@ export class Connection implements Link, Held, Waiting {
     return this.#holds === 0 && this.outboundBytes < BUSY_BYTES
   }
 
-  readonly #handled = (): void => {
+  #handled(): void {
     this.#busy = false
     this.#process()
   }
 
-  readonly #failed = (error: Error): void => {
+  #failed(error: Error): void {
     this.#busy = false
     this.fail(error)
   }
@@ -207,12 +220,17 @@ export class Connection implements Link, Held, Waiting {
   send(packet: Packet): void {
     if (!this.#canWrite()) return
     const start = this.#writer.length
-    encodeInto(this.#writer, packet, this.protocolLevel)
-    if (this.#writer.length - start > this.#maximumPacketSize) {
+    let fits = false
+    try {
+      encodeInto(this.#writer, packet, this.protocolLevel)
+      fits = this.#writer.length - start <= this.#maximumPacketSize
+    } catch (error) {
+      this.core.reportError(error as Error) // The application gave texts that are none.
+    }
+    if (!fits) {
       this.#writer.length = start
       const shorter = withoutTexts(packet)
-      if (shorter === undefined) return
-      this.send(shorter) // [MQTT-3.2.2-19] [MQTT-3.4.2-2] and so on for each packet.
+      if (shorter !== undefined) this.send(shorter) // [MQTT-3.2.2-19] [MQTT-3.4.2-2] and so on for each packet.
       return
     }
     this.core.statistics.messagesSent += 1
@@ -226,7 +244,7 @@ export class Connection implements Link, Held, Waiting {
     reasonCode: number,
     refusal?: MqttError,
   ): void {
-    this.send({ type, packetId, reasonCode, properties: refusal && this.textsOf(refusal) })
+    this.send({ type, packetId, reasonCode: listed(reasonCode, type), properties: refusal && this.textsOf(refusal) })
   }
 
   /** The texts of a refusal, for a packet that may go without; undefined when the Client does not want them. */
@@ -245,14 +263,18 @@ export class Connection implements Link, Held, Waiting {
   ): boolean {
     if (!this.#canWrite()) return true
     const writer = this.#writer
-    const start = writer.length
-    if (identifiers === undefined && !dup && message.expiresAt === Infinity && this.#outboundAliases === undefined) {
+    if (identifiers !== undefined || message.expiresAt !== Infinity || this.#outboundAliases !== undefined) {
+      if (!this.#publishOwn(message, qos, retain, dup, packetId, identifiers)) return false
+    } else if (message.isShared && !dup) {
+      const start = writer.length
       const { bytes, packetIdOffset } = message.frame(this.protocolLevel, qos, retain)
       if (bytes.length > this.#maximumPacketSize) return false
       writer.bytes(bytes)
-      if (packetIdOffset >= 0) writer.buffer.writeUInt16BE(packetId, start + packetIdOffset)
+      if (qos > 0) writer.buffer.writeUInt16BE(packetId, start + packetIdOffset)
     } else {
-      this.#publishOwn(message, qos, retain, dup, packetId, identifiers)
+      const { topic, payload, properties } = message
+      const start = writer.length
+      writePublish(writer, this.protocolLevel, topic, payload, qos, retain, dup, packetId, properties)
       if (writer.length - start > this.#maximumPacketSize) {
         writer.length = start
         return false
@@ -266,7 +288,7 @@ export class Connection implements Link, Held, Waiting {
     return true
   }
 
-  /** A PUBLISH that nobody else gets: with identifiers, an alias, DUP, or what is left of its expiry. */
+  /** A PUBLISH unlike any other: with identifiers, an alias, or what is left of its expiry. False when it is too large. */
   #publishOwn(
     message: Message,
     qos: QoS,
@@ -274,19 +296,27 @@ export class Connection implements Link, Held, Waiting {
     dup: boolean,
     packetId: number,
     identifiers: readonly number[] | undefined,
-  ): void {
-    let topic = message.topic
+  ): boolean {
+    const { payload } = message
+    const level = this.protocolLevel
+    let { topic } = message
     let properties: PublishProperties | undefined
-    if (this.protocolLevel === 5) {
+    if (level === 5) {
       properties = message.propertiesAt(this.core.timers.now())
       if (identifiers !== undefined) properties = { ...properties, subscriptionIdentifiers: identifiers }
-      const alias = this.#outboundAliases?.assign(topic) ?? 0
-      if (alias !== 0) {
-        properties = { ...properties, topicAlias: Math.abs(alias) }
-        if (alias > 0) topic = '' // The Client knows it.
-      }
     }
-    writePublish(this.#writer, this.protocolLevel, topic, message.payload, qos, retain, dup, packetId, properties)
+    // Measured before an alias is given: the Client must get every packet that sets one.
+    const room =
+      this.#maximumPacketSize -
+      (this.#maximumPacketSize === Infinity ? 0 : encodedPublishSize(level, topic, payload, qos, properties))
+    if (room < 0) return false
+    if (room >= LARGEST_ALIAS) {
+      const alias = this.#outboundAliases?.assign(topic) ?? 0
+      if (alias !== 0) properties = { ...properties, topicAlias: Math.abs(alias) }
+      if (alias > 0) topic = '' // The Client knows it.
+    }
+    writePublish(this.#writer, level, topic, payload, qos, retain, dup, packetId, properties)
+    return true
   }
 
   pubrel(packetId: number): void {
@@ -436,7 +466,8 @@ export class Connection implements Link, Held, Waiting {
               error.serverReference !== undefined && { serverReference: error.serverReference }),
           }
         : undefined
-    const reasonCode = this.protocolLevel === 5 ? error.reasonCode : connectReturnCode(error.reasonCode)
+    const reasonCode =
+      this.protocolLevel === 5 ? listed(error.reasonCode, 'connack') : connectReturnCode(error.reasonCode)
     this.send({ type: 'connack', sessionPresent: false, reasonCode, properties })
     this.core.statistics.connectionsRefused += 1
     this.core.notify('connectionRefused', this.info, error)
@@ -492,7 +523,7 @@ export class Connection implements Link, Held, Waiting {
         ...texts(options.reasonString ?? '', options.userProperties),
         ...(serverReference !== undefined && { serverReference }),
       }
-      this.send({ type: 'disconnect', reasonCode, properties })
+      this.send({ type: 'disconnect', reasonCode: listed(reasonCode, 'disconnect'), properties })
     }
     this.#detach(false, { reasonCode, byClient: false, error })
     this.#close()
@@ -516,7 +547,6 @@ export class Connection implements Link, Held, Waiting {
     const { client, session, core } = this
     core.clientGone(client)
     core.sessions.connectionEnded(session, this, graceful)
-    client.gone()
     core.notify('clientDisconnected', client, reason)
   }
 
@@ -526,6 +556,7 @@ export class Connection implements Link, Held, Waiting {
     this.core.timers.cancel(this.#timer)
     this.core.timers.cancel(this.#writeTimer)
     this.authentication?.abandon()
+    this.client?.gone()
     this.#holds = 0
     if (this.#closed) return
     if (this.#stream.writable) {
@@ -548,7 +579,7 @@ export class Connection implements Link, Held, Waiting {
 
   readonly #onError = (error: Error): void => {
     if (this.state === 'ended') return
-    this.core.notify('clientError', error, this.info, this.client)
+    this.core.notify('clientError', error, this.info, this.isConnected ? this.client : undefined)
     this.#connectionLost(error)
     this.#stream.destroy()
   }
@@ -574,10 +605,18 @@ function texts(
   }
 }
 
+/** The Reason Code, or 0x80 where the standard does not list it for this packet: what an application threw may be any. */
+function listed(
+  reasonCode: number,
+  type: 'connack' | 'puback' | 'pubrec' | 'pubrel' | 'pubcomp' | 'suback' | 'disconnect',
+): number {
+  return reasonCodesOf[type].has(reasonCode) ? reasonCode : ReasonCode.unspecified
+}
+
 /** The same packet without Reason String and User Properties; undefined when it has none. */
 function withoutTexts(packet: Packet): Packet | undefined {
   if (!('properties' in packet) || packet.properties === undefined) return undefined
   const { reasonString, userProperties, ...properties } = packet.properties as AcknowledgementProperties & object
   if (reasonString === undefined && userProperties === undefined) return undefined
-  return { ...packet, properties } as Packet
+  return { ...packet, properties }
 }

@@ -4,6 +4,7 @@ import type { MaybePromise, Plugin, ReauthenticateAnswer } from '../types/hooks.
 import type { Message } from '../types/message.ts'
 import type { Subscription } from '../types/subscription.ts'
 import { MqttError } from './errors.ts'
+import { faultInMessageProperties } from './packets/properties.ts'
 import type { Timers } from './timers.ts'
 
 type AnyPlugin = Plugin<never>
@@ -71,10 +72,10 @@ export class Hooks {
   }
 
   /** Rejects with an `MqttError` unless every plugin lets the connection in. */
-  async connect(info: ConnectionInfo, signal: AbortSignal): Promise<void> {
-    const answer = await this.#first<boolean>(this.#connect, (plugin) =>
-      this.#everyButFalse(plugin.connect?.(info, signal)),
-    )
+  async connect(info: ConnectionInfo, gone: AbortSignal): Promise<void> {
+    const abort = following(gone)
+    const ask: Ask<boolean> = (plugin) => this.#everyButFalse(plugin.connect?.(info, abort.signal))
+    const answer = await this.#first<boolean>(this.#connect, ask, abort)
     if (answer === false) throw new MqttError('not-authorized', 'connection refused')
   }
 
@@ -88,24 +89,26 @@ export class Hooks {
   async authenticate(
     request: ConnectRequest,
     info: ConnectionInfo,
-    signal: AbortSignal,
+    gone: AbortSignal,
     authentication: AuthenticationExchange,
-    timeoutMs: number = this.#timeoutMs,
   ): Promise<unknown> {
+    const abort = following(gone)
     return this.#first<unknown>(
       this.#authenticate,
-      (plugin) => plugin.authenticate?.(request, info, signal, authentication),
-      timeoutMs,
+      (plugin) => plugin.authenticate?.(request, info, abort.signal, authentication),
+      abort,
     )
   }
 
   async reauthenticate(
     step: AuthenticationExchange,
     client: Client,
-    signal: AbortSignal,
   ): Promise<ReauthenticateAnswer<unknown> | false | undefined> {
-    return this.#first<ReauthenticateAnswer<unknown> | false>(this.#reauthenticate, (plugin) =>
-      plugin.reauthenticate?.(step, client as Client<never>, signal),
+    const abort = following(client.signal)
+    return this.#first<ReauthenticateAnswer<unknown> | false>(
+      this.#reauthenticate,
+      (plugin) => plugin.reauthenticate?.(step, client as Client<never>, abort.signal),
+      abort,
     )
   }
 
@@ -116,14 +119,11 @@ export class Hooks {
       plugin.authorizePublish?.(message, client as Client<never>),
     )
     if (isPromise(answer)) {
-      return (answer as Promise<boolean | Message | undefined>).then((value) =>
+      return answer.then((value) =>
         this.#inspected(this.#allowed(message, value, 'authorizePublish', isMessage), client),
       )
     }
-    return this.#inspected(
-      this.#allowed(message, answer as boolean | Message | undefined, 'authorizePublish', isMessage),
-      client,
-    )
+    return this.#inspected(this.#allowed(message, answer, 'authorizePublish', isMessage), client)
   }
 
   #inspected(message: Message, client: Client): MaybePromise<Message> {
@@ -181,11 +181,14 @@ export class Hooks {
     throw new MqttError('unspecified')
   }
 
-  /** The first answer that is not undefined; at once when no hook takes its time. */
+  /**
+   * The first answer that is not undefined; at once when no hook takes its time.
+   * `abort` is the signal that the hook was given: aborted when its time is over.
+   */
   #first<Answer>(
     hooks: readonly Hook[],
     ask: Ask<Answer>,
-    timeoutMs: number = this.#timeoutMs,
+    abort?: AbortController,
     from = 0,
   ): MaybePromise<Answer | undefined> {
     for (let index = from; index < hooks.length; index += 1) {
@@ -197,8 +200,8 @@ export class Hooks {
         throw this.#refusal(hook, error)
       }
       if (isPromise(answer)) {
-        return this.#inTime(hook, answer as Promise<Answer | undefined>, timeoutMs).then((value) =>
-          value === undefined ? this.#first(hooks, ask, timeoutMs, index + 1) : value,
+        return this.#inTime(hook, answer as Promise<Answer | undefined>, abort).then((value) =>
+          value === undefined ? this.#first(hooks, ask, abort, index + 1) : value,
         )
       }
       if (answer !== undefined) return answer as Answer
@@ -206,10 +209,11 @@ export class Hooks {
     return undefined
   }
 
-  #inTime<Answer>(hook: Hook, answer: Promise<Answer>, timeoutMs: number): Promise<Answer> {
+  #inTime<Answer>(hook: Hook, answer: Promise<Answer>, abort: AbortController | undefined): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const timer = this.#timers.after(timeoutMs, () => {
-        reject(this.#refusal(hook, new Error(`no answer within ${timeoutMs} ms`)))
+      const timer = this.#timers.after(this.#timeoutMs, () => {
+        reject(this.#refusal(hook, new Error(`no answer within ${this.#timeoutMs} ms`)))
+        abort?.abort()
       })
       answer.then(
         (value) => {
@@ -218,7 +222,9 @@ export class Hooks {
         },
         (error: unknown) => {
           this.#timers.cancel(timer)
-          reject(this.#refusal(hook, error))
+          // A hook that gives up because its Client left, or its time was over, has no fault.
+          if (abort?.signal.aborted === true) reject(new MqttError('unspecified'))
+          else reject(this.#refusal(hook, error))
         },
       )
     })
@@ -233,6 +239,14 @@ export class Hooks {
   }
 }
 
+/** A controller that is aborted when the connection is gone. */
+function following(gone: AbortSignal): AbortController {
+  const abort = new AbortController()
+  if (gone.aborted) abort.abort()
+  else gone.addEventListener('abort', () => abort.abort(), { once: true })
+  return abort
+}
+
 function isMessage(value: unknown): boolean {
   const message = value as Partial<Message> | null
   return (
@@ -240,7 +254,8 @@ function isMessage(value: unknown): boolean {
     message !== null &&
     typeof message.topic === 'string' &&
     message.payload instanceof Uint8Array &&
-    (message.qos === 0 || message.qos === 1 || message.qos === 2)
+    (message.qos === 0 || message.qos === 1 || message.qos === 2) &&
+    (message.properties === undefined || faultInMessageProperties(message.properties) === undefined)
   )
 }
 

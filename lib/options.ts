@@ -69,8 +69,9 @@ const ranges: Partial<Record<keyof Limits, readonly [number, number]>> = {
 }
 
 // Monotonic, and near the wall clock, so that a change of the wall clock expires nothing.
+const { timeOrigin } = performance
 const systemClock: Clock = {
-  now: () => performance.timeOrigin + performance.now(),
+  now: () => timeOrigin + performance.now(),
   setTimeout: (callback, milliseconds) => setTimeout(callback, milliseconds),
   clearTimeout: (handle: NodeJS.Timeout) => clearTimeout(handle),
 }

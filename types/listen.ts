@@ -50,7 +50,7 @@ export interface WebSocketSettings {
    * @defaultValue pages of the same host as the listener
    */
   readonly origins?: readonly string[]
-  /** Bytes that one WebSocket message may have; a longer one closes the connection with 1009. @defaultValue 2 MiB */
+  /** Bytes that one WebSocket message may have; a longer one closes the connection with 1009. @defaultValue 4 MiB */
   readonly maxPayload?: number
 }
 

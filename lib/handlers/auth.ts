@@ -55,7 +55,7 @@ async function ask(
 ): Promise<ReauthenticateAnswer<unknown> & { done: true }> {
   const { hooks } = connection.core
   for (;;) {
-    const answer = await hooks.reauthenticate(authentication, client, client.signal)
+    const answer = await hooks.reauthenticate(authentication, client)
     if (answer === undefined || answer === false) throw new MqttError('not-authorized')
     if (answer.done) return answer
     await authentication.exchange(answer.data)

@@ -4,7 +4,7 @@ import type { Message as PublicMessage } from '../../types/message.ts'
 import type { Connection } from '../connection.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
 import { isPromise } from '../hooks.ts'
-import { Message } from '../messages/message.ts'
+import { expiryOf, Message } from '../messages/message.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import { isValidTopicName } from '../topics/topic-name.ts'
 import { checkPublishedTopic } from './published-topic.ts'
@@ -30,14 +30,14 @@ export function handlePublish(connection: Connection, packet: PublishPacket): vo
     packet.retain,
     properties,
     session.clientId,
-    core.timers.now(),
+    properties === undefined ? Infinity : expiryOf(properties, core.timers),
   )
   try {
     checkPublishedTopic(core, topic)
     if (!core.hooks.checksPublish) return accept(connection, packet, message)
     const permitted = core.hooks.authorizePublish(message, client)
     if (!isPromise(permitted)) return accept(connection, packet, permitted)
-    return acceptLater(connection, packet, permitted as Promise<PublicMessage>)
+    return acceptLater(connection, packet, permitted)
   } catch (error) {
     return refuse(connection, packet, error)
   }
@@ -73,7 +73,7 @@ function messageProperties(properties: NonNullable<PublishPacket['properties']>)
 function accept(connection: Connection, packet: PublishPacket, permitted: PublicMessage): void {
   const { core, session, client } = connection
   if (session === undefined) return
-  const message = Message.from(permitted, session.clientId, core.timers.now())
+  const message = Message.from(permitted, session.clientId, core.timers)
   if (message !== permitted && !isValidTopicName(message.topic, core.settings.limits.maxTopicLevels)) {
     throw new MqttError('topic-name-invalid', 'a hook changed the topic to one that is none')
   }
@@ -96,13 +96,16 @@ async function acceptLater(
   permitted: Promise<PublicMessage>,
 ): Promise<void> {
   const { session } = connection
-  let settle: (reasonCode: number) => void = () => undefined
-  if (packet.qos === 2) session?.incoming.reserve(packet.packetId, new Promise((resolve) => (settle = resolve)))
+  let settle: ((reasonCode: number) => void) | undefined
+  const outcome = new Promise<number>((resolve) => {
+    settle = resolve
+  })
+  if (packet.qos === 2) session?.incoming.reserve(packet.packetId, outcome)
   try {
     accept(connection, packet, await permitted)
-    settle(ReasonCode.success)
+    settle?.(ReasonCode.success)
   } catch (error) {
-    settle(error instanceof MqttError ? error.reasonCode : ReasonCode.unspecified)
+    settle?.(error instanceof MqttError ? error.reasonCode : ReasonCode.unspecified)
     refuse(connection, packet, error)
   }
 }

@@ -5,6 +5,7 @@ import type { Core } from '../core.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
 import { isPromise } from '../hooks.ts'
 import { Subscription } from '../messages/receiver.ts'
+import { reasonCodesOf } from '../packets/reason-code-lists.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import { deliverRetained } from '../sessions/retained-delivery.ts'
 import { parseTopicFilter } from '../topics/topic-filter.ts'
@@ -41,12 +42,12 @@ function answerFrom(
       subscriptionIdentifier: identifier,
     })
     if (isPromise(answer)) {
-      return (answer as Promise<Answer>).then((value) => {
+      return answer.then((value) => {
         answers.push(value)
         return answerFrom(connection, requests, identifier, answers, index + 1)
       })
     }
-    answers.push(answer as Answer)
+    answers.push(answer)
   }
   return undefined
 }
@@ -58,9 +59,7 @@ function answerTo(connection: Connection, request: PublicSubscription): Answer |
     const asked = grant(core, request)
     const permitted = core.hooks.authorizeSubscribe(asked, client)
     if (!isPromise(permitted)) return { granted: permitted === asked ? asked : grant(core, permitted) }
-    return (permitted as Promise<PublicSubscription>)
-      .then((answer) => ({ granted: answer === asked ? asked : grant(core, answer) }))
-      .catch(refusalOf)
+    return permitted.then((answer) => ({ granted: answer === asked ? asked : grant(core, answer) })).catch(refusalOf)
   } catch (error) {
     return refusalOf(error)
   }
@@ -117,22 +116,9 @@ function hasRoom(connection: Connection, subscription: PublicSubscription): bool
 /** MQTT 3.1.1 has one code for all refusals; MQTT 3.1 has none, and only a filter that is no filter ends the connection. */
 function refusalCode(connection: Connection, refusal: MqttError, request: SubscriptionRequest): number {
   if (connection.protocolLevel === 5)
-    return subackCodes.has(refusal.reasonCode) ? refusal.reasonCode : ReasonCode.unspecified
+    return reasonCodesOf.suback.has(refusal.reasonCode) ? refusal.reasonCode : ReasonCode.unspecified // [MQTT-3.9.3-2]
   if (connection.protocolLevel === 4) return 0x80
   if (refusal.reasonCode === ReasonCode.topicFilterInvalid)
     throw new ProtocolError(refusal.reasonCode, 'not a Topic Filter')
   return request.qos
 }
-
-// The refusals that a SUBACK may carry (section 3.9.3) [MQTT-3.9.3-2].
-const subackCodes = new Set<number>([
-  ReasonCode.unspecified,
-  ReasonCode.implementationSpecific,
-  ReasonCode.notAuthorized,
-  ReasonCode.topicFilterInvalid,
-  ReasonCode.packetIdentifierInUse,
-  ReasonCode.quotaExceeded,
-  ReasonCode.sharedSubscriptionsNotSupported,
-  ReasonCode.subscriptionIdentifiersNotSupported,
-  ReasonCode.wildcardSubscriptionsNotSupported,
-])

@@ -3,7 +3,7 @@ import type { Emitter, EmitterListener, EmitterMessage } from '../../types/emitt
 import type { MessageProperties } from '../../types/properties.ts'
 import type { Core } from '../core.ts'
 import { isValidTopicName } from '../topics/topic-name.ts'
-import { Message } from './message.ts'
+import { expiryOf, Message } from './message.ts'
 
 /**
  * The emitter, ours or the application's. What is published goes onto ours only while somebody listens there;
@@ -79,19 +79,23 @@ export class Bus {
 
   /** What another broker put there, looked at as closely as what a Client sends; undefined when it is no message. */
   #messageOf(message: EmitterMessage): Message | undefined {
-    const { topic, payload, qos, retain, properties, clientId } = message
+    const { topic, payload, qos, retain, clientId } = message
     if (message.cmd !== 'publish' || typeof topic !== 'string') return undefined
     if (!isValidTopicName(topic, this.#core.settings.limits.maxTopicLevels) || topic.startsWith('$SYS/'))
       return undefined
     if (!(payload instanceof Uint8Array) || (qos !== 0 && qos !== 1 && qos !== 2)) return undefined
+    const properties =
+      typeof message.properties === 'object' && message.properties !== null
+        ? (message.properties as MessageProperties)
+        : undefined
     return new Message(
       topic,
       Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength),
       qos,
       retain === true,
-      typeof properties === 'object' && properties !== null ? (properties as MessageProperties) : undefined,
+      properties,
       typeof clientId === 'string' ? clientId : undefined,
-      this.#core.timers.now(),
+      expiryOf(properties, this.#core.timers),
     )
   }
 }

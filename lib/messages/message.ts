@@ -3,6 +3,7 @@ import type { ProtocolLevel, QoS } from '../../types/packets.ts'
 import type { MessageProperties } from '../../types/properties.ts'
 import { writePublish } from '../packets/publish.ts'
 import { Writer } from '../packets/writer.ts'
+import type { Timers } from '../timers.ts'
 
 /** A PUBLISH packet of a message, ready but for its Packet Identifier. */
 export interface Frame {
@@ -25,6 +26,8 @@ export class Message implements PublicMessage {
   readonly publisher: string | undefined
   /** Milliseconds on the broker's clock; Infinity when it never expires. */
   readonly expiresAt: number
+  /** More than one receiver gets it, so that its packets are worth keeping. */
+  isShared = false
   #frames: (Frame | undefined)[] | undefined
   #kept = false
 
@@ -35,7 +38,7 @@ export class Message implements PublicMessage {
     retain: boolean,
     properties: MessageProperties | undefined,
     publisher: string | undefined,
-    now: number,
+    expiresAt: number,
   ) {
     this.topic = topic
     this.payload = payload
@@ -43,14 +46,14 @@ export class Message implements PublicMessage {
     this.retain = retain
     this.properties = properties
     this.publisher = publisher
-    const interval = properties?.messageExpiryInterval
-    this.expiresAt = interval === undefined ? Infinity : now + interval * 1000
+    this.expiresAt = expiresAt
     this.#frames = undefined
   }
 
   /** What a hook or the application made, as a message of ours. */
-  static from(init: PublicMessage | MessageInit, publisher: string | undefined, now: number): Message {
+  static from(init: PublicMessage | MessageInit, publisher: string | undefined, timers: Timers): Message {
     if (init instanceof Message) return init
+    const expiresAt = expiryOf(init.properties, timers)
     return new Message(
       init.topic,
       bytesOf(init.payload),
@@ -58,7 +61,7 @@ export class Message implements PublicMessage {
       init.retain ?? false,
       init.properties,
       publisher,
-      now,
+      expiresAt,
     )
   }
 
@@ -106,6 +109,12 @@ export class Message implements PublicMessage {
     }
     return frame
   }
+}
+
+/** Milliseconds on the broker's clock at which a message with these Properties expires (section 3.3.2.3.3). */
+export function expiryOf(properties: MessageProperties | undefined, timers: Timers): number {
+  const interval = properties?.messageExpiryInterval
+  return interval === undefined ? Infinity : timers.now() + interval * 1000
 }
 
 function bytesOf(payload: MessageInit['payload']): Buffer {

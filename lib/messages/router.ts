@@ -77,6 +77,7 @@ export class Router {
   distribute(message: Message, publisher?: Held): number {
     const route = this.#route(message.topic)
     let congested: Receiver | undefined
+    message.isShared = route.targets.length > 1
     for (const target of route.targets) {
       const { receiver } = target
       if (target.noLocal && receiver.clientId === message.publisher && message.publisher !== undefined) {

@@ -57,15 +57,7 @@ export class SysTopics {
     const text = String(value)
     if (this.#last.get(name) === text) return
     this.#last.set(name, text)
-    const message = new Message(
-      `$SYS/broker/${name}`,
-      Buffer.from(text),
-      0,
-      true,
-      undefined,
-      undefined,
-      this.#core.timers.now(),
-    )
+    const message = new Message(`$SYS/broker/${name}`, Buffer.from(text), 0, true, undefined, undefined, Infinity)
     this.#core.router.publish(message)
   }
 }

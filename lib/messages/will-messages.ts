@@ -50,7 +50,7 @@ export class WillMessages {
     }
     try {
       const permitted = hooks.authorizePublish(will.message, will.client)
-      if (isPromise(permitted)) permitted.then((message) => this.#send(will, message as PublicMessage), refused)
+      if (isPromise(permitted)) permitted.then((message) => this.#send(will, message), refused)
       else this.#send(will, permitted)
     } catch {
       // Refused: it is not published.
@@ -58,7 +58,7 @@ export class WillMessages {
   }
 
   #send(will: StoredWill, permitted: PublicMessage): void {
-    const message = Message.from(permitted, will.client.id, this.#core.timers.now())
+    const message = Message.from(permitted, will.client.id, this.#core.timers)
     this.#core.router.publish(message)
     this.#core.notify('published', message, will.client)
   }

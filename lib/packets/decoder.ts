@@ -41,11 +41,11 @@ export class Decoder {
   /** Set once the Protocol Level of a CONNECT packet was read, even if the rest of that packet is wrong. */
   protocolLevel: ProtocolLevel | undefined
   readonly #reader: Reader
-  // The bytes not yet read are #bytes from #start to #end; behind #end there is room if #owned.
+  // The bytes not yet read are #bytes from #start to #end. Behind #end there is room only in a buffer of our own:
+  // a chunk that was pushed is full.
   #bytes: Buffer = NOTHING
   #start = 0
   #end = 0
-  #owned = false
   /** The bytes after those, of the same chunk that completed a packet in them. */
   #next: Buffer | undefined
   /** The size of the packet at #start where it is known and incomplete, otherwise 0. */
@@ -88,14 +88,13 @@ export class Decoder {
     this.#bytes = chunk
     this.#start = 0
     this.#end = chunk.length
-    this.#owned = false
   }
 
   /** Copies the first `length` bytes of a chunk behind #end. */
   #append(chunk: Buffer, length: number): void {
     const kept = this.#end - this.#start
     const needed = kept + length
-    if (!this.#owned || this.#end + length > this.#bytes.length) {
+    if (this.#end + length > this.#bytes.length) {
       // Twice what came is the most that is ever held, whatever size the packet says it has.
       const capacity = needed <= this.#wanted ? Math.min(2 * needed, this.#wanted) : 2 * needed
       const larger = Buffer.allocUnsafe(capacity)
@@ -103,7 +102,6 @@ export class Decoder {
       this.#bytes = larger
       this.#start = 0
       this.#end = kept
-      this.#owned = true
     }
     // Packets already returned may be views of what is before #start, and nothing is ever written there.
     chunk.copy(this.#bytes, this.#end, 0, length)
@@ -187,7 +185,6 @@ export class Decoder {
     this.#bytes = NOTHING
     this.#start = 0
     this.#end = 0
-    this.#owned = false
     this.#next = undefined
     this.#wanted = 0
     this.#reader.close()

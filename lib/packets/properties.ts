@@ -249,6 +249,73 @@ function writeValue(writer: Writer, property: Property, value: Value): void {
   }
 }
 
+/** What is wrong with Properties that an application made for this packet; undefined when nothing is. */
+function faultIn(values: unknown, owner: PropertyOwner): string | undefined {
+  if (typeof values !== 'object' || values === null) return 'properties: expected an object'
+  const { byName } = propertiesOf[owner]
+  for (const [name, value] of Object.entries(values)) {
+    if (value === undefined) continue
+    const property = byName.get(name)
+    if (property === undefined) return `properties.${name}: no such Property in ${owner.toUpperCase()}`
+    if (
+      property.many !== true
+        ? isValue(property, value)
+        : Array.isArray(value) && value.every((each) => isValue(property, each))
+    )
+      continue
+    return `properties.${name}: expected ${expectedOf[property.type]}${property.many === true ? ' in an array' : ''}`
+  }
+  return undefined
+}
+
+/** The same for the Properties of a message: those of one connection or one receiver are not for it to have. */
+export function faultInMessageProperties(values: unknown): string | undefined {
+  if (typeof values === 'object' && values !== null) {
+    for (const name of ['topicAlias', 'subscriptionIdentifiers']) {
+      if (name in values) return `properties.${name}: not a Property of a message`
+    }
+  }
+  return faultIn(values, 'publish')
+}
+
+const expectedOf: Readonly<Record<PropertyType, string>> = {
+  boolean: '0 or 1',
+  uint16: 'an integer from 0 to 65,535',
+  uint32: 'an integer from 0 to 4,294,967,295',
+  'variable byte integer': 'an integer from 1 to 268,435,455',
+  string: 'a string of at most 65,535 bytes without U+0000',
+  'topic name': 'a Topic Name',
+  binary: 'a Uint8Array of at most 65,535 bytes',
+  'string pair': 'pairs [name, value] of strings',
+}
+
+function isValue(property: Property, value: unknown): boolean {
+  const isInteger = (from: number, to: number): boolean =>
+    Number.isInteger(value) && Number(value) >= from && Number(value) <= to
+  switch (property.type) {
+    case 'boolean':
+      return value === 0 || value === 1
+    case 'uint16':
+      return isInteger(property.zero === undefined ? 0 : 1, 0xffff)
+    case 'uint32':
+      return isInteger(property.zero === undefined ? 0 : 1, 0xffff_ffff)
+    case 'variable byte integer':
+      return isInteger(1, 268_435_455)
+    case 'string':
+      return isText(value)
+    case 'topic name':
+      return isText(value) && isTopicName(value)
+    case 'binary':
+      return value instanceof Uint8Array && hasRoomFor(value)
+    case 'string pair':
+      return Array.isArray(value) && value.length === 2 && value.every(isText)
+  }
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && hasRoomFor(value) && !value.includes('\0') && value.isWellFormed()
+}
+
 /** How many bytes {@link writeProperties} writes after the Property Length. */
 export function propertiesSize(values: Properties, owner: PropertyOwner): number {
   const { byName } = propertiesOf[owner]

@@ -13,6 +13,8 @@ export class Delivery {
   readonly group: SharedGroup<Subscription> | undefined
   /** 0 until it is sent. */
   packetId = 0
+  /** Goes up with each that is sent, so that they can be sent again in their order. */
+  order = 0
   state: 'queued' | 'publish sent' | 'pubrel sent' = 'queued'
   /** Sent on the present connection, so that it counts against the send quota. */
   onWire = false

@@ -1,27 +1,36 @@
 import type { Delivery } from './delivery.ts'
-import { Queue } from './queue.ts'
 
 /** What an acknowledgement came to. */
 export type Outcome = 'unknown' | 'continues' | 'complete'
 
+const HIGHEST_PACKET_ID = 65_535
+const SMALLEST = 16
+// Shared by all sessions with nothing under way; never written to.
+const EMPTY: never[] = []
+
 /**
- * The QoS 1 and QoS 2 messages sent to a Client and not complete (section 4.3), in the order in which they were sent.
+ * The QoS 1 and QoS 2 messages sent to a Client and not complete (section 4.3).
  *
  *   QoS 1  publish sent ──PUBACK──▶ complete
  *   QoS 2  publish sent ──PUBREC──▶ pubrel sent ──PUBCOMP──▶ complete
  *          a PUBREC of 0x80 or more completes it at once [MQTT-4.4.0-2]
+ *
+ * They stand in a table at their Packet Identifier modulo its size, which a Map would do too, for twice the time and
+ * a share of the garbage collector's: identifiers go up one by one, so the table is as large as the window is wide.
  */
 export class OutgoingExchanges {
-  readonly #byPacketId = new Map<number, Delivery>()
-  /** After a reconnect: what has to be sent again and was not yet. */
-  #unsent = new Queue<Delivery>()
+  #table: (Delivery | undefined)[] = EMPTY
+  #size = 0
   /** The send quota in use on this connection (section 4.9). */
   #inFlight = 0
   #lastPacketId = 0
+  #lastOrder = 0
+  /** After a reconnect: what has to be sent again and was not yet, the last one first. */
+  #unsent: Delivery[] = EMPTY
 
   /** All of them, sent on this connection or not. */
   get size(): number {
-    return this.#byPacketId.size
+    return this.#size
   }
 
   get inFlight(): number {
@@ -32,30 +41,35 @@ export class OutgoingExchanges {
   start(delivery: Delivery): number {
     let packetId = this.#lastPacketId
     do {
-      packetId = packetId === 65_535 ? 1 : packetId + 1
-    } while (this.#byPacketId.has(packetId))
+      packetId = packetId === HIGHEST_PACKET_ID ? 1 : packetId + 1
+    } while (this.get(packetId) !== undefined)
     this.#lastPacketId = packetId
+    this.#lastOrder += 1
     delivery.packetId = packetId
+    delivery.order = this.#lastOrder
     delivery.state = 'publish sent'
     delivery.onWire = true
-    this.#byPacketId.set(packetId, delivery)
+    while (this.#table[packetId & (this.#table.length - 1)] !== undefined || this.#table.length === 0) this.#grow()
+    this.#table[packetId & (this.#table.length - 1)] = delivery
+    this.#size += 1
     this.#inFlight += 1
     return packetId
   }
 
   get(packetId: number): Delivery | undefined {
-    return this.#byPacketId.get(packetId)
+    const delivery = this.#table[packetId & (this.#table.length - 1)]
+    return delivery !== undefined && delivery.packetId === packetId ? delivery : undefined
   }
 
   puback(packetId: number): Delivery | undefined {
-    const delivery = this.#byPacketId.get(packetId)
+    const delivery = this.get(packetId)
     if (delivery === undefined || delivery.qos !== 1) return undefined
     this.drop(delivery)
     return delivery
   }
 
   pubrec(packetId: number, refused: boolean): Outcome {
-    const delivery = this.#byPacketId.get(packetId)
+    const delivery = this.get(packetId)
     if (delivery === undefined || delivery.qos !== 2) return 'unknown'
     if (refused && delivery.state === 'publish sent') {
       this.drop(delivery)
@@ -66,7 +80,7 @@ export class OutgoingExchanges {
   }
 
   pubcomp(packetId: number): Delivery | undefined {
-    const delivery = this.#byPacketId.get(packetId)
+    const delivery = this.get(packetId)
     if (delivery === undefined || delivery.state !== 'pubrel sent') return undefined
     this.drop(delivery)
     return delivery
@@ -74,27 +88,27 @@ export class OutgoingExchanges {
 
   /** Forgets it: its Packet Identifier is free. */
   drop(delivery: Delivery): void {
-    this.#byPacketId.delete(delivery.packetId)
+    if (this.get(delivery.packetId) !== delivery) return
+    this.#table[delivery.packetId & (this.#table.length - 1)] = undefined
+    this.#size -= 1
     if (delivery.onWire) this.#inFlight -= 1
     delivery.onWire = false
+    if (this.#size === 0 && this.#table.length > SMALLEST * 8) this.#table = EMPTY
   }
 
   /** A new connection: all of it is to be sent again, in order, and the send quota is whole again. */
   restart(): void {
     this.#inFlight = 0
-    this.#unsent = new Queue()
-    for (const delivery of this.#byPacketId.values()) {
-      delivery.onWire = false
-      this.#unsent.push(delivery)
-    }
+    this.#unsent = this.inOrder().toReversed()
+    for (const delivery of this.#unsent) delivery.onWire = false
   }
 
   /** The next one to be sent again; undefined when there is none left. */
   nextUnsent(): Delivery | undefined {
     for (;;) {
-      const delivery = this.#unsent.shift()
+      const delivery = this.#unsent.pop()
       if (delivery === undefined) return undefined
-      if (this.#byPacketId.get(delivery.packetId) !== delivery) continue // Acknowledged meanwhile.
+      if (this.get(delivery.packetId) !== delivery) continue // Acknowledged meanwhile.
       delivery.onWire = true
       this.#inFlight += 1
       return delivery
@@ -105,13 +119,22 @@ export class OutgoingExchanges {
     return this.#unsent.length > 0
   }
 
+  /** In the order in which they were sent first. */
+  inOrder(): Delivery[] {
+    return this.#table.filter((delivery) => delivery !== undefined).toSorted((one, other) => one.order - other.order)
+  }
+
   clear(): void {
-    this.#byPacketId.clear()
-    this.#unsent.clear()
+    this.#table = EMPTY
+    this.#unsent = EMPTY
+    this.#size = 0
     this.#inFlight = 0
   }
 
-  values(): IterableIterator<Delivery> {
-    return this.#byPacketId.values()
+  #grow(): void {
+    const larger: (Delivery | undefined)[] = Array.from({ length: Math.max(this.#table.length * 2, SMALLEST) })
+    for (const delivery of this.#table)
+      if (delivery !== undefined) larger[delivery.packetId & (larger.length - 1)] = delivery
+    this.#table = larger
   }
 }

@@ -1,8 +1,10 @@
 const SMALLEST = 16
+// Shared by all queues that are empty; never written to.
+const EMPTY: never[] = []
 
 /** First in, first out, in a ring that grows and shrinks: taking costs the same however many wait. */
 export class Queue<T> {
-  #ring: (T | undefined)[] = []
+  #ring: (T | undefined)[] = EMPTY
   #head = 0
   #length = 0
 
@@ -33,7 +35,7 @@ export class Queue<T> {
   }
 
   clear(): void {
-    this.#ring = []
+    this.#ring = EMPTY
     this.#head = 0
     this.#length = 0
   }
@@ -45,7 +47,7 @@ export class Queue<T> {
   }
 
   #resize(capacity: number): void {
-    const ring = new Array<T | undefined>(capacity)
+    const ring: (T | undefined)[] = Array.from({ length: capacity })
     for (let index = 0; index < this.#length; index += 1) {
       ring[index] = this.#ring[(this.#head + index) & (this.#ring.length - 1)]
     }

@@ -13,6 +13,9 @@ import { IncomingExchanges } from './incoming-exchanges.ts'
 import { OutgoingExchanges } from './outgoing-exchanges.ts'
 import { Queue } from './queue.ts'
 
+// Messages in flight that may be views of what was read; most are acknowledged before it would be worth a copy.
+const MOST_VIEWS = 64
+
 /** What a session needs of a Network Connection. */
 export interface Link {
   /** QoS 1 and 2 messages that the Client takes at once. */
@@ -66,7 +69,7 @@ export class Session implements Receiver {
   readonly #queue = new Queue<Delivery>()
   #queuedBytes = 0
   #link: Link | undefined
-  #whenFlowing: (() => void)[] = []
+  #whenFlowing: (() => void)[] | undefined
 
   constructor(core: Core, clientId: string, owner: string | undefined) {
     this.#core = core
@@ -99,6 +102,7 @@ export class Session implements Receiver {
 
   /** Calls back when there is room again, on this connection or a later one. */
   whenFlowing(callback: () => void): void {
+    this.#whenFlowing ??= []
     this.#whenFlowing.push(callback)
   }
 
@@ -133,7 +137,8 @@ export class Session implements Receiver {
       return
     }
     const delivery = new Delivery(message, qos, retain, identifiers, group)
-    if (link !== undefined && this.#queue.length === 0 && this.#mayTransmit(link)) this.#transmit(link, delivery)
+    if (link !== undefined && this.#queue.length === 0 && !this.outgoing.hasUnsent && this.#mayTransmit(link))
+      this.#transmit(link, delivery)
     else this.#enqueue(delivery)
   }
 
@@ -146,20 +151,23 @@ export class Session implements Receiver {
       if (delivery !== undefined) this.#transmitAgain(link, delivery)
     }
     while (this.#queue.length > 0 && this.#mayTransmit(link)) this.#transmit(link, this.#dequeue())
-    if (!link.outboundBusy && this.#queue.length <= this.#core.settings.limits.maxQueuedMessages >> 2)
-      this.congestion.drained()
+    if (!this.takesMore) return
+    this.congestion.drained()
+    const callbacks = this.#whenFlowing
+    this.#whenFlowing = undefined
+    for (const callback of callbacks ?? []) callback()
   }
 
   /** Ends the session: nothing of it is left. Answers the messages that another member of a shared subscription should get. */
   end(): Delivery[] {
     const orphans: Delivery[] = []
-    for (const delivery of this.outgoing.values()) {
+    for (const delivery of this.outgoing.inOrder()) {
       // One at QoS 2 that was sent goes to nobody else [MQTT-4.8.2-5].
       if (delivery.group !== undefined && delivery.qos === 1) orphans.push(delivery)
     }
     for (const delivery of this.#queue) if (delivery.group !== undefined) orphans.push(delivery)
     while (this.#queue.length > 0) this.#dequeue()
-    this.#whenFlowing = []
+    this.#whenFlowing = undefined
     this.outgoing.clear()
     this.incoming.clear()
     this.congestion.drained()
@@ -228,7 +236,7 @@ export class Session implements Receiver {
       this.#dropped(delivery.message, 'too-large')
       return
     }
-    delivery.message.keep()
+    if (this.outgoing.inFlight > MOST_VIEWS) delivery.message.keep()
   }
 
   #transmitAgain(link: Link, delivery: Delivery): void {
@@ -263,7 +271,7 @@ export class Session implements Receiver {
       this.#dropped(message, 'not-authorized')
       return undefined
     }
-    return Message.from(answer, message.publisher, this.#core.timers.now())
+    return Message.from(answer, message.publisher, this.#core.timers)
   }
 
   #dropped(message: Message, why: DropReason): void {

@@ -12,6 +12,7 @@ export function isValidTopicName(topic: string, maximumLevels: number): boolean 
     !topic.includes('+') && // [MQTT-3.3.2-2]
     !topic.includes('#') &&
     !topic.includes('\0') && // [MQTT-4.7.3-2]
+    topic.isWellFormed() && // [MQTT-1.5.4-1]
     fitsOnTheWire(topic) &&
     countLevels(topic) <= maximumLevels
   )

@@ -32,7 +32,7 @@ import { Duplex } from './streams.ts'
 import { ListenerTls, tlsKeys } from './tls-options.ts'
 
 const defaultPath = '/mqtt'
-const defaultMaxPayload = 2 * 1024 * 1024
+const defaultMaxPayload = 4 * 1024 * 1024
 const highWaterMark = 64 * 1024
 /** Status codes of RFC 6455, section 7.4.1. */
 const status = { normal: 1000, goingAway: 1001, unsupportedData: 1003 }
