@@ -106,11 +106,12 @@ test('the application may end a connection with any words [MQTT-3.14.2-3] [MQTT-
   for (const size of [20, 80, 120, 1000]) {
     const alice = await connect('alice', { properties: `27 ${size.toString(16).padStart(8, '0')}` })
     const [client] = [...server.broker!.clients.values()]
-    await client!.disconnect('administrative-action', {
+    const ended = client!.disconnect('administrative-action', {
       reasonString: 'a reason that is longer than what the Client takes',
       userProperties: [['name', 'and a User Property that is longer than that']],
     })
     const packets = await alice.isClosed()
+    await ended
     assert.equal(packets.length, 1)
     assert.equal(packets[0]![0], 0xe0)
     assert.equal(packets[0]![packets[0]!.length > 130 ? 3 : 2], 0x98)

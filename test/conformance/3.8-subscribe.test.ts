@@ -56,7 +56,7 @@ test('SUBSCRIBE is answered with SUBACK, with its Packet Identifier [MQTT-3.8.4-
   connect,
 }) => {
   const alice = await connect('alice')
-  alice.sends('82 08 000a 00 0003 612f2b 01', '82 08 000b 00 0003 612f62 02')
+  alice.sends('82 09 000a 00 0003 612f2b 01', '82 09 000b 00 0003 612f62 02')
   await alice.receivesCodes('SUBACK', '000a', '01')
   await alice.receivesCodes('SUBACK', '000b', '02')
 })
@@ -107,7 +107,8 @@ test('several Topic Filters are like several SUBSCRIBE, with one SUBACK and a co
   const alice = await connect('alice')
   await alice.publishes('a', 'kept', { retain: true })
   await alice.subscribes('"a" 00 "b" 02 "a" 01 "c" 00', '00 02 01 00')
-  await alice.receives(`31 ["a" [] 'kept']`)
+  // Once for each time it was asked for; the second may have been done before the first is sent.
+  await alice.receivesOneOf(`31 ["a" [] 'kept']`, `33 ["a" ____ [] 'kept']`)
   await alice.receives(`33 ["a" ____ [] 'kept']`)
   const bob = await connect('bob')
   for (const [topic, first] of [
