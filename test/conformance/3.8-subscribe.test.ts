@@ -101,24 +101,29 @@ test('no message is lost while a subscription is replaced [MQTT-3.8.4-4]', async
   )
 })
 
-test('several Topic Filters are like several SUBSCRIBE, with one SUBACK and a code for each [MQTT-3.8.4-5] [MQTT-3.8.4-6] [MQTT-3.9.3-1]', async ({
+test('several Topic Filters have one SUBACK, with a code for each in their order [MQTT-3.8.4-5] [MQTT-3.8.4-6] [MQTT-3.9.3-1]', async ({
+  connect,
+}) => {
+  const alice = await connect('alice')
+  await alice.subscribes('"a" 00 "b" 02 "a" 01 "c" 00', '00 02 01 00')
+  const bob = await connect('bob')
+  await bob.publishes('a', 'hi', { qos: 2 })
+  await alice.receives(`32 ["a" ____ [] 'hi']`)
+  await bob.publishes('b', 'hi', { qos: 2 })
+  await alice.receives(`34 ["b" ____ [] 'hi']`)
+  await bob.publishes('c', 'hi', { qos: 2 })
+  await alice.receives(`30 ["c" [] 'hi']`)
+})
+
+test('a Topic Filter that stands twice in a SUBSCRIBE is subscribed to twice, with its retained messages [MQTT-3.8.4-5]', async ({
   connect,
 }) => {
   const alice = await connect('alice')
   await alice.publishes('a', 'kept', { retain: true })
-  await alice.subscribes('"a" 00 "b" 02 "a" 01 "c" 00', '00 02 01 00')
-  // Once for each time it was asked for; the second may have been done before the first is sent.
+  await alice.subscribes('"a" 00 "a" 01', '00 01')
+  // The second may have been done before the first message is sent.
   await alice.receivesOneOf(`31 ["a" [] 'kept']`, `33 ["a" ____ [] 'kept']`)
   await alice.receives(`33 ["a" ____ [] 'kept']`)
-  const bob = await connect('bob')
-  for (const [topic, first] of [
-    ['a', '32'],
-    ['b', '34'],
-    ['c', '30'],
-  ] as const) {
-    await bob.publishes(topic, 'hi', { qos: 2 })
-    await alice.receives(first === '30' ? `30 ["c" [] 'hi']` : `${first} ["${topic}" ____ [] 'hi']`)
-  }
 })
 
 test('each code is the granted QoS or says that the subscription failed [MQTT-3.8.4-7] [MQTT-3.9.3-1] [MQTT-3.9.3-2]', {
