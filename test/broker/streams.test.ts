@@ -65,6 +65,20 @@ test('a PUBLISH before the FIN counts although a hook takes its time', async (t)
   assert.equal(s.broker.clients.size, 1)
 })
 
+test('what a connected Client published before its FIN counts although a hook takes its time', async (t) => {
+  for (const way of ['tcp', 'memory'] as const) {
+    const s = start(t, { plugins: [{ name: 'a', authorizePublish: () => settle().then(() => true) }] })
+    const watcher = await s.client('watcher')
+    await watcher.subscribe('#')
+    const one = new TestClient(way === 'tcp' ? await overTcp(t, s) : s.broker.connect())
+    await one.connect('one')
+    one.send(publishPacket('t', '1'), publishPacket('t', '2'), publishPacket('t', '3'))
+    one.stream.end()
+    for (const payload of ['1', '2', '3']) assert.equal(await watcher.message(), payload)
+    await one.closed
+  }
+})
+
 test('a half-open connection: the Client ends its side, gets its answers, and is gone', async (t) => {
   const s = start(t)
   const client = new TestClient(await overTcp(t, s, true), 5)
