@@ -13,6 +13,9 @@ import { ManualClock } from './manual-clock.ts'
 import { ReferenceServer, Violation } from './reference-server.ts'
 import { TestClient } from './test-client.ts'
 
+// A broker without a network answers in microseconds.
+const PATIENCE_MS = 2000
+
 /** What a Client has sent and not yet seen acknowledged. */
 interface Sent {
   readonly packet: PublishPacket
@@ -65,13 +68,17 @@ export function sessionExpiryOf(command: ConnectCommand): number {
   return command.clean ? 0 : 0xffff_ffff
 }
 
+function keepAliveOf({ keepAlive, client }: ConnectCommand): number {
+  return keepAlive ? 10 + client : 0
+}
+
 export function connectPacket(command: ConnectCommand, clientId: string, will: Will | undefined): ConnectPacket {
   const { level, sessionExpiry, receiveMaximum, maximumPacketSize, topicAliasMaximum } = command
   return {
     type: 'connect',
     protocolLevel: level,
     cleanStart: command.clean,
-    keepAlive: command.keepAlive,
+    keepAlive: keepAliveOf(command),
     clientId,
     will,
     username: undefined,
@@ -131,7 +138,7 @@ export class Conversation implements AsyncDisposable {
 
   async run(commands: readonly Command[]): Promise<void> {
     for (const command of commands) {
-      if (await this.#do(command)) this.executed += 1
+      if (await within(this.#do(command))) this.executed += 1
       if (this.#fault !== undefined) throw this.#fault
     }
   }
@@ -224,7 +231,7 @@ export class Conversation implements AsyncDisposable {
       sessionExpiry,
       receiveMaximum: isNew ? command.receiveMaximum : undefined,
       maximumPacketSize: isNew ? command.maximumPacketSize : undefined,
-      keepAlive: command.keepAlive,
+      keepAlive: keepAliveOf(command),
       will,
     })
     await link.connack()
@@ -317,7 +324,10 @@ export class Conversation implements AsyncDisposable {
   async #wait(milliseconds: number): Promise<void> {
     const end = this.#clock.now() + milliseconds
     while (this.#clock.now() < end) {
-      const next = Math.min(Math.max(this.#model.nextEvent, this.#clock.now()), end)
+      const { nextEvent, nextSilence } = this.#model
+      // Whether a Client that is sent a Will just when it has been silent for too long is ended at once is left open:
+      // it says something before.
+      const next = Math.min(nextEvent, nextSilence === nextEvent ? nextSilence - 1 : nextSilence, end)
       this.#clock.advanceTo(next)
       const silent = this.#model.advanceTo(next)
       for (const participant of this.#participants) {
@@ -350,6 +360,19 @@ export class Conversation implements AsyncDisposable {
       if (participant.link?.closed === true) throw new Violation(`the connection of ${participant.clientId} was closed`)
     }
     this.#model.settle()
+  }
+}
+
+/** So that an answer that does not come is a failure, not an end without a word. */
+async function within<T>(promise: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Violation('no answer came')), PATIENCE_MS)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

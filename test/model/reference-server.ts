@@ -221,13 +221,20 @@ export class ReferenceServer {
 
   // ─── time ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** When something happens by itself; Infinity when nothing will. */
+  /** When a Will or the end of a session is due; Infinity when none is. */
   get nextEvent(): number {
     let next = Infinity
-    for (const session of this.#sessions.values()) {
-      const { connection } = session
-      if (connection === undefined) next = Math.min(next, session.willAt, session.endsAt)
-      else if (connection.keepAlive > 0) next = Math.min(next, connection.silentSince + connection.keepAlive * 1500)
+    for (const session of this.#sessions.values())
+      if (session.connection === undefined) next = Math.min(next, session.willAt, session.endsAt)
+    return next
+  }
+
+  /** When a Client will have been silent for too long. */
+  get nextSilence(): number {
+    let next = Infinity
+    for (const { connection } of this.#sessions.values()) {
+      if (connection === undefined || connection.keepAlive === 0) continue
+      next = Math.min(next, connection.silentSince + connection.keepAlive * 1500)
     }
     return next
   }
@@ -242,6 +249,7 @@ export class ReferenceServer {
     }
     for (const clientId of silent) this.connectionEnds(clientId, true)
     this.#timePasses()
+    for (const session of this.#sessions.values()) this.#discard(session)
     return silent
   }
 
@@ -296,8 +304,8 @@ export class ReferenceServer {
       copy.candidates.delete(session)
       // One at QoS 2 that was begun goes to nobody else [MQTT-4.8.2-5]; one at QoS 1 should.
       if (state !== 'waiting' && delivery.qos === 1) {
-        const stillMember = session.subscriptions.has(copy.filter)
-        this.#offer({ filter: copy.filter, candidates: new Set(), mayBeLost: !stillMember }, message)
+        const mayBeLost = !session.subscriptions.has(copy.filter) || delivery.mayBeGone
+        this.#offer({ filter: copy.filter, candidates: new Set(), mayBeLost }, message)
       }
     }
     session.subscriptions.clear()
@@ -390,22 +398,19 @@ export class ReferenceServer {
       due.find((_, index) => faults[index] === undefined)
     if (found === undefined) throw new Violation(`${faults.join('; or ')}: ${show(packet)}`)
 
-    const overtaken = session.deliveries.find(
-      (one) =>
-        isUnsent(one) &&
-        one.state !== 'pubrel due' &&
-        one.message.topic === packet.topic &&
-        one.qos === packet.qos &&
-        !isMaybe(one) &&
-        fits(one, connection) &&
-        (one.state !== 'waiting' || one.message.expiresAt > this.now),
-    )
-    if (
-      overtaken !== undefined &&
-      overtaken !== found &&
-      !isMaybe(found) &&
-      session.deliveries.indexOf(overtaken) < session.deliveries.indexOf(found)
-    )
+    const overtaken = session.deliveries
+      .slice(0, session.deliveries.indexOf(found))
+      .find(
+        (one) =>
+          isUnsent(one) &&
+          one.state !== 'pubrel due' &&
+          one.message.topic === packet.topic &&
+          one.qos === packet.qos &&
+          one.copy === undefined &&
+          !one.mayBeGone &&
+          fits(one, connection),
+      )
+    if (overtaken !== undefined && found.copy === undefined)
       throw new Violation(`overtook ${overtaken.message.payload.toString()} [MQTT-4.6.0-6]: ${show(packet)}`)
     if (packet.qos === 0) session.deliveries = session.deliveries.filter((one) => one !== found)
     else if (!packet.dup && this.#sent(session, packet.packetId) !== undefined)
