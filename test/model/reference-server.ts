@@ -393,25 +393,13 @@ export class ReferenceServer {
     const due = session.deliveries.filter((one) => isWaiting(one) && isSame(one.message, packet))
     if (due.length === 0) throw new Violation(`nothing like this is due: ${show(packet)}`)
     const faults = due.map((one) => this.#faultIn(packet, one, connection))
-    const found =
-      due.find((one, index) => faults[index] === undefined && !isMaybe(one)) ??
-      due.find((_, index) => faults[index] === undefined)
-    if (found === undefined) throw new Violation(`${faults.join('; or ')}: ${show(packet)}`)
+    const fitting = due.filter((_, index) => faults[index] === undefined)
+    if (fitting.length === 0) throw new Violation(`${faults.join('; or ')}: ${show(packet)}`)
+    // One that is certain, if it can be; or else one that may have been given to somebody else or dropped.
+    const inTurn = fitting.filter((one) => this.#overtaken(session, connection, one) === undefined)
+    const found = inTurn.find((one) => !isMaybe(one)) ?? inTurn[0]
+    if (found === undefined) throw new Violation(`overtook another one [MQTT-4.6.0-6]: ${show(packet)}`)
 
-    const overtaken = session.deliveries
-      .slice(0, session.deliveries.indexOf(found))
-      .find(
-        (one) =>
-          isUnsent(one) &&
-          one.state !== 'pubrel due' &&
-          one.message.topic === packet.topic &&
-          one.qos === packet.qos &&
-          one.copy === undefined &&
-          !one.mayBeGone &&
-          fits(one, connection),
-      )
-    if (overtaken !== undefined && found.copy === undefined)
-      throw new Violation(`overtook ${overtaken.message.payload.toString()} [MQTT-4.6.0-6]: ${show(packet)}`)
     if (packet.qos === 0) session.deliveries = session.deliveries.filter((one) => one !== found)
     else if (!packet.dup && this.#sent(session, packet.packetId) !== undefined)
       throw new Violation(`the Packet Identifier is in use [MQTT-2.2.1-4]: ${show(packet)}`)
@@ -419,6 +407,23 @@ export class ReferenceServer {
     found.packetId = packet.packetId
     found.onWire = true
     if (found.copy !== undefined) this.#chosen(found.copy, found, session)
+  }
+
+  /** What should have come before: the same topic at the same QoS, not through a shared subscription. */
+  #overtaken(session: Session, connection: Connection, found: Delivery): Delivery | undefined {
+    if (found.copy !== undefined) return undefined
+    return session.deliveries
+      .slice(0, session.deliveries.indexOf(found))
+      .find(
+        (one) =>
+          isUnsent(one) &&
+          one.state !== 'pubrel due' &&
+          one.message.topic === found.message.topic &&
+          one.qos === found.qos &&
+          one.copy === undefined &&
+          !one.mayBeGone &&
+          fits(one, connection),
+      )
   }
 
   #chosen(copy: SharedCopy, found: Delivery, session: Session): void {
