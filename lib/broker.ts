@@ -357,7 +357,6 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   // ─── parts ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   readonly #accept = (stream: Duplex, info: ConnectionInfo): void => {
-    stream.on('error', ignore) // Whatever becomes of it: it must not reach the program.
     const { limits } = this.#settings
     const address = info.remoteAddress
     const fromAddress = address === undefined ? 0 : (this.#connectionsByAddress.get(address) ?? 0)
@@ -368,6 +367,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     ) {
       this.#core.statistics.connectionsRefused += 1
       this.#core.notify('connectionRefused', info, new MqttError('server-busy', 'too many connections'))
+      stream.on('error', ignore)
       stream.destroy()
       return
     }

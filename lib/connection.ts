@@ -101,7 +101,10 @@ export class Connection implements Link, Held, Waiting {
     })
     if (permission === undefined) return
     this.#busy = true
-    permission.then(this.#handled, (error: Error) => this.#endBefore(error))
+    permission.then(
+      () => this.#handled(),
+      (error: Error) => this.#endBefore(error),
+    )
   }
 
   get isOpen(): boolean {
@@ -144,7 +147,10 @@ export class Connection implements Link, Held, Waiting {
         const result = handlePacket(this, packet)
         if (isPromise(result)) {
           this.#busy = true
-          result.then(this.#handled, this.#failed)
+          result.then(
+            () => this.#handled(),
+            (error: Error) => this.#failed(error),
+          )
         }
       } catch (error) {
         this.fail(error as Error)
@@ -160,12 +166,12 @@ export class Connection implements Link, Held, Waiting {
     return this.#holds === 0 && this.outboundBytes < BUSY_BYTES
   }
 
-  readonly #handled = (): void => {
+  #handled(): void {
     this.#busy = false
     this.#process()
   }
 
-  readonly #failed = (error: Error): void => {
+  #failed(error: Error): void {
     this.#busy = false
     this.fail(error)
   }

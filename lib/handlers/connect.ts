@@ -38,11 +38,10 @@ async function connect(connection: Connection, packet: ConnectPacket): Promise<v
     packet.properties?.authenticationData,
   )
   const request = requestOf(packet, clientId)
-  const { password: _, ...kept } = request
-  const client = new Client(clientId, connection.info, kept, undefined, connection)
+  const client = new Client(clientId, connection.info, { ...request, password: undefined }, undefined, connection)
   connection.authentication = authentication
   connection.client = client
-  client.session = await authenticate(connection, request, client.signal, authentication)
+  client.session = await authenticate(connection, request, client, authentication)
   connection.authentication = undefined
 
   const storedWill = will && (await authorizeWill(connection, will, client))
@@ -101,7 +100,7 @@ function requestOf(packet: ConnectPacket, clientId: string): ConnectRequest {
 async function authenticate(
   connection: Connection,
   request: ConnectRequest,
-  signal: AbortSignal,
+  client: Client,
   authentication: Authentication,
 ): Promise<unknown> {
   const { hooks } = connection.core
@@ -110,7 +109,7 @@ async function authenticate(
     if (method !== undefined) throw new MqttError('bad-authentication-method') // [MQTT-4.12.0-1]
     return undefined
   }
-  const session = await hooks.authenticate(request, connection.info, signal, authentication)
+  const session = await hooks.authenticate(request, connection.info, client.signal, authentication)
   if (session !== undefined && session !== false) return session
   if (session === undefined && method !== undefined) throw new MqttError('bad-authentication-method')
   throw new MqttError(request.username === undefined ? 'not-authorized' : 'bad-credentials')

@@ -69,7 +69,7 @@ export class Session implements Receiver {
   readonly #queue = new Queue<Delivery>()
   #queuedBytes = 0
   #link: Link | undefined
-  #whenFlowing: (() => void)[] = []
+  #whenFlowing: (() => void)[] | undefined
 
   constructor(core: Core, clientId: string, owner: string | undefined) {
     this.#core = core
@@ -102,6 +102,7 @@ export class Session implements Receiver {
 
   /** Calls back when there is room again, on this connection or a later one. */
   whenFlowing(callback: () => void): void {
+    this.#whenFlowing ??= []
     this.#whenFlowing.push(callback)
   }
 
@@ -152,10 +153,9 @@ export class Session implements Receiver {
     while (this.#queue.length > 0 && this.#mayTransmit(link)) this.#transmit(link, this.#dequeue())
     if (!this.takesMore) return
     this.congestion.drained()
-    if (this.#whenFlowing.length === 0) return
     const callbacks = this.#whenFlowing
-    this.#whenFlowing = []
-    for (const callback of callbacks) callback()
+    this.#whenFlowing = undefined
+    for (const callback of callbacks ?? []) callback()
   }
 
   /** Ends the session: nothing of it is left. Answers the messages that another member of a shared subscription should get. */
@@ -167,7 +167,7 @@ export class Session implements Receiver {
     }
     for (const delivery of this.#queue) if (delivery.group !== undefined) orphans.push(delivery)
     while (this.#queue.length > 0) this.#dequeue()
-    this.#whenFlowing = []
+    this.#whenFlowing = undefined
     this.outgoing.clear()
     this.incoming.clear()
     this.congestion.drained()

@@ -22,7 +22,7 @@ export async function listenTcp(options: number | TcpListenOptions, accept: Acce
   const server = createServer((socket) => {
     prepareSocket(socket)
     sockets.add(socket)
-    accept(socket, { ...connectionInfo(socket), listener: url })
+    accept(socket, connectionInfo(socket, url))
   })
   await listen(server, settings, 1883)
   const url = urlOf('mqtt', server)
