@@ -104,9 +104,13 @@ export function readAnswers(input: Buffer, level: ProtocolLevel): { answers: Ans
   }
 }
 
+/** Each byte in hex, with a space in front. */
+function hex(codes: Buffer): string {
+  return [...codes].map((code) => ` ${code.toString(16).padStart(2, '0')}`).join('')
+}
+
 function answer(firstByte: number, body: Buffer, level: ProtocolLevel): Answer {
   const type = names[firstByte >> 4] as (typeof names)[number]
-  const hex = (codes: Buffer): string => [...codes].map((code) => ` ${code.toString(16).padStart(2, '0')}`).join('')
   const made = (text: string, packetId = 0): Answer => ({ text, type, flags: firstByte & 0x0f, packetId, body })
   switch (type) {
     case 'connack':
