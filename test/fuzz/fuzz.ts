@@ -3,8 +3,9 @@ import type { Duplex } from 'node:stream'
 import { Broker, MqttError } from '../../lib/index.ts'
 import { Decoder } from '../../lib/packets/decoder.ts'
 import type { Plugin } from '../../types/hooks.ts'
-import type { BrokerOptions, Clock } from '../../types/options.ts'
+import type { BrokerOptions } from '../../types/options.ts'
 import type { Packet, ProtocolLevel } from '../../types/packets.ts'
+import { StandingClock } from '../bad-input/clock.ts'
 import { heapInUse } from '../bad-input/faults.ts'
 import { bytes } from '../bad-input/notation.ts'
 import { type Input, makeInput } from './conversation.ts'
@@ -16,27 +17,6 @@ const BATCH = 64
 const MOST_TURNS = 2000
 // Tries that making an input smaller may take.
 const MOST_TRIES = 600
-
-const sleepingClock = (): Clock & { advance(milliseconds: number): void } => {
-  let now = 1_000_000
-  const waiting = new Map<object, { due: number; callback: () => void }>()
-  return {
-    now: () => now,
-    setTimeout: (callback, milliseconds) => {
-      const handle = {}
-      waiting.set(handle, { due: now + milliseconds, callback })
-      return handle
-    },
-    clearTimeout: (handle: object) => waiting.delete(handle),
-    advance: (milliseconds) => {
-      now += milliseconds
-      for (const [handle, { due, callback }] of waiting) {
-        if (due > now || !waiting.delete(handle)) continue
-        callback()
-      }
-    },
-  }
-}
 
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
@@ -136,7 +116,7 @@ class HealthyClient {
 /** One broker that is fed batch after batch. */
 class Target {
   readonly faults: unknown[] = []
-  readonly #clock = sleepingClock()
+  readonly #clock = new StandingClock()
   readonly broker: Broker
   readonly #collect = (error: unknown): void => {
     this.faults.push(error)
