@@ -1,6 +1,7 @@
 import { strict as assert } from 'node:assert'
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
+import type { Broker } from '../../lib/index.ts'
 import type { ProtocolLevel } from '../../types/packets.ts'
 import { type Answer, bytes, readAnswers } from './notation.ts'
 
@@ -112,4 +113,14 @@ export async function until(isSo: () => boolean, what: string): Promise<void> {
     if (Date.now() > deadline) throw new Error(`${what} did not come true`)
     await new Promise((resolve) => setImmediate(resolve))
   }
+}
+
+/** A connection without a network. */
+export function memoryClient(broker: Broker, level: ProtocolLevel = 5): RawClient {
+  return new RawClient(broker.connect(), level)
+}
+
+/** Lets everything that is under way come to its end. */
+export async function turns(count = 10): Promise<void> {
+  for (let left = count; left > 0; left -= 1) await new Promise((resolve) => setImmediate(resolve))
 }
