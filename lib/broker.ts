@@ -82,7 +82,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     this.#settings = parseOptions(options)
     const { limits, clock } = this.#settings
     const timers = new Timers(clock, (error) => this.#reportError(error))
-    const turn = new Turn()
+    const turn = new Turn((error) => this.#reportError(error))
     const retained = new RetainedMessages(timers, limits)
     const hooks = new Hooks(timers, limits.hookTimeoutMs, (error) => this.#reportError(error))
     const router = new Router(this.#subscriptions, this.#shared, retained, turn, (message) =>
@@ -146,7 +146,8 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   async listen(what: ListenOptionsMap, options: { signal?: AbortSignal } = {}): Promise<Listener[]> {
     refuseUnknown('listen.', what, ['tcp', 'tls', 'ws', 'wss'])
     this.#refuseStrangers(what)
-    if (this.#closing !== undefined) throw new Error('the broker is closed')
+    options.signal?.throwIfAborted()
+    this.#refuseClosed()
     await this.#ready
     const maxPayload = this.#settings.limits.maxPacketSize + WEBSOCKET_SLACK
     const opened: Listener[] = []
@@ -158,6 +159,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
         opened.push(await listenWebSocket({ maxPayload, ...ws }, this.#accept))
       }
       if (what.wss !== undefined) opened.push(await listenSecureWebSocket({ maxPayload, ...what.wss }, this.#accept))
+      this.#refuseClosed()
     } catch (error) {
       await Promise.all(opened.map((listener) => listener.close()))
       throw error
@@ -204,7 +206,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
    */
   async publish(init: MessageInit, options: { signal?: AbortSignal } = {}): Promise<void> {
     options.signal?.throwIfAborted()
-    if (this.#closing !== undefined) throw new Error('the broker is closed')
+    this.#refuseClosed()
     if (typeof init?.topic !== 'string' || !isValidTopicName(init.topic, this.#settings.limits.maxTopicLevels)) {
       throw new MqttError(
         'topic-name-invalid',
@@ -286,6 +288,10 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     return subscriber
   }
 
+  #refuseClosed(): void {
+    if (this.#closing !== undefined) throw new Error('the broker is closed')
+  }
+
   #removeLocal(subscription: Subscription): void {
     if (subscription.shareName === undefined) this.#subscriptions.remove(subscription.matchFilter, subscription)
     else this.#shared.remove(subscription.shareName, subscription.matchFilter, subscription)
@@ -319,7 +325,8 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
    * that is left. May be called more than once; resolves always.
    */
   close(options: CloseOptions = {}): Promise<void> {
-    this.#closing ??= this.#close(options)
+    const { graceMs = 1000, reason = 'server-shutting-down' } = options
+    this.#closing ??= this.#close(graceMs, reasonCodeOf(reason))
     return this.#closing
   }
 
@@ -327,14 +334,16 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     return this.close()
   }
 
-  async #close({ graceMs = 1000, reason = 'server-shutting-down' }: CloseOptions): Promise<void> {
+  async #close(graceMs: number, reasonCode: number): Promise<void> {
     const stopped = Promise.all([...this.#listeners].map((listener) => listener.stopAccepting().catch(ignore)))
-    for (const connection of this.#connections) void connection.end(reasonCodeOf(reason))
+    for (const connection of this.#connections) void connection.end(reasonCode)
     if (this.#connections.size > 0) {
       await new Promise<void>((resolve) => {
-        this.#whenNoConnections = resolve
         const timer = setTimeout(resolve, graceMs)
-        timer.unref()
+        this.#whenNoConnections = () => {
+          clearTimeout(timer)
+          resolve()
+        }
       })
     }
     for (const connection of this.#connections) connection.destroy()

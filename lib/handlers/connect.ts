@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ConnectRequest, WillMessage } from '../../types/client.ts'
 import type { ConnackPacket, ConnectPacket, ProtocolLevel, Will } from '../../types/packets.ts'
-import type { ConnackProperties } from '../../types/properties.ts'
+import type { ConnackProperties, ConnectProperties } from '../../types/properties.ts'
 import type { Subscription as PublicSubscription } from '../../types/subscription.ts'
 import { Authentication } from '../authentication.ts'
 import { Client } from '../client.ts'
@@ -10,7 +10,7 @@ import { MqttError } from '../errors.ts'
 import { Subscription } from '../messages/receiver.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import type { Session, StoredWill } from '../sessions/session.ts'
-import { checkPublishedTopic } from './published-topic.ts'
+import { checkPublishedTopic } from '../messages/published-topic.ts'
 import { grant } from './subscribe.ts'
 
 const versions: Record<ProtocolLevel, ConnectRequest['protocolVersion']> = { 3: '3.1', 4: '3.1.1', 5: '5.0' }
@@ -29,7 +29,7 @@ export async function handleConnect(connection: Connection, packet: ConnectPacke
 async function connect(connection: Connection, packet: ConnectPacket): Promise<void> {
   const { core } = connection
   const clientId = chooseClientId(packet)
-  const will = packet.will
+  const will = packet.will && keptWill(packet.will)
   if (will !== undefined) checkPublishedTopic(core, will.topic)
 
   const authentication = new Authentication(
@@ -37,8 +37,14 @@ async function connect(connection: Connection, packet: ConnectPacket): Promise<v
     connection.authenticationMethod,
     packet.properties?.authenticationData,
   )
-  const request = requestOf(packet, clientId)
-  const client = new Client(clientId, connection.info, { ...request, password: undefined }, undefined, connection)
+  const request = requestOf(packet, clientId, will)
+  const client = new Client(
+    clientId,
+    connection.info,
+    { ...request, password: undefined, properties: withoutData(packet.properties) },
+    undefined,
+    connection,
+  )
   connection.authentication = authentication
   connection.client = client
   client.session = await authenticate(connection, request, client, authentication)
@@ -48,28 +54,24 @@ async function connect(connection: Connection, packet: ConnectPacket): Promise<v
   const refused = packet.cleanStart ? [] : await authorizeStored(connection, clientId, client)
   if (!connection.isOpen) return // It left meanwhile; nothing was begun.
 
+  const expiry = expiryOf(connection, packet)
+  const keepAlive = keepAliveOf(connection, packet)
+  const properties =
+    packet.protocolLevel === 5
+      ? connackProperties(connection, packet, clientId, expiry, keepAlive, authentication)
+      : undefined
+
   const { session, present } = core.sessions.open(clientId, packet.username, packet.cleanStart)
   for (const change of refused) {
     if (change.allowed === undefined) core.sessions.unsubscribe(session, change.topicFilter)
     else if (session.subscriptions.has(change.topicFilter)) core.sessions.subscribe(session, change.allowed(session))
   }
-  session.expiryInterval = expiryOf(connection, packet)
+  session.expiryInterval = expiry
   session.will = storedWill
   client.subscriptions = session.subscriptions
-  connection.sessionExpiryInterval = session.expiryInterval
-
-  const keepAlive = keepAliveOf(connection, packet)
-  const connack: ConnackPacket = {
-    type: 'connack',
-    sessionPresent: present && packet.protocolLevel !== 3, // A reserved byte in MQTT 3.1.
-    reasonCode: ReasonCode.success,
-    properties:
-      packet.protocolLevel === 5
-        ? connackProperties(connection, packet, clientId, keepAlive, authentication)
-        : undefined,
-  }
+  const sessionPresent = present && packet.protocolLevel !== 3 // A reserved byte in MQTT 3.1.
+  const connack: ConnackPacket = { type: 'connack', sessionPresent, reasonCode: ReasonCode.success, properties }
   connection.connected(connack, session, client, keepAlive, packet.properties?.topicAliasMaximum ?? 0)
-  core.clientConnected(client, present)
 }
 
 /** The Client's own identifier, or a new one where it may leave the choice to us [MQTT-3.1.3-6]. */
@@ -83,7 +85,7 @@ function chooseClientId(packet: ConnectPacket): string {
   return `auto-${randomUUID()}`
 }
 
-function requestOf(packet: ConnectPacket, clientId: string): ConnectRequest {
+function requestOf(packet: ConnectPacket, clientId: string, will: Will | undefined): ConnectRequest {
   return {
     clientId,
     username: packet.username,
@@ -91,9 +93,27 @@ function requestOf(packet: ConnectPacket, clientId: string): ConnectRequest {
     protocolVersion: versions[packet.protocolLevel],
     cleanStart: packet.cleanStart,
     keepAlive: packet.keepAlive,
-    will: packet.will,
+    will,
     properties: packet.properties,
   }
+}
+
+/** A Will stays for as long as its connection: not as views of what was read. */
+function keptWill(will: Will): Will {
+  const { properties } = will
+  const correlationData = properties?.correlationData && Buffer.from(properties.correlationData)
+  return {
+    ...will,
+    payload: Buffer.from(will.payload),
+    properties: correlationData === undefined ? properties : { ...properties, correlationData },
+  }
+}
+
+/** What a Client proves itself with is not kept. */
+function withoutData(properties: ConnectProperties | undefined): ConnectProperties | undefined {
+  if (properties?.authenticationData === undefined) return properties
+  const { authenticationData: _, ...kept } = properties
+  return kept
 }
 
 /** What the application calls the Client. Throws an `MqttError` when it is not let in. */
@@ -120,7 +140,7 @@ async function authorizeWill(connection: Connection, will: Will, client: Client)
   const { willDelayInterval = 0, ...properties } = will.properties ?? {}
   const asked: WillMessage = {
     topic: will.topic,
-    payload: Buffer.from(will.payload), // It stays for as long as the connection: not as a view of what was read.
+    payload: will.payload,
     qos: will.qos,
     retain: will.retain,
     properties: will.properties && properties,
@@ -145,13 +165,15 @@ async function authorizeStored(connection: Connection, clientId: string, client:
   const changes: Change[] = []
   for (const subscription of stored.subscriptions.values()) {
     let answer: PublicSubscription | undefined
+    let granted: PublicSubscription | undefined
     try {
       answer = await hooks.authorizeSubscribe(subscription, client)
+      if (answer !== subscription) granted = grant(connection.core, answer)
     } catch (error) {
       if (!(error instanceof MqttError)) throw error
+      answer = undefined
     }
     if (answer === subscription) continue
-    const granted = answer && grant(connection.core, answer)
     const isSame = granted?.topicFilter === subscription.topicFilter
     changes.push({
       topicFilter: subscription.topicFilter,
@@ -179,6 +201,7 @@ function connackProperties(
   connection: Connection,
   packet: ConnectPacket,
   clientId: string,
+  expiry: number,
   keepAlive: number,
   authentication: Authentication,
 ): ConnackProperties {
@@ -187,7 +210,6 @@ function connackProperties(
   const properties: ConnackProperties = { maximumPacketSize: limits.maxPacketSize }
   if (limits.receiveMaximum < 65_535) properties.receiveMaximum = limits.receiveMaximum
   if (limits.topicAliasMaximum > 0) properties.topicAliasMaximum = limits.topicAliasMaximum
-  const expiry = connection.sessionExpiryInterval
   if (expiry !== (asked.sessionExpiryInterval ?? 0)) properties.sessionExpiryInterval = expiry
   if (packet.clientId === '') properties.assignedClientIdentifier = clientId // [MQTT-3.1.3-7]
   if (keepAlive !== packet.keepAlive) properties.serverKeepAlive = keepAlive

@@ -5,9 +5,8 @@ import type { Core } from '../core.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
 import { isPromise } from '../hooks.ts'
 import { Subscription } from '../messages/receiver.ts'
-import { reasonCodesOf } from '../packets/reason-code-lists.ts'
+import { refusalCodeFor } from '../packets/reason-code-lists.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
-import { deliverRetained } from '../sessions/retained-delivery.ts'
 import { parseTopicFilter } from '../topics/topic-filter.ts'
 
 /** What one Topic Filter came to. */
@@ -84,6 +83,7 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
   const retained: { subscription: Subscription; isNew: boolean }[] = []
   let refusal: MqttError | undefined
   for (const [index, answer] of answers.entries()) {
+    if (session.ended) return // A listener of `subscribed` sent the Client away.
     if ('granted' in answer && hasRoom(connection, answer.granted)) {
       const subscription = new Subscription(session, answer.granted, answer.granted.shareName)
       const isNew = core.sessions.subscribe(session, subscription)
@@ -100,7 +100,7 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
   for (const { subscription, isNew } of retained) {
     if (subscription.shareName !== undefined) continue // Nothing retained for shared subscriptions (section 4.8.2).
     if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && !isNew)) continue
-    deliverRetained(core, session, subscription)
+    session.deliverRetained(subscription)
   }
 }
 
@@ -115,8 +115,7 @@ function hasRoom(connection: Connection, subscription: PublicSubscription): bool
 
 /** MQTT 3.1.1 has one code for all refusals; MQTT 3.1 has none, and only a filter that is no filter ends the connection. */
 function refusalCode(connection: Connection, refusal: MqttError, request: SubscriptionRequest): number {
-  if (connection.protocolLevel === 5)
-    return reasonCodesOf.suback.has(refusal.reasonCode) ? refusal.reasonCode : ReasonCode.unspecified // [MQTT-3.9.3-2]
+  if (connection.protocolLevel === 5) return refusalCodeFor('suback', refusal.reasonCode) // [MQTT-3.9.3-2]
   if (connection.protocolLevel === 4) return 0x80
   if (refusal.reasonCode === ReasonCode.topicFilterInvalid)
     throw new ProtocolError(refusal.reasonCode, 'not a Topic Filter')

@@ -19,6 +19,10 @@ interface Taker {
 export class LocalSubscriber implements Receiver, LocalSubscription {
   readonly clientId: undefined
   readonly connected = true
+  get takesNow(): boolean {
+    return this.#queue.length < this.#highWaterMark
+  }
+
   readonly congestion: Congestion
   dropped = 0
   readonly #queue = new Queue<PublicMessage>()
@@ -50,6 +54,7 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
 
   deliver(message: Message, qos: QoS, retain: boolean): void {
     if (this.#closed) return
+    if (this.#takers.length === 0) message.keep()
     const copy: PublicMessage =
       message.qos === qos && message.retain === retain
         ? message
@@ -79,11 +84,11 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
 
   /** Gives the listener one message after the other; one that takes its time gets the next when it is done. */
   #listen(): void {
-    if (this.#isListening) return
+    if (this.#isListening || this.#listener === undefined) return
+    this.#isListening = true // Before anything else: taking a message may let publishers go on.
     let message = this.#take()
-    while (message !== undefined && this.#listener !== undefined) {
+    while (message !== undefined) {
       try {
-        this.#isListening = true
         const result = this.#listener(message)
         if (isPromise(result)) {
           result.then(this.#listened, (error: Error) => {
@@ -95,9 +100,9 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
       } catch (error) {
         this.#report(error as Error) // One bad message must not end the subscription.
       }
-      this.#isListening = false
       message = this.#take()
     }
+    this.#isListening = false
   }
 
   readonly #listened = (): void => {

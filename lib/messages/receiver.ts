@@ -8,8 +8,9 @@ import type { Message } from './message.ts'
 export interface Receiver {
   /** For No Local; undefined for the application, which is never its own echo. */
   readonly clientId: string | undefined
-  /** Whether it is there to take a message now. */
   readonly connected: boolean
+  /** Whether a message would not have to wait. */
+  readonly takesNow: boolean
   readonly congestion: Congestion | undefined
   /**
    * The one way for a message to a receiver. `qos` and `retain` are those of this copy;
@@ -32,7 +33,7 @@ export interface Target {
   readonly noLocal: boolean
   readonly retainAsPublished: boolean
   readonly identifiers: readonly number[] | undefined
-  /** The parts, when it stands for several subscriptions. */
+  /** The parts, when it stands for several subscriptions and some of them want nothing local. */
   readonly overlapping: readonly Subscription[] | undefined
 }
 
@@ -88,6 +89,6 @@ export function combine(receiver: Receiver, subscriptions: readonly Subscription
     noLocal,
     retainAsPublished,
     identifiers: identifiers.length === 0 ? undefined : identifiers,
-    overlapping: subscriptions,
+    overlapping: noLocal ? subscriptions : undefined,
   }
 }

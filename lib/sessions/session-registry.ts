@@ -82,6 +82,7 @@ export class SessionRegistry {
 
   /** Adds a subscription or puts it in the place of the one with the same Topic Filter [MQTT-3.8.4-3]. Answers whether it is new. */
   subscribe(session: Session, subscription: Subscription): boolean {
+    if (session.ended) return false
     const previous = session.subscriptions.get(subscription.topicFilter)
     // The new one first: no message may fall between the two [MQTT-3.8.4-4].
     this.#addToTree(subscription)
