@@ -90,8 +90,9 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
 
   /** Begins to read. Until `permission` settles, the bytes that come wait. */
   start(permission?: Promise<void>): void {
-    if (this.#stream.destroyed) {
-      this.#onClose()
+    if (this.#stream.destroyed || this.#stream.readableEnded) {
+      this.#stream.destroy()
+      this.#onClose() // It will not come by itself.
       return
     }
     this.#stream.on('data', this.#onData)
@@ -168,9 +169,9 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
 
   // ─── out ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** The one way for an answer. What is larger than the Client accepts loses its texts; false when it is not sent. */
+  /** The one way for an answer. What is larger than the Client accepts loses its texts; false when it still is. */
   send(packet: Packet): boolean {
-    if (!this.#canWrite()) return false
+    if (!this.#canWrite()) return true
     const { writer } = this.#output
     const start = writer.length
     let fits = false
@@ -365,7 +366,7 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
       const now = this.core.timers.now()
       const silentSince = this.#lastPacketAt + this.#keepAliveMs
       if (silentSince > now) this.#armKeepAlive(silentSince)
-      else if (this.input.isWaiting || this.#scheduled)
+      else if (this.input.isWaiting)
         this.#armKeepAlive(now + this.#keepAliveMs) // It waits for us.
       else if (now - due > LATE_MS)
         this.#armKeepAlive(now + LATE_MS) // Its packets may lie unread.
@@ -480,7 +481,10 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
     }
     this.input.close()
     this.#output.end()
-    if (this.#closed) return
+    if (this.#closed) {
+      this.#gone()
+      return
+    }
     if (this.#inputEnded) this.#destroyWhenWritten()
     this.#timer = core.timers.after(LINGER_MS, () => this.#stream.destroy())
   }
@@ -499,7 +503,15 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
 
   readonly #onClose = (): void => {
     this.#closed = true
-    this.#leave(false, { reasonCode: ReasonCode.unspecified, byClient: false })
+    if (!this.isOpen) this.#gone()
+    // A Client may send and close: what came before its end counts, however long a hook takes for it.
+    else if (!this.#inputEnded || !this.input.isWaiting) {
+      this.#leave(false, { reasonCode: ReasonCode.unspecified, byClient: false })
+    }
+  }
+
+  /** Ended and closed. */
+  #gone(): void {
     this.core.timers.cancel(this.#timer)
     this.#output.release()
     this.core.connectionClosed(this)

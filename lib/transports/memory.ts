@@ -15,7 +15,7 @@ class MemoryStream extends Duplex {
   #waiting: (() => void) | undefined
 
   constructor() {
-    super({ allowHalfOpen: false, highWaterMark })
+    super({ highWaterMark })
   }
 
   static pair(): [MemoryStream, MemoryStream] {

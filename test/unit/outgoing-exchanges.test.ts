@@ -97,7 +97,7 @@ test('after a restart everything is to be sent again, in order, without what was
       assert.equal(exchanges.inFlight, again.length)
       assert.equal(exchanges.hasUnsent, false)
       exchanges.clear()
-      assert.deepEqual([exchanges.size, exchanges.inFlight, [...exchanges.values()].length], [0, 0, 0])
+      assert.deepEqual([exchanges.size, exchanges.inFlight, exchanges.inOrder().length], [0, 0, 0])
     }),
   )
 })
