@@ -27,8 +27,8 @@ export interface BrokerUnderTest {
   readonly wsPort: number | undefined
   /** Only of this library. */
   readonly broker?: Broker
-  advance(milliseconds: number): Promise<void>
-  close(): Promise<void>
+  readonly advance: (milliseconds: number) => Promise<void>
+  readonly close: () => Promise<void>
 }
 
 export async function startBroker(options: BrokerOptions = {}): Promise<BrokerUnderTest> {
@@ -105,12 +105,12 @@ async function noClock(): Promise<never> {
 export interface Conformance {
   readonly server: BrokerUnderTest
   /** A Network Connection on which nothing was sent. */
-  open(level?: Level): Promise<Client>
+  readonly open: (level?: Level) => Promise<Client>
   /** A Client whose CONNECT was accepted. Its Client Identifier is its name. */
-  connect(id: string, connect?: Omit<Connect, 'id'> & { sessionPresent?: 0 | 1 }): Promise<Client>
+  readonly connect: (id: string, connect?: Omit<Connect, 'id'> & { sessionPresent?: 0 | 1 }) => Promise<Client>
   /** The same over WebSocket. */
-  openWebSocket(protocol?: string | string[]): Promise<WebSocket>
-  webSocketClient(socket: WebSocket, level?: Level): Client
+  readonly openWebSocket: (protocol?: string | string[]) => Promise<WebSocket>
+  readonly webSocketClient: (socket: WebSocket, level?: Level) => Client
 }
 
 export interface Needs {
