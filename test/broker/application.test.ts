@@ -4,7 +4,7 @@ import mqemitter from 'mqemitter'
 import { Broker, createBroker } from '../../lib/broker.ts'
 import { InvalidOptionError, MqttError } from '../../lib/errors.ts'
 import type { Emitter } from '../../types/emitter.ts'
-import type { Message, MessageInit } from '../../types/message.ts'
+import type { MessageInit } from '../../types/message.ts'
 import { deferred, publishPacket, settle, start, unhandled } from './client.ts'
 
 // ─── publish ───────────────────────────────────────────────────────────────────────────────────────────────────────
