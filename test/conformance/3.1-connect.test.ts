@@ -110,22 +110,20 @@ test('a Will is published when the connection ends without DISCONNECT [MQTT-3.1.
 }) => {
   const bob = await connect('bob')
   await bob.subscribes('"will/#" 02', '02')
-  const will = (topic: string): object => ({ will: { topic, payload: 'gone' } })
-
-  const ended = await connect('ended', will('will/end'))
+  const ended = await connect('ended', { will: { topic: 'will/end' } })
   await ended.drops('end')
   await bob.receives(`30 ["will/end" [] 'gone']`)
 
-  const reset = await connect('reset', will('will/reset'))
+  const reset = await connect('reset', { will: { topic: 'will/reset' } })
   await reset.drops('reset')
   await bob.receives(`30 ["will/reset" [] 'gone']`)
 
-  const wrong = await connect('wrong', will('will/error'))
+  const wrong = await connect('wrong', { will: { topic: 'will/error' } })
   wrong.sends(`36 ["t" 0001 [] 'QoS 3']`)
   await wrong.isDisconnected(0x81, 0x82)
   await bob.receives(`30 ["will/error" [] 'gone']`)
 
-  const wish = await connect('wish', will('will/wish'))
+  const wish = await connect('wish', { will: { topic: 'will/wish' } })
   wish.sends('e0 01 04')
   await wish.isClosed()
   await bob.receives(`30 ["will/wish" [] 'gone']`)

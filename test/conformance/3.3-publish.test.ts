@@ -362,20 +362,9 @@ test('of overlapping subscriptions the highest granted QoS counts [MQTT-3.3.4-2]
   const bob = await connect('bob')
   await bob.publishes('a/b', 'hi', { qos: 2 })
   // One copy, or one for each subscription with its own QoS.
-  const first = await alice.receivesPacket()
-  const firsts = [first[0]!]
-  if (first[0] !== 0x34 || (await mayHaveMore()))
-    firsts.push((await alice.receivesPacket())[0]!, (await alice.receivesPacket())[0]!)
-  assert.ok(firsts.includes(0x34), 'a copy with QoS 2')
-  assert.ok(firsts.length === 1 || firsts.toSorted().join() === '48,50,52')
-
-  async function mayHaveMore(): Promise<boolean> {
-    alice.sends('c0 00')
-    const next = await alice.receivesPacket()
-    if (next[0] === 0xd0) return false
-    firsts.push(next[0]!)
-    return true
-  }
+  const firsts: number[] = []
+  while (!firsts.includes(0x34)) firsts.push((await alice.receivesPacket())[0]!)
+  assert.ok(firsts.every((first) => [0x30, 0x32, 0x34].includes(first)))
 })
 
 test('the Subscription Identifiers of the subscriptions that match are sent [MQTT-3.3.4-3] [MQTT-3.3.4-4] [MQTT-3.3.4-5]', async ({

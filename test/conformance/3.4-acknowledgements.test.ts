@@ -84,7 +84,7 @@ test('PUBREL says Success, or that its Packet Identifier is not known [MQTT-3.6.
   await alice.receivesAcknowledgement('62', id, 0)
   // Nobody asked for this one.
   alice.sends('50 02 7777')
-  await alice.receivesAcknowledgement('62', '7777', 0x92)
+  await alice.receivesAcknowledgement('62', '7777', 0x92, 0)
 })
 
 test('a PUBREL is not larger than the Client takes [MQTT-3.6.2-2] [MQTT-3.6.2-3]', async ({ connect }) => {

@@ -231,7 +231,7 @@ test('a shared message that is answered with an error goes to no other member [M
   await carol.receivesNothing()
 })
 
-test('a shared subscription gets no retained messages [MQTT-4.8.2-1]', async ({ connect }) => {
+test('a shared subscription gets no retained messages', async ({ connect }) => {
   const alice = await connect('alice')
   await alice.publishes('t', 'kept', { retain: true })
   await alice.subscribes('"$share/g/t" 00', '00')

@@ -27,8 +27,8 @@ export interface BrokerUnderTest {
   readonly wsPort: number | undefined
   /** Only of this library. */
   readonly broker?: Broker
-  advance(milliseconds: number): Promise<void>
-  close(): Promise<void>
+  readonly advance: (milliseconds: number) => Promise<void>
+  readonly close: () => Promise<void>
 }
 
 export async function startBroker(options: BrokerOptions = {}): Promise<BrokerUnderTest> {
@@ -67,6 +67,19 @@ async function freePort(): Promise<number> {
   return port
 }
 
+/** Tries until somebody listens on the port. */
+async function listening(port: number): Promise<void> {
+  for (;;) {
+    const socket = openSocket({ host: '127.0.0.1', port })
+    const isOpen = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    )
+    socket.destroy()
+    if (isOpen) return
+  }
+}
+
 async function startMosquitto(command: string): Promise<BrokerUnderTest> {
   const [port, wsPort] = [await freePort(), await freePort()]
   const folder = mkdtempSync(join(tmpdir(), 'conformance-'))
@@ -76,15 +89,8 @@ async function startMosquitto(command: string): Promise<BrokerUnderTest> {
     `listener ${port} 127.0.0.1\nlistener ${wsPort} 127.0.0.1\nprotocol websockets\nallow_anonymous true\nsys_interval 0\n`,
   )
   const child = spawn(command, ['-c', file], { stdio: 'ignore' })
-  for (;;) {
-    const socket = openSocket({ host: '127.0.0.1', port })
-    const open = await Promise.race([
-      once(socket, 'connect').then(() => true),
-      once(socket, 'close').then(() => false),
-    ]).catch(() => false)
-    socket.destroy()
-    if (open) break
-  }
+  await listening(port)
+  await listening(wsPort)
   return {
     host: '127.0.0.1',
     port,
@@ -105,12 +111,12 @@ async function noClock(): Promise<never> {
 export interface Conformance {
   readonly server: BrokerUnderTest
   /** A Network Connection on which nothing was sent. */
-  open(level?: Level): Promise<Client>
+  readonly open: (level?: Level) => Promise<Client>
   /** A Client whose CONNECT was accepted. Its Client Identifier is its name. */
-  connect(id: string, connect?: Omit<Connect, 'id'> & { sessionPresent?: 0 | 1 }): Promise<Client>
+  readonly connect: (id: string, connect?: Omit<Connect, 'id'> & { sessionPresent?: 0 | 1 }) => Promise<Client>
   /** The same over WebSocket. */
-  openWebSocket(protocol?: string | string[]): Promise<WebSocket>
-  webSocketClient(socket: WebSocket, level?: Level): Client
+  readonly openWebSocket: (protocol?: string | string[]) => Promise<WebSocket>
+  readonly webSocketClient: (socket: WebSocket, level?: Level) => Client
 }
 
 export interface Needs {

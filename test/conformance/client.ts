@@ -33,6 +33,10 @@ export interface Connect {
   readonly password?: string
 }
 
+function hex(value: number, digits: number): string {
+  return value.toString(16).padStart(digits, '0')
+}
+
 /** A CONNECT packet in the notation. */
 export function connectPacket(connect: Connect = {}): string {
   const { level = 5, id = 'client', clean = true, keepAlive = 0, properties = '', will, username, password } = connect
@@ -40,7 +44,6 @@ export function connectPacket(connect: Connect = {}): string {
   if (will !== undefined) flags |= 0x04 | ((will.qos ?? 0) << 3) | (will.retain === true ? 0x20 : 0)
   if (username !== undefined) flags |= 0x80
   if (password !== undefined) flags |= 0x40
-  const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0')
   const parts = [level === 3 ? '"MQIsdp"' : '"MQTT"', hex(level, 2), hex(flags, 2), hex(keepAlive, 4)]
   if (level === 5) parts.push(`[${properties}]`)
   parts.push(`"${id}"`)
@@ -382,7 +385,7 @@ export class Client {
 }
 
 function hexByte(value: number): string {
-  return `0x${value.toString(16).padStart(2, '0')}`
+  return `0x${hex(value, 2)}`
 }
 
 function showPattern({ data, any }: Pattern): string {

@@ -28,7 +28,7 @@ events.on('test:fail', ({ name, details }) => {
   if (citations.length === 0) others += 1
   for (const citation of citations) failed.set(key(citation), [...(failed.get(key(citation)) ?? []), name])
   const { cause } = details.error
-  console.log(`failed: ${name}\n${String(cause instanceof Error ? cause.message : cause)}\n`)
+  console.log(`failed: ${name}\n${cause instanceof Error ? cause.message : String(cause)}\n`)
 })
 // A statement is proven when one of its tests passed and none failed.
 const isProven = (statement: Statement): boolean =>

@@ -6,8 +6,8 @@ import { conformancePage, key, namedTests, root, testsByStatement } from './page
 import { citationsOf, clientDuties, statements } from './statements.ts'
 
 test('217 statements of MQTT 5.0 and 122 of MQTT 3.1.1 bind a Server, each listed once', () => {
-  const count = (version: string): number => statements.filter((statement) => statement.version === version).length
-  assert.deepEqual([count('5.0'), count('3.1.1')], [217, 122])
+  assert.equal(statements.filter(({ version }) => version === '5.0').length, 217)
+  assert.equal(statements.filter(({ version }) => version === '3.1.1').length, 122)
   assert.equal(new Set(statements.map(key)).size, statements.length)
 })
 

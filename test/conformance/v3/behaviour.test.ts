@@ -7,6 +7,10 @@ import { parseBytes } from '../notation.ts'
 
 const level = 4
 
+function hex(number: number): string {
+  return number.toString(16).padStart(4, '0')
+}
+
 test('a session lasts as long as its connection [MQTT-3.1.1: 4.1.0-2] [MQTT-3.1.1: 4.1.0-1]', { clock: true }, async ({
   connect,
   server,
@@ -97,7 +101,6 @@ test('messages and answers keep their order, the first time and again [MQTT-3.1.
   connect,
 }) => {
   const numbers = Array.from({ length: 10 }, (_, index) => index + 1)
-  const hex = (number: number): string => number.toString(16).padStart(4, '0')
   const alice = await connect('alice', { level, clean: false })
   await alice.subscribes('"one" 01 "two" 02', '01 02')
   const bob = await connect('bob', { level })
