@@ -239,10 +239,10 @@ test('the right to a subscription is asked for again when a session is resumed, 
         plugins: [
           {
             name: 'a',
-            authorizeSubscribe: (({ topicFilter }) => {
+            authorizeSubscribe: ({ topicFilter }) => {
               const answer = topicFilter !== revoked
               return way === 'at once' ? answer : settle().then(() => answer)
-            }) as AuthorizeSubscribe,
+            },
           },
         ],
       })

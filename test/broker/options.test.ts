@@ -17,7 +17,7 @@ function refused(options: unknown, option: string, got?: string): void {
       assert.ok(error.message.startsWith(option), `"${error.message}" does not begin with ${option}`)
       assert.match(error.message, /expected|no such/)
       if (got !== undefined) assert.ok(error.message.includes(got), `"${error.message}" does not say ${got}`)
-      assert.equal((error as InvalidOptionError).code, 'ERR_MQTT_INVALID_OPTION')
+      assert.equal(error.code, 'ERR_MQTT_INVALID_OPTION')
       return true
     },
   )

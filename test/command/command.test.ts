@@ -195,7 +195,8 @@ test('what Clients call themselves cannot write on the terminal nor begin a line
     await client.publish('t\u202e', 'payload\u001b[31m\nfaked line\r\u009b')
     await client.disconnect()
     await command.line(/"disconnected"|disconnected/)
-    assert.ok(!/[\u001b\u009b\r\u2028\u2029\u202e]/.test(mode.length === 1 ? command.stdout : ''), command.stdout)
+    const written = mode.includes('--json') ? '' : command.stdout
+    for (const dangerous of '\u001b\u009b\r\u2028\u2029\u202e') assert.ok(!written.includes(dangerous), written)
     assert.ok(!command.lines.some((line) => line.startsWith('faked')))
     if (mode.includes('--json')) {
       for (const line of command.lines) JSON.parse(line)
@@ -240,7 +241,17 @@ test('--tls-port and --wss-port with certificates of Clients', async (t) => {
   const command = new Command(
     t,
     ...anyPort,
-    ...['--tls-port', '0', '--wss-port', '0', '--key', key, '--cert', cert, '--ca', ca, '--require-client-cert'],
+    '--tls-port',
+    '0',
+    '--wss-port',
+    '0',
+    '--key',
+    key,
+    '--cert',
+    cert,
+    '--ca',
+    ca,
+    '--require-client-cert',
   )
   const port = await command.port('mqtts')
   const attempt = (certificate: { key: string; cert: string } | undefined): Promise<string> =>
