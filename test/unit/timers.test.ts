@@ -171,3 +171,24 @@ test('a program that sleeps runs everything that became due, once', () => {
   assert.deepEqual(ran, [10, 20, 30])
   assert.equal(timers.size, 0)
 })
+
+test('whichever of many timers are cancelled, the others run in the order of their times', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.integer({ min: 1, max: 1000 }), fc.boolean()), { minLength: 20, maxLength: 60 }),
+      (plan) => {
+        const { clock, timers } = make()
+        const ran: number[] = []
+        const all = plan.map(([ms]) => timers.after(ms, () => ran.push(ms)))
+        for (const [index, [, isCancelled]] of plan.entries()) if (isCancelled) timers.cancel(all[index])
+        clock.advance(1000)
+        const expected = plan.filter(([, isCancelled]) => !isCancelled).map(([ms]) => ms)
+        assert.deepEqual(
+          ran,
+          expected.toSorted((one, other) => one - other),
+        )
+      },
+    ),
+    { numRuns: 500 },
+  )
+})
