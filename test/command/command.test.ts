@@ -129,7 +129,7 @@ for (const [args, reason] of [
   [['--config', file('bad.json', '{')], 'bad.json'],
   [['--config', file('list.json', '[]')], 'list.json'],
   [['--config', file('unknown.json', '{"prot": 1}')], 'prot'],
-  [['--config', file('type.json', '{"port": "x"}')], 'port'],
+  [['--config', file('type.json', '{"tls-port": "x", "key": 5, "cert": 5}')], 'key'],
   [['--config', file('limit.json', '{"limits": {"maxPacketSize": -1}}')], 'maxPacketSize'],
   [['--config', file('limits.json', '{"limits": {"maxPackets": 1}}')], 'maxPackets'],
   [['--config', file('flag.json', '{"quiet": "yes"}')], 'quiet'],
@@ -137,7 +137,9 @@ for (const [args, reason] of [
   [['--host', '0.0.0.0'], 'allow'],
   [['--quiet=5'], '--quiet'],
 ] as [string[], string][]) {
-  test(`wrong options end it with exit code 2 and the reason: ${args.map((arg) => arg.replace(folder, '')).join(' ')}`, async (t) => {
+  test(`wrong options end it with exit code 2 and the reason: ${args.map((arg) => arg.replace(folder, '')).join(' ')}`, {
+    timeout: 30_000,
+  }, async (t) => {
     const command = new Command(t, ...(args.includes('--port') ? ['--ws-port', '0'] : anyPort), ...args)
     assert.deepEqual(await command.exited, [2, null], command.stdout + command.stderr)
     assert.ok(command.stderr.includes(reason), command.stderr)
