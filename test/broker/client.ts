@@ -306,11 +306,14 @@ export interface Setting {
   /** What the broker emitted as `error`. */
   readonly errors: Error[]
   /** A stream to the broker on which nothing was said. */
-  open(level?: ProtocolLevel): TestClient
+  readonly open: (level?: ProtocolLevel) => TestClient
   /** A Client that was let in. */
-  client(clientId: string, options?: ConnectOptions): Promise<TestClient>
+  readonly client: (clientId: string, options?: ConnectOptions) => Promise<TestClient>
   /** As `client`, with what the CONNACK said. */
-  resume(clientId: string, options?: ConnectOptions): Promise<{ client: TestClient; connack: ConnackPacket }>
+  readonly resume: (
+    clientId: string,
+    options?: ConnectOptions,
+  ) => Promise<{ client: TestClient; connack: ConnackPacket }>
 }
 
 /** A broker with a time of its own that is closed at the end of the test. */

@@ -39,7 +39,8 @@ const endings: Record<string, { readonly due: boolean; end(one: TestClient, s: S
 }
 
 for (const level of [4, 5] as const) {
-  for (const [name, { due, end }] of Object.entries(endings)) {
+  for (const [name, ending] of Object.entries(endings)) {
+    const { due } = ending
     if (level === 4 && /0x04|0x80/.test(name)) continue
     for (const expiry of level === 5 ? [0, 1000] : [0]) {
       test(`${name}, MQTT level ${level}, expiry ${expiry}: the Will is ${due ? 'published, once' : 'not published'}`, async (t) => {
@@ -52,7 +53,7 @@ for (const level of [4, 5] as const) {
           will: will('w', 'gone', { qos: 1 }),
           ...(level === 5 && { properties: { sessionExpiryInterval: expiry } }),
         })
-        await end(one, s)
+        await ending.end(one, s)
         await settle()
         if (due) assert.equal(await watcher.message(), 'gone')
         await watcher.quiet()

@@ -129,7 +129,7 @@ for (const [args, reason] of [
   [['--config', file('bad.json', '{')], 'bad.json'],
   [['--config', file('list.json', '[]')], 'list.json'],
   [['--config', file('unknown.json', '{"prot": 1}')], 'prot'],
-  [['--config', file('type.json', '{"port": "x"}')], 'port'],
+  [['--config', file('type.json', '{"tls-port": "x", "key": 5, "cert": 5}')], 'key'],
   [['--config', file('limit.json', '{"limits": {"maxPacketSize": -1}}')], 'maxPacketSize'],
   [['--config', file('limits.json', '{"limits": {"maxPackets": 1}}')], 'maxPackets'],
   [['--config', file('flag.json', '{"quiet": "yes"}')], 'quiet'],
@@ -137,7 +137,9 @@ for (const [args, reason] of [
   [['--host', '0.0.0.0'], 'allow'],
   [['--quiet=5'], '--quiet'],
 ] as [string[], string][]) {
-  test(`wrong options end it with exit code 2 and the reason: ${args.map((arg) => arg.replace(folder, '')).join(' ')}`, async (t) => {
+  test(`wrong options end it with exit code 2 and the reason: ${args.map((arg) => arg.replace(folder, '')).join(' ')}`, {
+    timeout: 30_000,
+  }, async (t) => {
     const command = new Command(t, ...(args.includes('--port') ? ['--ws-port', '0'] : anyPort), ...args)
     assert.deepEqual(await command.exited, [2, null], command.stdout + command.stderr)
     assert.ok(command.stderr.includes(reason), command.stderr)
@@ -195,7 +197,8 @@ test('what Clients call themselves cannot write on the terminal nor begin a line
     await client.publish('t\u202e', 'payload\u001b[31m\nfaked line\r\u009b')
     await client.disconnect()
     await command.line(/"disconnected"|disconnected/)
-    assert.ok(!/[\u001b\u009b\r\u2028\u2029\u202e]/.test(mode.length === 1 ? command.stdout : ''), command.stdout)
+    const written = mode.includes('--json') ? '' : command.stdout
+    for (const dangerous of '\u001b\u009b\r\u2028\u2029\u202e') assert.ok(!written.includes(dangerous), written)
     assert.ok(!command.lines.some((line) => line.startsWith('faked')))
     if (mode.includes('--json')) {
       for (const line of command.lines) JSON.parse(line)
@@ -240,7 +243,17 @@ test('--tls-port and --wss-port with certificates of Clients', async (t) => {
   const command = new Command(
     t,
     ...anyPort,
-    ...['--tls-port', '0', '--wss-port', '0', '--key', key, '--cert', cert, '--ca', ca, '--require-client-cert'],
+    '--tls-port',
+    '0',
+    '--wss-port',
+    '0',
+    '--key',
+    key,
+    '--cert',
+    cert,
+    '--ca',
+    ca,
+    '--require-client-cert',
   )
   const port = await command.port('mqtts')
   const attempt = (certificate: { key: string; cert: string } | undefined): Promise<string> =>
@@ -310,14 +323,19 @@ test('a QoS 1 round trip through net.createServer(broker.handle) takes less than
     tcp.close()
   })
   const { port } = tcp.address() as { port: number }
-  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: 5, reconnectPeriod: 0 })
-  t.after(() => client.endAsync(true))
-  await client.subscribeAsync('t', { qos: 1 })
+  // Two Clients: with one alone its own socket, where Nagle's algorithm is on, holds its PUBLISH behind its PUBACK.
+  const join = async (): Promise<mqtt.MqttClient> => {
+    const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: 5, reconnectPeriod: 0 })
+    t.after(() => client.endAsync(true))
+    return client
+  }
+  const [publisher, subscriber] = [await join(), await join()]
+  await subscriber.subscribeAsync('t', { qos: 1 })
   const times: number[] = []
   for (let round = 0; round < 50; round += 1) {
     const started = performance.now()
-    const arrived = new Promise((resolve) => client.once('message', resolve))
-    await client.publishAsync('t', 'x', { qos: 1 })
+    const arrived = new Promise((resolve) => subscriber.once('message', resolve))
+    await publisher.publishAsync('t', 'x', { qos: 1 })
     await arrived
     times.push(performance.now() - started)
   }
