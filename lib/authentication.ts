@@ -39,11 +39,12 @@ export class Authentication implements AuthenticationExchange {
     }
     if (!this.#connection.isOpen) return Promise.reject(new MqttError('not-authorized', 'the connection ended'))
     if (this.#answer !== undefined) return Promise.reject(new Error('an exchange is under way already'))
-    this.#connection.send({
+    const isSent = this.#connection.send({
       type: 'auth',
       reasonCode: ReasonCode.continueAuthentication, // [MQTT-4.12.0-2]
       properties: { authenticationMethod: this.method, ...(data !== undefined && { authenticationData: data }) },
     })
+    if (!isSent) return Promise.reject(new MqttError('packet-too-large', 'AUTH is larger than the Client accepts'))
     return new Promise((resolve, reject) => {
       const { timers, settings } = this.#connection.core
       const timer = timers.after(settings.limits.hookTimeoutMs, () =>

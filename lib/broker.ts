@@ -1,11 +1,12 @@
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
+import { isIPv4 } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Client as PublicClient } from '../types/client.ts'
 import type { ConnectionInfo } from '../types/connection-info.ts'
 import type { Emitter } from '../types/emitter.ts'
 import type { BrokerEvents } from '../types/events.ts'
-import type { MaybePromise, Plugin } from '../types/hooks.ts'
+import type { MaybePromise, Plugin, PluginBroker } from '../types/hooks.ts'
 import type { Listener, ListenOptionsMap, WebSocketSettings } from '../types/listen.ts'
 import type { LocalSubscription, SubscribeOptions } from '../types/local-subscription.ts'
 import type { Message as PublicMessage, MessageInit } from '../types/message.ts'
@@ -16,7 +17,7 @@ import type { Client } from './client.ts'
 import { Connection } from './connection.ts'
 import type { Core } from './core.ts'
 import { InvalidOptionError, MqttError } from './errors.ts'
-import { Hooks } from './hooks.ts'
+import { Hooks, isPromise } from './hooks.ts'
 import { Bus } from './messages/bus.ts'
 import { LocalSubscriber } from './messages/local-subscriber.ts'
 import { Message } from './messages/message.ts'
@@ -25,7 +26,7 @@ import { RetainedMessages } from './messages/retained-messages.ts'
 import { Router } from './messages/router.ts'
 import { SysTopics } from './messages/sys-topics.ts'
 import { WillMessages } from './messages/will-messages.ts'
-import { checkPlugin, parseOptions, refuseUnknown, type Settings } from './options.ts'
+import { checkPlugin, checkSubscribeOptions, parseOptions, refuseUnknown, type Settings } from './options.ts'
 import { faultInMessageProperties } from './packets/properties.ts'
 import { reasonCodeOf } from './packets/reason-codes.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
@@ -33,7 +34,7 @@ import { Statistics } from './statistics.ts'
 import { Timers } from './timers.ts'
 import { SharedSubscriptions } from './topics/shared-subscriptions.ts'
 import { SubscriptionTree } from './topics/subscription-tree.ts'
-import { hasWildcard, parseTopicFilter } from './topics/topic-filter.ts'
+import { hasWildcard, matches, parseTopicFilter } from './topics/topic-filter.ts'
 import { isValidTopicName } from './topics/topic-name.ts'
 import { connectionInfo } from './transports/info.ts'
 import { memoryPair } from './transports/memory.ts'
@@ -125,6 +126,11 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   /** A mqemitter that carries what is published. */
   get emitter(): Emitter {
     return this.#bus.emitter
+  }
+
+  /** The listeners that are open, those of attached servers included. */
+  get openListeners(): readonly Listener[] {
+    return [...this.#listeners]
   }
 
   /** The Clients that are connected, by Client Identifier. */
@@ -245,7 +251,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   ): LocalSubscription {
     const listener = typeof second === 'function' ? second : undefined
     const options = (typeof second === 'function' ? third : second) ?? {}
-    refuseUnknown('subscribe.', options, ['qos', 'retained', 'signal', 'highWaterMark', 'overflow'])
+    checkSubscribeOptions(options)
     const parsed = (typeof filter === 'string' ? [filter] : filter).map((topicFilter) => {
       const known = parseTopicFilter(topicFilter, this.#settings.limits.maxTopicLevels)
       if (known === undefined)
@@ -267,10 +273,10 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
       leave,
     )
     const qos: QoS = options.qos ?? 2
-    const subscriptions = parsed.map(
-      ({ topicFilter, shareName }) =>
-        new Subscription(subscriber, { topicFilter, qos, retainAsPublished: true }, shareName),
-    )
+    const subscriptions = parsed.map(({ topicFilter, shareName }) => {
+      const granted = { topicFilter, shareName, qos, retainAsPublished: true }
+      return new Subscription(subscriber, granted, granted)
+    })
     for (const subscription of subscriptions) {
       if (subscription.shareName === undefined) this.#subscriptions.add(subscription.matchFilter, subscription)
       else this.#shared.add(subscription.shareName, subscription.matchFilter, subscription)
@@ -278,14 +284,21 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     this.#localSubscribers.add(subscriber)
     options.signal?.addEventListener('abort', () => void subscriber.close(), { once: true })
     if (options.retained !== false) {
-      for (const subscription of subscriptions) {
-        if (subscription.shareName !== undefined) continue
-        for (const message of this.#core.retained.match(subscription.matchFilter)) {
-          subscriber.deliver(message, Math.min(qos, message.qos) as QoS, true)
-        }
-      }
+      const filters = subscriptions
+        .filter(({ shareName }) => shareName === undefined)
+        .map(({ matchFilter }) => matchFilter)
+      subscriber.begin(this.#retainedFor(filters), qos)
     }
     return subscriber
+  }
+
+  /** What is retained for any of these filters, each message once. */
+  *#retainedFor(filters: readonly string[]): IterableIterator<Message> {
+    for (const [index, filter] of filters.entries()) {
+      for (const message of this.#core.retained.match(filter)) {
+        if (!filters.slice(0, index).some((before) => matches(before, message.topic))) yield message
+      }
+    }
   }
 
   #refuseClosed(): void {
@@ -427,7 +440,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     if (plugin.setup === undefined) return
     const before = this.#ready ?? Promise.resolve()
     this.#ready = before.then(async () => {
-      const teardown = await plugin.setup?.(this)
+      const teardown = await plugin.setup?.(this as unknown as PluginBroker<never>)
       if (typeof teardown === 'function') this.#teardowns.push(teardown)
     })
     this.#ready.catch(ignore) // It rejects `listen`, and every connection.
@@ -449,12 +462,16 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     }
   }
 
+  /** Calls the listeners one by one, so that one that throws or rejects keeps the event from nobody. */
   #notify<Name extends keyof BrokerEvents>(name: Name, values: BrokerEvents[Name]): void {
     if (this.listenerCount(name) === 0) return
-    try {
-      ;(this.emit as (name: string, ...values: unknown[]) => boolean).call(this, name, ...values)
-    } catch (error) {
-      this.#reportError(error as Error)
+    for (const listener of this.rawListeners(name)) {
+      try {
+        const result: unknown = Reflect.apply(listener, this, values)
+        if (isPromise(result)) result.catch((error: Error) => this.#reportError(error))
+      } catch (error) {
+        this.#reportError(error as Error)
+      }
     }
   }
 
@@ -473,7 +490,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
 }
 
 function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.')
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
 }
 
 function ignore(): void {

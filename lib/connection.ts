@@ -409,6 +409,7 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
   /** Refuses a CONNECT [MQTT-3.2.2-7]; nothing that came after it is looked at [MQTT-3.1.4-6]. */
   refuse(error: MqttError | ProtocolError): void {
     const isFive = this.protocolLevel === 5
+    const reasonCode = refusalCodeFor('connack', error.reasonCode)
     const asked = error instanceof MqttError ? error : undefined
     const properties = {
       ...texts(error.message, asked?.userProperties),
@@ -417,7 +418,7 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
     this.send({
       type: 'connack',
       sessionPresent: false,
-      reasonCode: isFive ? refusalCodeFor('connack', error.reasonCode) : connectReturnCode(error.reasonCode),
+      reasonCode: isFive ? reasonCode : connectReturnCode(reasonCode),
       properties: isFive ? properties : undefined,
     })
     this.#refused(error)
@@ -523,5 +524,5 @@ function withoutTexts(packet: Packet): Packet | undefined {
   if (!('properties' in packet) || packet.properties === undefined) return undefined
   const { reasonString, userProperties, ...properties } = packet.properties as AcknowledgementProperties & object
   if (reasonString === undefined && userProperties === undefined) return undefined
-  return { ...packet, properties } as Packet
+  return { ...packet, properties }
 }

@@ -82,7 +82,7 @@ export class Hooks {
 
   // A connect hook that says yes has only said that it does not mind: all of them are asked.
   #everyButFalse(answer: MaybePromise<boolean | void>): MaybePromise<boolean | undefined> {
-    if (isPromise(answer)) return answer.then((value) => this.#everyButFalse(value as boolean | void))
+    if (isPromise(answer)) return answer.then((value) => this.#everyButFalse(value))
     if (answer === false) return false
     if (answer === true || answer === undefined) return undefined
     throw new TypeError(`connect answered ${typeof answer}, which is neither a boolean nor nothing`)
@@ -162,7 +162,11 @@ export class Hooks {
           answer.then(undefined, () => undefined)
           throw new TypeError('authorizeDeliver must answer at once, it returned a promise')
         }
-        return this.#allowed(message, answer, 'authorizeDeliver', isMessage)
+        const allowed = this.#allowed(message, answer, 'authorizeDeliver', isMessage)
+        if (allowed !== message && !isValidTopicName(allowed.topic, Infinity)) {
+          throw new TypeError('authorizeDeliver answered a message whose topic is none')
+        }
+        return allowed
       } catch (error) {
         if (!(error instanceof MqttError)) this.#report(error as Error)
         return undefined
@@ -210,7 +214,7 @@ export class Hooks {
           value === undefined ? this.#first(hooks, ask, abort, index + 1) : value,
         )
       }
-      if (answer !== undefined) return answer as Answer
+      if (answer !== undefined) return answer
     }
     return undefined
   }
@@ -262,7 +266,6 @@ function isMessage(value: unknown): boolean {
     typeof message === 'object' &&
     message !== null &&
     typeof message.topic === 'string' &&
-    isValidTopicName(message.topic, Infinity) &&
     message.payload instanceof Uint8Array &&
     (message.qos === 0 || message.qos === 1 || message.qos === 2) &&
     (message.properties === undefined || faultInMessageProperties(message.properties) === undefined)

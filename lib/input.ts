@@ -115,7 +115,7 @@ export class Input implements Held {
         count += 1
         this.#turn.work += 1
         const result = this.#owner.handle(packet)
-        if (isPromise(result)) this.waitFor(result as Promise<void>)
+        if (isPromise(result)) this.waitFor(result)
       } catch (error) {
         this.#owner.handleFailed(error as Error)
       }

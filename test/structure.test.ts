@@ -51,6 +51,7 @@ const floors: readonly RegExp[] = [
   /^lib\/index\.ts$/,
   /^lib\/broker\.ts$/,
   /^lib\/(transports\/|(connection|authentication|client)\.ts$)/,
+  /^lib\/(input|output)\.ts$/,
   /^lib\/handlers\//,
   /^lib\/(sessions|messages)\//,
   /^lib\/hooks\.ts$/,

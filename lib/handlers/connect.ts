@@ -10,7 +10,7 @@ import { MqttError } from '../errors.ts'
 import { Subscription } from '../messages/receiver.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import type { Session, StoredWill } from '../sessions/session.ts'
-import { checkPublishedTopic } from '../messages/published-topic.ts'
+import { checkPublishedTopic, checkRewrittenTopic } from '../messages/published-topic.ts'
 import { grant } from './subscribe.ts'
 
 const versions: Record<ProtocolLevel, ConnectRequest['protocolVersion']> = { 3: '3.1', 4: '3.1.1', 5: '5.0' }
@@ -51,7 +51,7 @@ async function connect(connection: Connection, packet: ConnectPacket): Promise<v
   connection.authentication = undefined
 
   const storedWill = will && (await authorizeWill(connection, will, client))
-  const refused = packet.cleanStart ? [] : await authorizeStored(connection, clientId, client)
+  const changes = packet.cleanStart ? [] : await authorizeStored(connection, clientId, client)
   if (!connection.isOpen) return // It left meanwhile; nothing was begun.
 
   const expiry = expiryOf(connection, packet)
@@ -61,11 +61,8 @@ async function connect(connection: Connection, packet: ConnectPacket): Promise<v
       ? connackProperties(connection, packet, clientId, expiry, keepAlive, authentication)
       : undefined
 
-  const { session, present } = core.sessions.open(clientId, packet.username, packet.cleanStart)
-  for (const change of refused) {
-    if (change.allowed === undefined) core.sessions.unsubscribe(session, change.topicFilter)
-    else if (session.subscriptions.has(change.topicFilter)) core.sessions.subscribe(session, change.allowed(session))
-  }
+  const { session, present } = core.sessions.open(clientId, ownerOf(connection, client), packet.cleanStart)
+  applyChanges(connection, session, changes)
   session.expiryInterval = expiry
   session.will = storedWill
   client.subscriptions = session.subscriptions
@@ -96,6 +93,14 @@ function requestOf(packet: ConnectPacket, clientId: string, will: Will | undefin
     will,
     properties: packet.properties,
   }
+}
+
+/** Who may have the session again: the user, or the holder of the certificate, unless the application says otherwise. */
+function ownerOf(connection: Connection, client: Client): string | undefined {
+  const { sessionOwner } = connection.core.settings
+  if (typeof sessionOwner === 'function') return sessionOwner(client)
+  const { authorized, peerCertificate } = connection.info
+  return client.connect.username ?? (authorized === true ? peerCertificate?.subject : undefined)
 }
 
 /** A Will stays for as long as its connection: not as views of what was read. */
@@ -130,57 +135,55 @@ async function authenticate(
     return undefined
   }
   const session = await hooks.authenticate(request, connection.info, client.signal, authentication)
-  if (session !== undefined && session !== false) return session
+  // A database says null for "no such user".
+  if (session !== undefined && session !== false && session !== null) return session
   if (session === undefined && method !== undefined) throw new MqttError('bad-authentication-method')
   throw new MqttError(request.username === undefined ? 'not-authorized' : 'bad-credentials')
 }
 
-/** The Will as the application lets it be; asked before anything of the session is touched. */
+/** Asks for the Will before anything of the session is touched; asked again, as the Client sent it, when it is sent. */
 async function authorizeWill(connection: Connection, will: Will, client: Client): Promise<StoredWill> {
   const { willDelayInterval = 0, ...properties } = will.properties ?? {}
-  const asked: WillMessage = {
-    topic: will.topic,
-    payload: will.payload,
-    qos: will.qos,
-    retain: will.retain,
-    properties: will.properties && properties,
-  }
-  const { hooks } = connection.core
-  const message = hooks.checksPublish ? await hooks.authorizePublish(asked, client) : asked
-  checkPublishedTopic(connection.core, message.topic)
+  const message: WillMessage = { ...will, properties: will.properties && properties }
+  const permitted = await connection.core.hooks.authorizePublish(message, client)
+  if (permitted !== message) checkRewrittenTopic(connection.core, permitted.topic)
   return { message, delay: willDelayInterval, client }
 }
 
 interface Change {
-  readonly topicFilter: string
-  /** The subscription that takes the place of the stored one; undefined when there is to be none. */
-  readonly allowed: ((session: Session) => Subscription) | undefined
+  readonly requested: PublicSubscription
+  /** What takes the place of the stored subscription; undefined when there is to be none. */
+  readonly granted: PublicSubscription | undefined
 }
 
-/** Asks again for every stored subscription: the right to it may have gone while the Client was away. */
+/** Asks again for every stored subscription, as the Client asked for it: the right to it may have gone meanwhile. */
 async function authorizeStored(connection: Connection, clientId: string, client: Client): Promise<Change[]> {
   const { hooks, sessions } = connection.core
   const stored = sessions.get(clientId)
   if (stored === undefined || !hooks.checksSubscribe) return []
   const changes: Change[] = []
-  for (const subscription of stored.subscriptions.values()) {
-    let answer: PublicSubscription | undefined
+  for (const { requested } of stored.subscriptions.values()) {
     let granted: PublicSubscription | undefined
     try {
-      answer = await hooks.authorizeSubscribe(subscription, client)
-      if (answer !== subscription) granted = grant(connection.core, answer)
+      const answer = await hooks.authorizeSubscribe(requested, client)
+      granted = grant(connection.core, answer)
     } catch (error) {
       if (!(error instanceof MqttError)) throw error
-      answer = undefined
     }
-    if (answer === subscription) continue
-    const isSame = granted?.topicFilter === subscription.topicFilter
-    changes.push({
-      topicFilter: subscription.topicFilter,
-      allowed: granted && isSame ? (session) => new Subscription(session, granted, granted.shareName) : undefined,
-    })
+    changes.push({ requested, granted })
   }
   return changes
+}
+
+/** Puts in place what the application granted now; what is as it was stays untouched. */
+function applyChanges(connection: Connection, session: Session, changes: readonly Change[]): void {
+  const { sessions } = connection.core
+  for (const { requested, granted } of changes) {
+    const stored = session.subscriptions.get(requested.topicFilter)
+    if (stored === undefined || (granted !== undefined && stored.isAs(granted))) continue
+    if (granted === undefined) sessions.unsubscribe(session, requested.topicFilter)
+    else sessions.subscribe(session, new Subscription(session, requested, granted))
+  }
 }
 
 /** Seconds. MQTT 3 knows only "as long as the connection" and "for ever". */
@@ -205,7 +208,7 @@ function connackProperties(
   keepAlive: number,
   authentication: Authentication,
 ): ConnackProperties {
-  const { limits, responseInformation } = connection.core.settings
+  const { limits } = connection.core.settings
   const asked = packet.properties ?? {}
   const properties: ConnackProperties = { maximumPacketSize: limits.maxPacketSize }
   if (limits.receiveMaximum < 65_535) properties.receiveMaximum = limits.receiveMaximum
@@ -214,10 +217,22 @@ function connackProperties(
   if (packet.clientId === '') properties.assignedClientIdentifier = clientId // [MQTT-3.1.3-7]
   if (keepAlive !== packet.keepAlive) properties.serverKeepAlive = keepAlive
   if (asked.requestResponseInformation === 1) {
-    const information = responseInformation(clientId)
+    const information = informationFor(connection, clientId)
     if (information !== undefined) properties.responseInformation = information
   }
   if (authentication.method !== undefined) properties.authenticationMethod = authentication.method
   if (authentication.conclusion !== undefined) properties.authenticationData = authentication.conclusion
   return properties
+}
+
+/** What the application answers, when it is a text. */
+function informationFor({ core }: Connection, clientId: string): string | undefined {
+  try {
+    const information: unknown = core.settings.responseInformation(clientId)
+    if (typeof information === 'string' || information === undefined) return information
+    core.reportError(new TypeError(`responseInformation answered ${typeof information}, expected a string`))
+  } catch (error) {
+    core.reportError(error as Error)
+  }
+  return undefined
 }

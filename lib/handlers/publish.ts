@@ -7,7 +7,7 @@ import { isPromise } from '../hooks.ts'
 import { expiryOf, Message } from '../messages/message.ts'
 import { refusalCodeFor } from '../packets/reason-code-lists.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
-import { checkPublishedTopic } from '../messages/published-topic.ts'
+import { checkPublishedTopic, checkRewrittenTopic } from '../messages/published-topic.ts'
 
 /** PUBLISH (section 3.3): check, ask whether it may be, hand it on, acknowledge. */
 export function handlePublish(connection: Connection, packet: PublishPacket): void | Promise<void> {
@@ -74,7 +74,7 @@ function accept(connection: Connection, packet: PublishPacket, permitted: Public
   const { core, session, client } = connection
   if (session === undefined) return
   const message = Message.from(permitted, session.clientId, core.timers)
-  if (message !== permitted) checkPublishedTopic(core, message.topic) // A hook may have changed it.
+  if (message !== permitted) checkRewrittenTopic(core, message.topic)
   const isTold = packet.qos > 0 && connection.protocolLevel === 5
   if (message.retain && isTold && !core.retained.hasRoomFor(message)) {
     throw new MqttError('quota-exceeded', 'too many retained messages')

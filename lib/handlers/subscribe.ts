@@ -10,7 +10,9 @@ import { ReasonCode } from '../packets/reason-codes.ts'
 import { parseTopicFilter } from '../topics/topic-filter.ts'
 
 /** What one Topic Filter came to. */
-type Answer = { readonly granted: PublicSubscription } | { readonly refusal: MqttError }
+type Answer =
+  | { readonly requested: PublicSubscription; readonly granted: PublicSubscription }
+  | { readonly refusal: MqttError }
 
 /** SUBSCRIBE (section 3.8): check and ask filter by filter, then subscribe, answer once, and send what is retained. */
 export function handleSubscribe(connection: Connection, packet: SubscribePacket): void | Promise<void> {
@@ -57,8 +59,11 @@ function answerTo(connection: Connection, request: PublicSubscription): Answer |
   try {
     const asked = grant(core, request)
     const permitted = core.hooks.authorizeSubscribe(asked, client)
-    if (!isPromise(permitted)) return { granted: permitted === asked ? asked : grant(core, permitted) }
-    return permitted.then((answer) => ({ granted: answer === asked ? asked : grant(core, answer) })).catch(refusalOf)
+    if (!isPromise(permitted))
+      return { requested: asked, granted: permitted === asked ? asked : grant(core, permitted) }
+    return permitted
+      .then((answer) => ({ requested: asked, granted: answer === asked ? asked : grant(core, answer) }))
+      .catch(refusalOf)
   } catch (error) {
     return refusalOf(error)
   }
@@ -84,8 +89,8 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
   let refusal: MqttError | undefined
   for (const [index, answer] of answers.entries()) {
     if (session.ended) return // A listener of `subscribed` sent the Client away.
-    if ('granted' in answer && hasRoom(connection, answer.granted)) {
-      const subscription = new Subscription(session, answer.granted, answer.granted.shareName)
+    if ('granted' in answer && hasRoom(connection, answer.requested)) {
+      const subscription = new Subscription(session, answer.requested, answer.granted)
       const isNew = core.sessions.subscribe(session, subscription)
       retained.push({ subscription, isNew })
       reasonCodes.push(subscription.qos) // [MQTT-3.8.4-7]
@@ -104,12 +109,13 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
   }
 }
 
-function hasRoom(connection: Connection, subscription: PublicSubscription): boolean {
-  const subscriptions = connection.session?.subscriptions
-  if (subscriptions === undefined) return false
+function hasRoom(connection: Connection, requested: PublicSubscription): boolean {
+  const { session } = connection
+  const { maxSubscriptionsPerClient, maxSubscriptionBytesPerClient } = connection.core.settings.limits
+  if (session === undefined) return false
+  if (session.subscriptions.has(requested.topicFilter)) return true
   return (
-    subscriptions.has(subscription.topicFilter) ||
-    subscriptions.size < connection.core.settings.limits.maxSubscriptionsPerClient
+    session.subscriptions.size < maxSubscriptionsPerClient && session.subscriptionBytes < maxSubscriptionBytesPerClient
   )
 }
 

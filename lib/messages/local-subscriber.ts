@@ -33,6 +33,8 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
   readonly #leave: (subscriber: LocalSubscriber) => void
   #takers: Taker[] = []
   #isListening = false
+  #retained: Iterator<Message> | undefined
+  #qos: QoS = 2
   #error: Error | undefined
   #closed = false
 
@@ -52,13 +54,17 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
     this.#leave = leave
   }
 
+  /** What is retained comes first, one message whenever one is taken. */
+  begin(retained: Iterator<Message>, qos: QoS): void {
+    this.#retained = retained
+    this.#qos = qos
+    if (this.#listener !== undefined) this.#listen()
+  }
+
   deliver(message: Message, qos: QoS, retain: boolean): void {
     if (this.#closed) return
     if (this.#takers.length === 0) message.keep()
-    const copy: PublicMessage =
-      message.qos === qos && message.retain === retain
-        ? message
-        : { topic: message.topic, payload: message.payload, qos, retain, properties: message.properties }
+    const copy = copyOf(message, qos, retain)
     const taker = this.#takers.shift()
     if (taker !== undefined) {
       taker.resolve({ done: false, value: copy })
@@ -111,6 +117,9 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
   }
 
   #take(): PublicMessage | undefined {
+    const step = this.#retained?.next()
+    if (step?.done === false) return copyOf(step.value, this.#qos < step.value.qos ? this.#qos : step.value.qos, true)
+    this.#retained = undefined
     const message = this.#queue.shift()
     if (this.#queue.length <= this.#highWaterMark >> 1) this.congestion.drained()
     return message
@@ -153,4 +162,9 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
     }
     this.#takers = []
   }
+}
+
+function copyOf(message: Message, qos: QoS, retain: boolean): PublicMessage {
+  if (message.qos === qos && message.retain === retain) return message
+  return { topic: message.topic, payload: message.payload, qos, retain, properties: message.properties }
 }

@@ -3,7 +3,7 @@ import { MqttError } from '../errors.ts'
 import { isPromise } from '../hooks.ts'
 import type { Session, StoredWill } from '../sessions/session.ts'
 import { Message } from './message.ts'
-import { checkPublishedTopic } from './published-topic.ts'
+import { checkRewrittenTopic } from './published-topic.ts'
 import type { Message as PublicMessage } from '../../types/message.ts'
 
 /** When a Will is sent (section 3.1.2.5): after its connection, its delay or its session, whichever of the last two ends first. */
@@ -48,9 +48,7 @@ export class WillMessages {
     try {
       const permitted = this.#core.hooks.authorizePublish(will.message, will.client)
       if (isPromise(permitted)) {
-        permitted
-          .then((message) => this.#send(will, message as PublicMessage))
-          .catch((error: Error) => this.#failed(error))
+        permitted.then((message) => this.#send(will, message)).catch((error: Error) => this.#failed(error))
       } else this.#send(will, permitted)
     } catch (error) {
       this.#failed(error as Error)
@@ -58,7 +56,7 @@ export class WillMessages {
   }
 
   #send(will: StoredWill, permitted: PublicMessage): void {
-    checkPublishedTopic(this.#core, permitted.topic)
+    checkRewrittenTopic(this.#core, permitted.topic)
     const message = Message.from(permitted, will.client.id, this.#core.timers)
     this.#core.router.publish(message)
     this.#core.notify('published', message, will.client)

@@ -2,10 +2,13 @@ import type { QoS } from '../../types/packets.ts'
 import type { Core } from '../core.ts'
 import type { Message } from '../messages/message.ts'
 import type { Subscription } from '../messages/receiver.ts'
+import { Queue } from './queue.ts'
 import type { Session } from './session.ts'
 
 // Retained messages handed over, or looked for in vain, before the rest of the program has its turn.
 const BATCH = 256
+// Subscriptions that may wait before those to the same filter are dropped.
+const MOST_WAITING = 1024
 
 /**
  * Sends new subscriptions what is retained (section 3.3.1.3), one subscription after the other and as fast as the
@@ -14,8 +17,7 @@ const BATCH = 256
 export class RetainedDelivery {
   readonly #core: Core
   readonly #session: Session
-  /** Those that wait for their turn, by Topic Filter: the last one counts. */
-  readonly #waiting = new Map<string, Subscription>()
+  readonly #waiting = new Queue<Subscription>()
   #subscription: Subscription | undefined
   #messages: Iterator<Message | undefined> | undefined
   #scheduled = false
@@ -25,8 +27,10 @@ export class RetainedDelivery {
     this.#session = session
   }
 
+  /** A filter that comes twice is sent for twice [MQTT-3.8.4-5], until so many wait that the last one has to do. */
   add(subscription: Subscription): void {
-    this.#waiting.set(subscription.topicFilter, subscription)
+    if (this.#waiting.length >= MOST_WAITING) this.#dropOthersOf(subscription)
+    this.#waiting.push(subscription)
     this.run()
   }
 
@@ -39,9 +43,8 @@ export class RetainedDelivery {
       if (subscription === undefined) return
       const step = this.#messages?.next()
       const isOver = step === undefined || step.done === true
-      if (isOver || this.#session.subscriptions.get(subscription.topicFilter) !== subscription) {
-        this.#subscription = undefined
-      } else if (step.value !== undefined) this.#deliver(subscription, step.value)
+      if (isOver || !this.#session.subscriptions.has(subscription.requested.topicFilter)) this.#subscription = undefined
+      else if (step.value !== undefined) this.#deliver(subscription, step.value)
       this.#core.turn.work += 1
     }
     this.#scheduled = true
@@ -52,14 +55,16 @@ export class RetainedDelivery {
   }
 
   #next(): Subscription | undefined {
-    for (const [topicFilter, subscription] of this.#waiting) {
-      this.#waiting.delete(topicFilter)
-      this.#subscription = subscription
-      this.#messages = this.#core.retained.search(subscription.matchFilter)
-      return subscription
+    this.#subscription = this.#waiting.shift()
+    this.#messages = this.#subscription && this.#core.retained.search(this.#subscription.matchFilter)
+    return this.#subscription
+  }
+
+  #dropOthersOf({ requested }: Subscription): void {
+    for (let left = this.#waiting.length; left > 0; left -= 1) {
+      const waiting = this.#waiting.shift()
+      if (waiting !== undefined && waiting.requested.topicFilter !== requested.topicFilter) this.#waiting.push(waiting)
     }
-    this.#messages = undefined
-    return undefined
   }
 
   #deliver(subscription: Subscription, message: Message): void {

@@ -60,6 +60,8 @@ export class Session implements Receiver {
   readonly incoming: IncomingExchanges = new IncomingExchanges()
   readonly outgoing: OutgoingExchanges = new OutgoingExchanges()
   readonly congestion: Congestion
+  /** What the filters of its subscriptions take. */
+  subscriptionBytes = 0
   /** Seconds it outlives its connection. */
   expiryInterval = 0
   expiry: Timer | undefined

@@ -319,7 +319,11 @@ export function start(t: TestContext, options: BrokerOptions = {}): Setting {
   const errors: Error[] = []
   const broker = new Broker({ sysInterval: false, clock, ...options })
   broker.on('error', (error) => errors.push(error))
-  t.after(() => broker.close({ graceMs: 0 }))
+  t.after(async () => {
+    const wait = setInterval(() => undefined, 1000) // A process does not end in the middle of a test.
+    await broker.close({ graceMs: 0 })
+    clearInterval(wait)
+  })
   const open = (level: ProtocolLevel = 5): TestClient => new TestClient(broker.connect(), level)
   const resume: Setting['resume'] = async (clientId, connectOptions = {}) => {
     const client = open(connectOptions.level)

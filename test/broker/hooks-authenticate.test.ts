@@ -48,12 +48,12 @@ for (const { name, answer, codes, faults = 0 } of decisions) {
         const { broker, errors, open, client } = start(t, {
           plugins: [
             plugin(
-              (way === 'at once'
+              way === 'at once'
                 ? answer
                 : async () => {
                     await settle()
                     return answer()
-                  }) as Authenticate,
+                  },
             ),
           ],
         })

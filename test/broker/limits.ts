@@ -20,6 +20,7 @@ export const defaultLimits: Limits = {
   maxSessionExpiry: 4_294_967_295,
   maxKeepAlive: 0,
   maxSubscriptionsPerClient: 10_000,
+  maxSubscriptionBytesPerClient: 4 * 1024 * 1024,
   maxTopicLevels: 128,
   maxRetained: 100_000,
   maxRetainedBytes: 256 * 1024 * 1024,

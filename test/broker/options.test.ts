@@ -17,7 +17,7 @@ function refused(options: unknown, option: string, got?: string): void {
       assert.ok(error.message.startsWith(option), `"${error.message}" does not begin with ${option}`)
       assert.match(error.message, /expected|no such/)
       if (got !== undefined) assert.ok(error.message.includes(got), `"${error.message}" does not say ${got}`)
-      assert.equal((error as InvalidOptionError).code, 'ERR_MQTT_INVALID_OPTION')
+      assert.equal(error.code, 'ERR_MQTT_INVALID_OPTION')
       return true
     },
   )
@@ -99,21 +99,17 @@ test('an option or limit that there is not is refused by name', () => {
   refused(JSON.parse('{"__proto__": {"allowAnonymous": true}, "constructor": 1}'), '')
 })
 
-test('a misspelt hook of a class is refused too: methods of a prototype are hooks', () => {
-  class Good {
+test('a plugin may be of a class, with its hooks as methods', () => {
+  class Plugin {
     name = 'good'
     authenticate(): boolean {
+      return this.helper()
+    }
+    helper(): boolean {
       return false
     }
   }
-  class Bad {
-    name = 'bad'
-    authentication(): boolean {
-      return false
-    }
-  }
-  assert.doesNotThrow(() => new Broker({ sysInterval: false, plugins: [new Good()] }))
-  refused({ plugins: [new Bad()] }, 'plugins[0].authentication')
+  assert.doesNotThrow(() => new Broker({ sysInterval: false, plugins: [new Plugin()] }))
 })
 
 test('options that are undefined are as if they were not there', async (t) => {

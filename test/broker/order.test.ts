@@ -29,7 +29,7 @@ test('a hook that takes its time now and then keeps the order of each Client [MQ
         for (const [index, publisher] of publishers.entries()) {
           publisher.send(
             ...plan.map(([, qos], number) =>
-              publishPacket('t', `${index} ${number}`, { qos: qos as 0 | 1 | 2, packetId: qos === 0 ? 0 : number + 1 }),
+              publishPacket('t', `${index} ${number}`, { qos: qos, packetId: qos === 0 ? 0 : number + 1 }),
             ),
           )
         }

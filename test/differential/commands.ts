@@ -1,0 +1,55 @@
+import type fc from 'fast-check'
+import { type Command, conversation } from '../model/commands.ts'
+
+/** Shared subscriptions have a topic to themselves, which no wildcard reaches: who gets a message is the Server's choice. */
+export const SHARED_TOPIC = '$s/x'
+// So long that it never comes, and still it ends with its session.
+const LONG = 1000
+
+/** The conversations of the model without what takes time, and without what is the Server's choice. */
+export const timelessConversation: fc.Arbitrary<readonly Command[]> = conversation.map((commands) =>
+  commands.filter((command) => command.do !== 'wait' && command.do !== 'release').map(timeless),
+)
+
+function timeless(command: Command): Command {
+  switch (command.do) {
+    case 'connect': {
+      const { will, sessionExpiry } = command
+      return {
+        ...command,
+        keepAlive: false,
+        receiveMaximum: undefined,
+        topicAliasMaximum: 0,
+        sessionExpiry: sessionExpiry > 0 && sessionExpiry < LONG ? LONG : sessionExpiry,
+        will: will && { ...will, delay: will.delay > 0 ? LONG : 0, expiry: will.expiry && LONG },
+      }
+    }
+    case 'disconnect':
+      return { ...command, sessionExpiry: command.sessionExpiry && Math.max(command.sessionExpiry, LONG) }
+    case 'subscribe': {
+      const subscriptions = command.subscriptions.map((plan) => ({ ...plan, filter: sharedFilter(plan.filter) }))
+      const filters = subscriptions.map(({ filter }) => filter)
+      return {
+        ...command,
+        subscriptions: subscriptions.filter(({ filter }, index) => filters.indexOf(filter) === index),
+      }
+    }
+    case 'unsubscribe':
+      return { ...command, filters: command.filters.map(sharedFilter) }
+    case 'publish': {
+      const { messageExpiryInterval } = command.properties
+      const properties =
+        messageExpiryInterval === undefined
+          ? command.properties
+          : { ...command.properties, messageExpiryInterval: Math.max(messageExpiryInterval, LONG) }
+      const isShared = command.lost && !command.retain
+      return { ...command, properties, lost: false, topic: isShared ? SHARED_TOPIC : command.topic }
+    }
+    default:
+      return command
+  }
+}
+
+function sharedFilter(filter: string): string {
+  return filter.startsWith('$share/') ? `$share/*/${SHARED_TOPIC}` : filter
+}

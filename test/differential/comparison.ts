@@ -1,0 +1,130 @@
+import type { Packet, ProtocolLevel, PublishPacket } from '../../types/packets.ts'
+import { type Command, type SubscribePlan } from '../model/commands.ts'
+import { matches } from '../model/topic-matching.ts'
+import { SHARED_TOPIC } from './commands.ts'
+import type { Seen } from './side.ts'
+
+/** Something that one broker sent to a Client and the other one did not. */
+export interface Difference {
+  readonly client: number
+  readonly only: 'haltere' | 'mosquitto'
+  /** As it is compared. */
+  readonly text: string
+  /** Undefined when it is the end of the connection. */
+  readonly packet: Packet | undefined
+}
+
+/** What there is to know about a step in which the brokers differ. */
+export interface Step {
+  readonly command: Command
+  readonly differences: readonly Difference[]
+  /** The subscriptions of a Client that match. */
+  matching(client: number, topic: string): readonly SubscribePlan[]
+  level(client: number): ProtocolLevel | undefined
+}
+
+/** What each Client is subscribed to, and with which version it is connected. */
+export class Knowledge {
+  readonly #subscriptions = new Map<number, Map<string, SubscribePlan>>()
+  readonly #levels = new Map<number, ProtocolLevel>()
+
+  learn(command: Command, seen: readonly Seen[]): void {
+    if (command.do === 'connect') {
+      this.#levels.set(command.client, command.level)
+      if (command.clean) this.#subscriptions.delete(command.client)
+    } else if (command.do === 'subscribe') {
+      const mine = this.#subscriptions.get(command.client) ?? new Map<string, SubscribePlan>()
+      for (const plan of command.subscriptions) mine.set(plan.filter, plan)
+      this.#subscriptions.set(command.client, mine)
+    } else if (command.do === 'unsubscribe') {
+      for (const filter of command.filters) this.#subscriptions.get(command.client)?.delete(filter)
+    }
+    const connack = command.do === 'connect' && seen[command.client]?.packets.find(({ type }) => type === 'connack')
+    const isFresh = connack !== false && connack?.type === 'connack' && !connack.sessionPresent
+    if (command.do === 'connect' && isFresh && command.level !== 3) this.#subscriptions.delete(command.client)
+  }
+
+  step(command: Command, differences: readonly Difference[]): Step {
+    return {
+      command,
+      differences,
+      matching: (client, topic) =>
+        [...(this.#subscriptions.get(client)?.values() ?? [])].filter(({ filter }) => matches(filter, topic)),
+      level: (client) => this.#levels.get(client),
+    }
+  }
+}
+
+/** All differences of one step. Packet Identifiers, the order across topics and what is optional are not looked at. */
+export function compare(ours: readonly Seen[], theirs: readonly Seen[], sharedIsDecided: boolean): Difference[] {
+  const differences: Difference[] = []
+  for (const [client, mine] of ours.entries()) {
+    const other = theirs[client] as Seen
+    differences.push(...differenceOf(client, comparable(mine), comparable(other)))
+  }
+  if (sharedIsDecided) {
+    const [mine, other] = [ours, theirs].map((all) => all.flatMap(({ packets }) => packets.filter(isNewlyShared)))
+    const [some, others] = [mine ?? [], other ?? []].map((packets) =>
+      packets.map((packet) => [`shared ${(packet as PublishPacket).payload.toString()}`, packet] as const),
+    )
+    differences.push(...differenceOf(-1, some ?? [], others ?? []))
+  }
+  return differences
+}
+
+type Comparable = readonly (readonly [text: string, packet: Packet | undefined])[]
+
+function comparable({ packets, closed }: Seen): Comparable {
+  const all: [string, Packet | undefined][] = packets.filter((one) => !isShared(one)).map((one) => [textOf(one), one])
+  if (closed) all.push(['the connection ended', undefined])
+  return all
+}
+
+function differenceOf(client: number, ours: Comparable, theirs: Comparable): Difference[] {
+  const rest = [...theirs]
+  const differences: Difference[] = []
+  for (const [text, packet] of ours) {
+    const index = rest.findIndex(([other]) => other === text)
+    if (index >= 0) rest.splice(index, 1)
+    else differences.push({ client, only: 'haltere', text, packet })
+  }
+  for (const [text, packet] of rest) differences.push({ client, only: 'mosquitto', text, packet })
+  return differences
+}
+
+/** A shared message, or the rest of its handshake: PUBREL has no topic, so it is left out everywhere. */
+function isShared(packet: Packet): boolean {
+  return packet.type === 'pubrel' || (packet.type === 'publish' && packet.topic === SHARED_TOPIC)
+}
+
+function isNewlyShared(packet: Packet): boolean {
+  return packet.type === 'publish' && packet.topic === SHARED_TOPIC && !packet.dup
+}
+
+function textOf(packet: Packet): string {
+  switch (packet.type) {
+    case 'publish': {
+      const { topic, payload, qos, retain, dup, properties = {} } = packet
+      const { messageExpiryInterval, subscriptionIdentifiers = [], ...rest } = properties
+      // Seconds go by while we compare.
+      const expiry = messageExpiryInterval === undefined ? '' : ` expiry ${Math.round(messageExpiryInterval / 500)}`
+      const flags = `qos ${qos}${retain ? ' retain' : ''}${dup ? ' dup' : ''}${expiry}`
+      const identifiers = subscriptionIdentifiers.toSorted((one, other) => one - other)
+      const others = Object.entries(rest).toSorted(([one], [other]) => (one < other ? -1 : 1))
+      return `publish ${topic} ${payload.toString()} ${flags} [${identifiers.join()}] ${JSON.stringify(others)}`
+    }
+    case 'connack':
+      return `connack ${packet.reasonCode} ${packet.sessionPresent}`
+    case 'puback':
+    case 'pubrec':
+      return `${packet.type} ${packet.reasonCode === 0x10 ? 0 : packet.reasonCode}`
+    case 'pubcomp':
+    case 'disconnect':
+      return `${packet.type} ${packet.reasonCode}`
+    case 'suback':
+    case 'unsuback':
+      return `${packet.type} ${packet.reasonCodes.join()}`
+    default:
+      return packet.type
+  }
+}

@@ -1,0 +1,13 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { check } from './check.ts'
+
+// Every run of the tests takes another seed; a failure prints the one to repeat it with.
+const seed = Number(process.env['MODEL_SEED'] ?? Date.now() & 0x7fff_ffff)
+
+test('10,000 random things that Clients of all versions do have the outcome that the standard says', async (t) => {
+  t.diagnostic(`seed ${seed}`)
+  const { commands, milliseconds } = await check(300, seed, undefined, 60_000)
+  t.diagnostic(`${commands} commands, ${Math.round((commands / milliseconds) * 1000)} a second`)
+  assert.ok(commands > 1000, `expected conversations, got ${commands} commands`)
+})

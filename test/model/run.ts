@@ -1,0 +1,16 @@
+/** Holds random conversations against the model: `node dist/test/model/run.js --runs=1000 --seed=1`. */
+import { parseArgs } from 'node:util'
+import { check } from './check.ts'
+
+const { values } = parseArgs({
+  options: { runs: { type: 'string', default: '1000' }, seed: { type: 'string' }, path: { type: 'string' } },
+})
+const seed = Number(values.seed ?? Date.now() & 0x7fff_ffff)
+console.log(`seed ${seed}`)
+try {
+  const { commands, milliseconds } = await check(Number(values.runs), seed, values.path)
+  console.log(`${commands} commands, ${Math.round((commands / milliseconds) * 1000)} a second: as the model says`)
+} catch (error) {
+  console.error((error as Error).message)
+  process.exitCode = 1
+}
