@@ -123,6 +123,7 @@ export const beforeConnect: readonly Vector[] = [
     id: 'B18',
     what: 'a user name that is announced and missing',
     send: '10 <NAME 82 0000 NONE "c">',
+    mqtt31: ['connack 00, open'], // There the Remaining Length counts more than the flag.
     mqtt3: close,
     mqtt31: [], // There the end of the packet counts more than the flag.
     mqtt5: connack('81'),

@@ -10,6 +10,7 @@ import { heapInUse } from '../bad-input/faults.ts'
 import { bytes } from '../bad-input/notation.ts'
 import { type Input, makeInput } from './conversation.ts'
 import { Random } from './random.ts'
+import { Watchdog } from './watchdog.ts'
 
 // Clients that are connected to one broker at the same time.
 const BATCH = 64
@@ -312,6 +313,7 @@ export async function fuzz(
   const targets = configurations.map((_, index) => new Target(index, seed))
   const started = performance.now()
   const elapsed = (): number => performance.now() - started
+  const watchdog = new Watchdog(seed)
   let inputs = 0
   let heap = 0
   try {
@@ -321,8 +323,10 @@ export async function fuzz(
       const configuration = batch % targets.length
       const made = Array.from({ length: BATCH }, () => makeInput(random))
       const what = await (targets[configuration] as Target).run(made)
+      watchdog.beat()
       inputs += made.length
       if (what !== undefined) {
+        await watchdog.stop() // What fails may be slow to fail.
         const least = await minimise(configuration, seed, made)
         return {
           inputs,
@@ -337,6 +341,7 @@ export async function fuzz(
     const heapGrowth = heap === 0 ? 0 : heapInUse() - heap
     return { inputs, milliseconds, heapGrowth }
   } finally {
+    await watchdog.stop()
     for (const target of targets) await target.close()
   }
 }
