@@ -503,9 +503,10 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
 
   readonly #onClose = (): void => {
     this.#closed = true
+    this.#output.release()
     if (!this.isOpen) this.#gone()
     // A Client may send and close: what came before its end counts, however long a hook takes for it.
-    else if (!this.#inputEnded || !this.input.isWaiting) {
+    else if (!this.#inputEnded || !this.input.finish()) {
       this.#leave(false, { reasonCode: ReasonCode.unspecified, byClient: false })
     }
   }
@@ -513,7 +514,6 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
   /** Ended and closed. */
   #gone(): void {
     this.core.timers.cancel(this.#timer)
-    this.#output.release()
     this.core.connectionClosed(this)
     for (const resolve of this.#whenClosed ?? []) resolve()
     this.#whenClosed = undefined

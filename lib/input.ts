@@ -50,6 +50,7 @@ export class Input implements Held {
   #blocked = false
   #paused = false
   #ended = false
+  #final = false
 
   constructor(stream: Duplex, owner: InputOwner, turn: Turn, options: DecoderOptions) {
     this.#stream = stream
@@ -95,6 +96,17 @@ export class Input implements Held {
     this.process()
   }
 
+  /** The stream is closed: nobody is held back any more. Answers whether there still is something to handle. */
+  finish(): boolean {
+    this.#final = true
+    this.process()
+    return this.#owner.isOpen && (this.#decoder.bufferedBytes > 0 || (this.#aside?.length ?? 0) > 0)
+  }
+
+  get #isHeld(): boolean {
+    return this.#holds > 0 && !this.#final
+  }
+
   /** Handles the packets that are complete until one of them has to wait. */
   process(): void {
     this.#blocked = false
@@ -122,13 +134,13 @@ export class Input implements Held {
     }
     this.handled += count
     if (!this.#owner.isOpen) return
-    if (this.#ended && !this.#blocked && !this.#busy && this.#holds === 0) this.#owner.inputEnded()
+    if (this.#ended && !this.#blocked && !this.#busy && !this.#isHeld) this.#owner.inputEnded()
     this.#pauseOrResume()
   }
 
   /** The next packet to handle; undefined when there is none, or none that may be handled now. */
   #next(): Packet | undefined {
-    if (this.#holds === 0) {
+    if (!this.#isHeld) {
       const packet = this.#aside?.shift()
       if (packet === undefined) return this.#decoder.next()
       this.#bytesAside = this.#aside?.length === 0 ? 0 : this.#bytesAside

@@ -125,7 +125,6 @@ export const beforeConnect: readonly Vector[] = [
     send: '10 <NAME 82 0000 NONE "c">',
     mqtt31: ['connack 00, open'], // There the Remaining Length counts more than the flag.
     mqtt3: close,
-    mqtt31: [], // There the end of the packet counts more than the flag.
     mqtt5: connack('81'),
   },
   { id: 'B19', what: 'no Client Identifier', send: '10 <NAME 02 0000 NONE>', mqtt3: close, mqtt5: connack('81') },

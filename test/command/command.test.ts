@@ -129,7 +129,7 @@ for (const [args, reason] of [
   [['--config', file('bad.json', '{')], 'bad.json'],
   [['--config', file('list.json', '[]')], 'list.json'],
   [['--config', file('unknown.json', '{"prot": 1}')], 'prot'],
-  [['--config', file('type.json', '{"tls-port": "x", "key": 5, "cert": 5}')], 'key'],
+  [['--config', file('type.json', '{"tls-port": "x", "key": 5, "cert": 5}')], 'port'],
   [['--config', file('limit.json', '{"limits": {"maxPacketSize": -1}}')], 'maxPacketSize'],
   [['--config', file('limits.json', '{"limits": {"maxPackets": 1}}')], 'maxPackets'],
   [['--config', file('flag.json', '{"quiet": "yes"}')], 'quiet'],
