@@ -100,7 +100,8 @@ export class Input implements Held {
   finish(): boolean {
     this.#final = true
     this.process()
-    return this.#owner.isOpen && (this.#decoder.bufferedBytes > 0 || (this.#aside?.length ?? 0) > 0)
+    if (!this.#owner.isOpen || this.#owner.expectsAuthentication) return false // What it waits for cannot come.
+    return this.#decoder.bufferedBytes > 0 || (this.#aside?.length ?? 0) > 0
   }
 
   get #isHeld(): boolean {
