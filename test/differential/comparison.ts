@@ -20,6 +20,8 @@ export interface Step {
   readonly differences: readonly Difference[]
   /** The subscriptions of a Client that match. */
   matching(client: number, topic: string): readonly SubscribePlan[]
+  /** Whether several subscriptions of the Client matched when this was published. */
+  overlapped(client: number, payload: string): boolean
   level(client: number): ProtocolLevel | undefined
 }
 
@@ -27,8 +29,11 @@ export interface Step {
 export class Knowledge {
   readonly #subscriptions = new Map<number, Map<string, SubscribePlan>>()
   readonly #levels = new Map<number, ProtocolLevel>()
+  readonly #wills = new Map<number, { readonly payload: string; readonly topic: string }>()
+  readonly #overlaps = new Set<string>()
 
-  learn(command: Command, seen: readonly Seen[]): void {
+  learn(command: Command, seen: readonly Seen[], payload: string): void {
+    this.#learnOverlaps(command, payload)
     if (command.do === 'connect') {
       this.#levels.set(command.client, command.level)
       if (command.clean) this.#subscriptions.delete(command.client)
@@ -44,12 +49,34 @@ export class Knowledge {
     if (command.do === 'connect' && isFresh && command.level !== 3) this.#subscriptions.delete(command.client)
   }
 
+  /** A message, also a Will that may now be sent, for Clients with several subscriptions that match. */
+  #learnOverlaps(command: Command, payload: string): void {
+    if (command.do === 'publish') this.#remember(payload, command.topic)
+    for (const will of this.#wills.values()) this.#remember(will.payload, will.topic)
+    if (command.do !== 'connect') return
+    if (command.will === undefined) this.#wills.delete(command.client)
+    else this.#wills.set(command.client, { payload: `will of ${payload}`, topic: command.will.topic })
+  }
+
+  #remember(payload: string, topic: string): void {
+    for (const [client, mine] of this.#subscriptions) {
+      const matching = [...mine.keys()].filter((filter) => matches(filter, topic))
+      if (matching.length > 1) this.#overlaps.add(`${client} ${payload}`)
+    }
+  }
+
+  /** Whether somebody is subscribed, not counting shared subscriptions. */
+  anyMatch(topic: string): boolean {
+    return [...this.#subscriptions.values()].some((mine) => [...mine.keys()].some((filter) => matches(filter, topic)))
+  }
+
   step(command: Command, differences: readonly Difference[]): Step {
     return {
       command,
       differences,
       matching: (client, topic) =>
         [...(this.#subscriptions.get(client)?.values() ?? [])].filter(({ filter }) => matches(filter, topic)),
+      overlapped: (client, payload) => this.#overlaps.has(`${client} ${payload.replace(/\.+$/, '')}`),
       level: (client) => this.#levels.get(client),
     }
   }
