@@ -22,6 +22,8 @@ export interface Step {
   matching(client: number, topic: string): readonly SubscribePlan[]
   /** Whether several subscriptions of the Client matched when this was published. */
   overlapped(client: number, payload: string): boolean
+  /** Whether a subscription of the Client that matched had been replaced by one with other options. */
+  changed(client: number, payload: string): boolean
   level(client: number): ProtocolLevel | undefined
 }
 
@@ -31,6 +33,9 @@ export class Knowledge {
   readonly #levels = new Map<number, ProtocolLevel>()
   readonly #wills = new Map<number, { readonly payload: string; readonly topic: string }>()
   readonly #overlaps = new Set<string>()
+  /** Subscriptions that were replaced by one with other options. */
+  readonly #changed = new Set<string>()
+  readonly #viaChanged = new Set<string>()
 
   learn(command: Command, seen: readonly Seen[], payload: string): void {
     this.#learnOverlaps(command, payload)
@@ -39,10 +44,18 @@ export class Knowledge {
       if (command.clean) this.#subscriptions.delete(command.client)
     } else if (command.do === 'subscribe') {
       const mine = this.#subscriptions.get(command.client) ?? new Map<string, SubscribePlan>()
-      for (const plan of command.subscriptions) mine.set(plan.filter, plan)
+      for (const plan of command.subscriptions) {
+        const known = mine.get(plan.filter)
+        const isChanged = known?.retainAsPublished !== plan.retainAsPublished || known.noLocal !== plan.noLocal
+        if (known !== undefined && isChanged) this.#changed.add(`${command.client} ${plan.filter}`)
+        mine.set(plan.filter, plan)
+      }
       this.#subscriptions.set(command.client, mine)
     } else if (command.do === 'unsubscribe') {
-      for (const filter of command.filters) this.#subscriptions.get(command.client)?.delete(filter)
+      for (const filter of command.filters) {
+        this.#subscriptions.get(command.client)?.delete(filter)
+        this.#changed.delete(`${command.client} ${filter}`)
+      }
     }
     const connack = command.do === 'connect' && seen[command.client]?.packets.find(({ type }) => type === 'connack')
     const isFresh = connack !== false && connack?.type === 'connack' && !connack.sessionPresent
@@ -51,7 +64,7 @@ export class Knowledge {
 
   /** A message, also a Will that may now be sent, for Clients with several subscriptions that match. */
   #learnOverlaps(command: Command, payload: string): void {
-    if (command.do === 'publish') this.#remember(payload, command.topic)
+    if (command.do === 'publish') this.#remember(command.payload === 'none' ? '' : payload, command.topic)
     for (const will of this.#wills.values()) this.#remember(will.payload, will.topic)
     if (command.do !== 'connect') return
     if (command.will === undefined) this.#wills.delete(command.client)
@@ -62,6 +75,8 @@ export class Knowledge {
     for (const [client, mine] of this.#subscriptions) {
       const matching = [...mine.keys()].filter((filter) => matches(filter, topic))
       if (matching.length > 1) this.#overlaps.add(`${client} ${payload}`)
+      if (matching.some((filter) => this.#changed.has(`${client} ${filter}`)))
+        this.#viaChanged.add(`${client} ${payload}`)
     }
   }
 
@@ -77,6 +92,7 @@ export class Knowledge {
       matching: (client, topic) =>
         [...(this.#subscriptions.get(client)?.values() ?? [])].filter(({ filter }) => matches(filter, topic)),
       overlapped: (client, payload) => this.#overlaps.has(`${client} ${payload.replace(/\.+$/, '')}`),
+      changed: (client, payload) => this.#viaChanged.has(`${client} ${payload.replace(/\.+$/, '')}`),
       level: (client) => this.#levels.get(client),
     }
   }

@@ -23,9 +23,24 @@ export const explained: readonly Explained[] = [
     right: 'haltere',
     recognises: ({ client, packet }, step) => {
       if (packet?.type !== 'publish') return false
-      const payload = packet.payload.toString()
-      return payload === '' ? step.matching(client, packet.topic).length > 1 : step.overlapped(client, payload)
+      return step.overlapped(client, packet.payload.toString())
     },
+  },
+  {
+    name: 'Mosquitto keeps Retain As Published and No Local of a subscription that was replaced',
+    statement: 'MQTT-3.8.4-3',
+    right: 'haltere',
+    recognises: ({ client, packet }, step) =>
+      packet?.type === 'publish' && step.changed(client, packet.payload.toString()),
+  },
+  {
+    name: 'Mosquitto says of a subscription that begins with $ and was never there that it is ended',
+    statement: 'MQTT-3.10.4-5',
+    right: 'haltere',
+    recognises: ({ packet }, { command }) =>
+      packet?.type === 'unsuback' &&
+      command.do === 'unsubscribe' &&
+      command.filters.some((one) => one.startsWith('$x')),
   },
   {
     name: 'Mosquitto sends a No Local subscription what its own Client has published and is retained',
