@@ -1,11 +1,12 @@
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
+import { isIPv4 } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Client as PublicClient } from '../types/client.ts'
 import type { ConnectionInfo } from '../types/connection-info.ts'
 import type { Emitter } from '../types/emitter.ts'
 import type { BrokerEvents } from '../types/events.ts'
-import type { MaybePromise, Plugin } from '../types/hooks.ts'
+import type { MaybePromise, Plugin, PluginBroker } from '../types/hooks.ts'
 import type { Listener, ListenOptionsMap, WebSocketSettings } from '../types/listen.ts'
 import type { LocalSubscription, SubscribeOptions } from '../types/local-subscription.ts'
 import type { Message as PublicMessage, MessageInit } from '../types/message.ts'
@@ -16,7 +17,7 @@ import type { Client } from './client.ts'
 import { Connection } from './connection.ts'
 import type { Core } from './core.ts'
 import { InvalidOptionError, MqttError } from './errors.ts'
-import { Hooks } from './hooks.ts'
+import { Hooks, isPromise } from './hooks.ts'
 import { Bus } from './messages/bus.ts'
 import { LocalSubscriber } from './messages/local-subscriber.ts'
 import { Message } from './messages/message.ts'
@@ -25,7 +26,7 @@ import { RetainedMessages } from './messages/retained-messages.ts'
 import { Router } from './messages/router.ts'
 import { SysTopics } from './messages/sys-topics.ts'
 import { WillMessages } from './messages/will-messages.ts'
-import { checkPlugin, parseOptions, refuseUnknown, type Settings } from './options.ts'
+import { checkPlugin, checkSubscribeOptions, parseOptions, refuseUnknown, type Settings } from './options.ts'
 import { faultInMessageProperties } from './packets/properties.ts'
 import { reasonCodeOf } from './packets/reason-codes.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
@@ -33,7 +34,7 @@ import { Statistics } from './statistics.ts'
 import { Timers } from './timers.ts'
 import { SharedSubscriptions } from './topics/shared-subscriptions.ts'
 import { SubscriptionTree } from './topics/subscription-tree.ts'
-import { hasWildcard, parseTopicFilter } from './topics/topic-filter.ts'
+import { hasWildcard, matches, parseTopicFilter } from './topics/topic-filter.ts'
 import { isValidTopicName } from './topics/topic-name.ts'
 import { connectionInfo } from './transports/info.ts'
 import { memoryPair } from './transports/memory.ts'
@@ -82,7 +83,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     this.#settings = parseOptions(options)
     const { limits, clock } = this.#settings
     const timers = new Timers(clock, (error) => this.#reportError(error))
-    const turn = new Turn()
+    const turn = new Turn((error) => this.#reportError(error))
     const retained = new RetainedMessages(timers, limits)
     const hooks = new Hooks(timers, limits.hookTimeoutMs, (error) => this.#reportError(error))
     const router = new Router(this.#subscriptions, this.#shared, retained, turn, (message) =>
@@ -127,6 +128,11 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     return this.#bus.emitter
   }
 
+  /** The listeners that are open, those of attached servers included. */
+  get openListeners(): readonly Listener[] {
+    return [...this.#listeners]
+  }
+
   /** The Clients that are connected, by Client Identifier. */
   get clients(): ReadonlyMap<string, PublicClient<S>> {
     return this.#clients as ReadonlyMap<string, unknown> as ReadonlyMap<string, PublicClient<S>>
@@ -146,7 +152,8 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   async listen(what: ListenOptionsMap, options: { signal?: AbortSignal } = {}): Promise<Listener[]> {
     refuseUnknown('listen.', what, ['tcp', 'tls', 'ws', 'wss'])
     this.#refuseStrangers(what)
-    if (this.#closing !== undefined) throw new Error('the broker is closed')
+    options.signal?.throwIfAborted()
+    this.#refuseClosed()
     await this.#ready
     const maxPayload = this.#settings.limits.maxPacketSize + WEBSOCKET_SLACK
     const opened: Listener[] = []
@@ -158,6 +165,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
         opened.push(await listenWebSocket({ maxPayload, ...ws }, this.#accept))
       }
       if (what.wss !== undefined) opened.push(await listenSecureWebSocket({ maxPayload, ...what.wss }, this.#accept))
+      this.#refuseClosed()
     } catch (error) {
       await Promise.all(opened.map((listener) => listener.close()))
       throw error
@@ -204,7 +212,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
    */
   async publish(init: MessageInit, options: { signal?: AbortSignal } = {}): Promise<void> {
     options.signal?.throwIfAborted()
-    if (this.#closing !== undefined) throw new Error('the broker is closed')
+    this.#refuseClosed()
     if (typeof init?.topic !== 'string' || !isValidTopicName(init.topic, this.#settings.limits.maxTopicLevels)) {
       throw new MqttError(
         'topic-name-invalid',
@@ -243,7 +251,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   ): LocalSubscription {
     const listener = typeof second === 'function' ? second : undefined
     const options = (typeof second === 'function' ? third : second) ?? {}
-    refuseUnknown('subscribe.', options, ['qos', 'retained', 'signal', 'highWaterMark', 'overflow'])
+    checkSubscribeOptions(options)
     const parsed = (typeof filter === 'string' ? [filter] : filter).map((topicFilter) => {
       const known = parseTopicFilter(topicFilter, this.#settings.limits.maxTopicLevels)
       if (known === undefined)
@@ -265,10 +273,10 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
       leave,
     )
     const qos: QoS = options.qos ?? 2
-    const subscriptions = parsed.map(
-      ({ topicFilter, shareName }) =>
-        new Subscription(subscriber, { topicFilter, qos, retainAsPublished: true }, shareName),
-    )
+    const subscriptions = parsed.map(({ topicFilter, shareName }) => {
+      const granted = { topicFilter, shareName, qos, retainAsPublished: true }
+      return new Subscription(subscriber, granted, granted)
+    })
     for (const subscription of subscriptions) {
       if (subscription.shareName === undefined) this.#subscriptions.add(subscription.matchFilter, subscription)
       else this.#shared.add(subscription.shareName, subscription.matchFilter, subscription)
@@ -276,14 +284,25 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     this.#localSubscribers.add(subscriber)
     options.signal?.addEventListener('abort', () => void subscriber.close(), { once: true })
     if (options.retained !== false) {
-      for (const subscription of subscriptions) {
-        if (subscription.shareName !== undefined) continue
-        for (const message of this.#core.retained.match(subscription.matchFilter)) {
-          subscriber.deliver(message, Math.min(qos, message.qos) as QoS, true)
-        }
-      }
+      const filters = subscriptions
+        .filter(({ shareName }) => shareName === undefined)
+        .map(({ matchFilter }) => matchFilter)
+      subscriber.begin(this.#retainedFor(filters), qos)
     }
     return subscriber
+  }
+
+  /** What is retained for any of these filters, each message once. */
+  *#retainedFor(filters: readonly string[]): IterableIterator<Message> {
+    for (const [index, filter] of filters.entries()) {
+      for (const message of this.#core.retained.match(filter)) {
+        if (!filters.slice(0, index).some((before) => matches(before, message.topic))) yield message
+      }
+    }
+  }
+
+  #refuseClosed(): void {
+    if (this.#closing !== undefined) throw new Error('the broker is closed')
   }
 
   #removeLocal(subscription: Subscription): void {
@@ -319,7 +338,8 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
    * that is left. May be called more than once; resolves always.
    */
   close(options: CloseOptions = {}): Promise<void> {
-    this.#closing ??= this.#close(options)
+    const { graceMs = 1000, reason = 'server-shutting-down' } = options
+    this.#closing ??= this.#close(graceMs, reasonCodeOf(reason))
     return this.#closing
   }
 
@@ -327,14 +347,16 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     return this.close()
   }
 
-  async #close({ graceMs = 1000, reason = 'server-shutting-down' }: CloseOptions): Promise<void> {
+  async #close(graceMs: number, reasonCode: number): Promise<void> {
     const stopped = Promise.all([...this.#listeners].map((listener) => listener.stopAccepting().catch(ignore)))
-    for (const connection of this.#connections) void connection.end(reasonCodeOf(reason))
+    for (const connection of this.#connections) void connection.end(reasonCode)
     if (this.#connections.size > 0) {
       await new Promise<void>((resolve) => {
-        this.#whenNoConnections = resolve
         const timer = setTimeout(resolve, graceMs)
-        timer.unref()
+        this.#whenNoConnections = () => {
+          clearTimeout(timer)
+          resolve()
+        }
       })
     }
     for (const connection of this.#connections) connection.destroy()
@@ -357,7 +379,6 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   // ─── parts ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   readonly #accept = (stream: Duplex, info: ConnectionInfo): void => {
-    stream.on('error', ignore) // Whatever becomes of it: it must not reach the program.
     const { limits } = this.#settings
     const address = info.remoteAddress
     const fromAddress = address === undefined ? 0 : (this.#connectionsByAddress.get(address) ?? 0)
@@ -368,6 +389,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     ) {
       this.#core.statistics.connectionsRefused += 1
       this.#core.notify('connectionRefused', info, new MqttError('server-busy', 'too many connections'))
+      stream.on('error', ignore)
       stream.destroy()
       return
     }
@@ -418,7 +440,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     if (plugin.setup === undefined) return
     const before = this.#ready ?? Promise.resolve()
     this.#ready = before.then(async () => {
-      const teardown = await plugin.setup?.(this)
+      const teardown = await plugin.setup?.(this as unknown as PluginBroker<never>)
       if (typeof teardown === 'function') this.#teardowns.push(teardown)
     })
     this.#ready.catch(ignore) // It rejects `listen`, and every connection.
@@ -440,12 +462,16 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     }
   }
 
+  /** Calls the listeners one by one, so that one that throws or rejects keeps the event from nobody. */
   #notify<Name extends keyof BrokerEvents>(name: Name, values: BrokerEvents[Name]): void {
     if (this.listenerCount(name) === 0) return
-    try {
-      ;(this.emit as (name: string, ...values: unknown[]) => boolean).call(this, name, ...values)
-    } catch (error) {
-      this.#reportError(error as Error)
+    for (const listener of this.rawListeners(name)) {
+      try {
+        const result: unknown = Reflect.apply(listener, this, values)
+        if (isPromise(result)) result.catch((error: Error) => this.#reportError(error))
+      } catch (error) {
+        this.#reportError(error as Error)
+      }
     }
   }
 
@@ -464,7 +490,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
 }
 
 function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.')
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
 }
 
 function ignore(): void {

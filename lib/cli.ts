@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** `haltere`, the command: a broker from options or a file, with a log that people or programs read. */
 import { readFileSync } from 'node:fs'
+import { createSecureContext } from 'node:tls'
 import { parseArgs } from 'node:util'
 import type { BrokerOptions } from '../types/options.ts'
 import type { ListenOptionsMap } from '../types/listen.ts'
@@ -70,7 +71,7 @@ function readArguments(args: string[]): Values {
   try {
     return parseArgs({ args, options: known, strict: true, allowPositionals: false }).values
   } catch (error) {
-    throw new UsageError((error as Error).message.split('. ')[0] ?? '')
+    throw new UsageError((error as Error).message.split(/\. |\n/)[0] ?? '')
   }
 }
 
@@ -91,8 +92,13 @@ function readConfiguration(path: string): Values & { limits?: BrokerOptions['lim
     'sys-interval',
     'id',
   ]
-  for (const name of Object.keys(values)) {
+  for (const [name, value] of Object.entries(values)) {
     if (!names.includes(name)) throw new UsageError(`--config ${path}: no such option: ${name}`)
+    // Checked also where the command line counts more, so that a file is right or wrong whoever reads it.
+    const type = known[name as keyof typeof known]?.type
+    if (name.endsWith('port')) port(name, value)
+    else if (type === 'boolean') flag(name, value)
+    else if (type === 'string') [value].flat().forEach((one) => text(name, one))
   }
   return values as Values
 }
@@ -157,6 +163,11 @@ function parseCommand(values: Values): Command {
         requestCert: true,
         rejectUnauthorized: isOn('require-client-cert'),
       }),
+    }
+    try {
+      createSecureContext(tls)
+    } catch (error) {
+      throw new UsageError(`--key, --cert or --ca: ${(error as Error).message}`)
     }
     if (has('tls-port')) listen.tls = { ...host, ...tls, port: port('tls-port', given['tls-port']) }
     if (has('wss-port')) listen.wss = { ...webSocket, ...tls, port: port('wss-port', given['wss-port']) }

@@ -11,13 +11,15 @@ interface Hold {
   end(reasonCode: number, options?: DisconnectOptions): Promise<void>
 }
 
+const GONE: Hold = { isOpen: false, isConnected: false, end: () => Promise.resolve() }
+
 /** A Client as the application sees it. */
 export class Client implements PublicClient {
   readonly id: string
   readonly connection: ConnectionInfo
   readonly connect: ConnectRequest
   session: unknown
-  readonly #hold: Hold
+  #hold: Hold
   #subscriptions: ReadonlyMap<string, Subscription> = new Map()
   #abort: AbortController | undefined
 
@@ -50,6 +52,7 @@ export class Client implements PublicClient {
 
   /** The network connection is gone. */
   gone(): void {
+    this.#hold = GONE // A session may keep this Client for long; not its connection.
     this.#abort?.abort()
   }
 

@@ -4,8 +4,9 @@ import type { MaybePromise, Plugin, ReauthenticateAnswer } from '../types/hooks.
 import type { Message } from '../types/message.ts'
 import type { Subscription } from '../types/subscription.ts'
 import { MqttError } from './errors.ts'
-import { faultInMessageProperties } from './packets/properties.ts'
+import { faultIn, faultInMessageProperties } from './packets/properties.ts'
 import type { Timers } from './timers.ts'
+import { isValidTopicName } from './topics/topic-name.ts'
 
 type AnyPlugin = Plugin<never>
 type HookName = Exclude<keyof AnyPlugin, 'name' | 'setup'>
@@ -79,10 +80,12 @@ export class Hooks {
     if (answer === false) throw new MqttError('not-authorized', 'connection refused')
   }
 
-  // A connect hook has no way to say yes: all of them are asked.
+  // A connect hook that says yes has only said that it does not mind: all of them are asked.
   #everyButFalse(answer: MaybePromise<boolean | void>): MaybePromise<boolean | undefined> {
-    if (isPromise(answer)) return answer.then((value) => (value === false ? false : undefined))
-    return answer === false ? false : undefined
+    if (isPromise(answer)) return answer.then((value) => this.#everyButFalse(value))
+    if (answer === false) return false
+    if (answer === true || answer === undefined) return undefined
+    throw new TypeError(`connect answered ${typeof answer}, which is neither a boolean nor nothing`)
   }
 
   /** What the application calls this Client; undefined when no plugin knows it, false when one refuses it. */
@@ -105,11 +108,14 @@ export class Hooks {
     client: Client,
   ): Promise<ReauthenticateAnswer<unknown> | false | undefined> {
     const abort = following(client.signal)
-    return this.#first<ReauthenticateAnswer<unknown> | false>(
+    const answer = await this.#first<ReauthenticateAnswer<unknown> | false>(
       this.#reauthenticate,
       (plugin) => plugin.reauthenticate?.(step, client as Client<never>, abort.signal),
       abort,
     )
+    if (answer === undefined || answer === false || typeof answer?.done === 'boolean') return answer
+    this.#report(new TypeError('reauthenticate answered neither false nor an object with `done`'))
+    throw new MqttError('unspecified')
   }
 
   /** The message to publish: this one, or the one that takes its place. Throws an `MqttError` when it may not be. */
@@ -156,7 +162,11 @@ export class Hooks {
           answer.then(undefined, () => undefined)
           throw new TypeError('authorizeDeliver must answer at once, it returned a promise')
         }
-        return this.#allowed(message, answer, 'authorizeDeliver', isMessage)
+        const allowed = this.#allowed(message, answer, 'authorizeDeliver', isMessage)
+        if (allowed !== message && !isValidTopicName(allowed.topic, Infinity)) {
+          throw new TypeError('authorizeDeliver answered a message whose topic is none')
+        }
+        return allowed
       } catch (error) {
         if (!(error instanceof MqttError)) this.#report(error as Error)
         return undefined
@@ -204,14 +214,16 @@ export class Hooks {
           value === undefined ? this.#first(hooks, ask, abort, index + 1) : value,
         )
       }
-      if (answer !== undefined) return answer as Answer
+      if (answer !== undefined) return answer
     }
     return undefined
   }
 
   #inTime<Answer>(hook: Hook, answer: Promise<Answer>, abort: AbortController | undefined): Promise<Answer> {
     return new Promise((resolve, reject) => {
+      let isOver = false
       const timer = this.#timers.after(this.#timeoutMs, () => {
+        isOver = true
         reject(this.#refusal(hook, new Error(`no answer within ${this.#timeoutMs} ms`)))
         abort?.abort()
       })
@@ -222,6 +234,7 @@ export class Hooks {
         },
         (error: unknown) => {
           this.#timers.cancel(timer)
+          if (isOver) return // It was reported when its time was over.
           // A hook that gives up because its Client left, or its time was over, has no fault.
           if (abort?.signal.aborted === true) reject(new MqttError('unspecified'))
           else reject(this.#refusal(hook, error))
@@ -265,6 +278,9 @@ function isSubscription(value: unknown): boolean {
     typeof subscription === 'object' &&
     subscription !== null &&
     typeof subscription.topicFilter === 'string' &&
-    (subscription.qos === 0 || subscription.qos === 1 || subscription.qos === 2)
+    (subscription.qos === 0 || subscription.qos === 1 || subscription.qos === 2) &&
+    [undefined, 0, 1, 2].includes(subscription.retainHandling) &&
+    (subscription.subscriptionIdentifier === undefined ||
+      faultIn({ subscriptionIdentifier: subscription.subscriptionIdentifier }, 'subscribe') === undefined)
   )
 }

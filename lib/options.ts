@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import type { Client } from '../types/client.ts'
 import type { Emitter } from '../types/emitter.ts'
 import type { Plugin } from '../types/hooks.ts'
+import type { SubscribeOptions } from '../types/local-subscription.ts'
 import type { BrokerOptions, Clock, Limits, Logger } from '../types/options.ts'
 import { InvalidOptionError } from './errors.ts'
 
@@ -10,7 +12,7 @@ export interface Settings {
   readonly plugins: readonly Plugin<never>[]
   readonly limits: Readonly<Limits>
   readonly allowAnonymous: boolean
-  readonly sessionOwner: 'user' | 'anyone' | undefined
+  readonly sessionOwner: 'user' | 'anyone' | ((client: Client) => string | undefined) | undefined
   readonly allowControlCharacters: boolean
   readonly responseInformation: (clientId: string) => string | undefined
   readonly sysInterval: number | false
@@ -42,6 +44,7 @@ const defaultLimits: Readonly<Limits> = {
   maxSessionExpiry: 0xffff_ffff,
   maxKeepAlive: 0,
   maxSubscriptionsPerClient: 10_000,
+  maxSubscriptionBytesPerClient: 4 * MiB,
   maxTopicLevels: 128,
   maxRetained: 100_000,
   maxRetainedBytes: 256 * MiB,
@@ -113,11 +116,13 @@ const types: Record<keyof BrokerOptions, (option: string, value: unknown) => voi
   limits: (option, value) => {
     if (!isObject(value)) expected(option, 'an object', value)
     refuseUnknown('limits.', value, Object.keys(defaultLimits))
-    for (const [name, limit] of Object.entries(value)) checkLimit(name as keyof Limits, limit)
+    for (const [name, limit] of Object.entries(value)) if (limit !== undefined) checkLimit(name as keyof Limits, limit)
   },
   allowAnonymous: isBoolean,
   sessionOwner: (option, value) => {
-    if (value !== 'user' && value !== 'anyone') expected(option, "'user' or 'anyone'", value)
+    if (value !== 'user' && value !== 'anyone' && typeof value !== 'function') {
+      expected(option, "'user', 'anyone' or a function", value)
+    }
   },
   allowControlCharacters: isBoolean,
   responseInformation: (option, value) => {
@@ -149,8 +154,9 @@ function hasMethods(option: string, value: unknown, methods: readonly string[]):
 
 function checkLimit(name: keyof Limits, value: unknown): void {
   const [from, to] = ranges[name] ?? [0, Infinity]
-  if (typeof value !== 'number' || Number.isNaN(value) || value < from || value > to) {
-    expected(`limits.${name}`, `a number from ${from} to ${to}`, value)
+  const isWhole = Number.isInteger(value) || value === Infinity
+  if (!isWhole || Number(value) < from || Number(value) > to) {
+    expected(`limits.${name}`, `a whole number from ${from} to ${to}`, value)
   }
 }
 
@@ -181,6 +187,34 @@ export function checkPlugin(plugin: unknown, option = 'plugin'): void {
   }
 }
 
+const subscribeTypes: Record<keyof SubscribeOptions, (option: string, value: unknown) => void> = {
+  qos: (option, value) => {
+    if (value !== 0 && value !== 1 && value !== 2) expected(option, '0, 1 or 2', value)
+  },
+  retained: isBoolean,
+  signal: types.signal,
+  highWaterMark: (option, value) => {
+    if (!Number.isInteger(value) || Number(value) < 1) expected(option, 'a whole number from 1', value)
+  },
+  overflow: (option, value) => {
+    if (value !== 'drop-oldest' && value !== 'pause' && value !== 'error') {
+      expected(option, "'drop-oldest', 'pause' or 'error'", value)
+    }
+  },
+}
+
+/** The options of `broker.subscribe`. */
+export function checkSubscribeOptions(options: SubscribeOptions): void {
+  refuseUnknown('subscribe.', options, Object.keys(subscribeTypes))
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== undefined) subscribeTypes[name as keyof SubscribeOptions](`subscribe.${name}`, value)
+  }
+}
+
+function withoutUndefined<T extends object>(values: T): Partial<T> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>
+}
+
 /** Checks the options and fills in the defaults. Throws an `InvalidOptionError` that says what was expected and what came. */
 export function parseOptions<S>(options: BrokerOptions<S> = {}): Settings {
   const given: unknown = options
@@ -193,9 +227,9 @@ export function parseOptions<S>(options: BrokerOptions<S> = {}): Settings {
   return {
     id: options.id ?? randomUUID(),
     plugins: (options.plugins ?? []) as unknown as readonly Plugin<never>[],
-    limits: { ...defaultLimits, ...options.limits },
+    limits: { ...defaultLimits, ...withoutUndefined(options.limits ?? {}) },
     allowAnonymous: options.allowAnonymous ?? false,
-    sessionOwner: options.sessionOwner,
+    sessionOwner: options.sessionOwner as Settings['sessionOwner'],
     allowControlCharacters: options.allowControlCharacters ?? false,
     responseInformation: typeof responseInformation === 'function' ? responseInformation : () => responseInformation,
     sysInterval: options.sysInterval ?? 10_000,

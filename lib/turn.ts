@@ -17,6 +17,11 @@ export class Turn {
   #waiting: Waiting[] = []
   #spare: Waiting[] = []
   #scheduled = false
+  readonly #onError: (error: Error) => void
+
+  constructor(onError: (error: Error) => void) {
+    this.#onError = onError
+  }
 
   get isFull(): boolean {
     return this.work >= WORK_PER_TURN
@@ -35,7 +40,13 @@ export class Turn {
     this.work = 0
     const waiting = this.#waiting
     this.#waiting = this.#spare
-    for (const one of waiting) one.endOfTurn()
+    for (const one of waiting) {
+      try {
+        one.endOfTurn()
+      } catch (error) {
+        this.#onError(error as Error) // One that fails must not stop the others.
+      }
+    }
     waiting.length = 0
     this.#spare = waiting
   }

@@ -66,7 +66,7 @@ export interface Client<S = unknown> {
   /** Aborted when the network connection is gone. */
   readonly signal: AbortSignal
   readonly connected: boolean
-  /** By Topic Filter. */
+  /** As granted, by the Topic Filter that the Client asked for. */
   readonly subscriptions: ReadonlyMap<string, Subscription>
   /**
    * Ends the connection; MQTT 5.0 Clients are told why in a DISCONNECT packet (section 3.14).

@@ -7,7 +7,6 @@ export interface ConnectionInfo {
   readonly transport: 'tcp' | 'tls' | 'ws' | 'wss' | 'memory' | 'quic' | 'mqtt-sn' | 'stream' | (string & {})
   readonly remoteAddress?: string
   readonly remotePort?: number
-  readonly localPort?: number
   /** The name that the Client asked for in its TLS handshake (SNI). */
   readonly servername?: string
   /** The Client's certificate. Trust it only when `authorized` is true. */

@@ -1,6 +1,8 @@
 import type { AuthenticationExchange, Client, ConnectRequest } from './client.ts'
 import type { ConnectionInfo } from './connection-info.ts'
-import type { Message } from './message.ts'
+import type { BrokerEvents } from './events.ts'
+import type { LocalSubscription } from './local-subscription.ts'
+import type { Message, MessageInit } from './message.ts'
 import type { Subscription } from './subscription.ts'
 
 /** A value now or later. An answer that is there now is used at once, without a turn of the event loop. */
@@ -10,6 +12,15 @@ export type MaybePromise<T> = T | Promise<T>
 export type ReauthenticateAnswer<S> =
   | { readonly done: true; readonly session?: S; readonly data?: Uint8Array }
   | { readonly done: false; readonly data?: Uint8Array }
+
+/** What a plugin may do with its broker. It is the `Broker` itself, so the rest of it is there too. */
+export interface PluginBroker<S = unknown> {
+  readonly id: string
+  readonly clients: ReadonlyMap<string, Client<S>>
+  publish(message: MessageInit): Promise<void>
+  subscribe(filter: string | readonly string[], listener: (message: Message) => MaybePromise<void>): LocalSubscription
+  on<Name extends keyof BrokerEvents<S>>(name: Name, listener: (...values: BrokerEvents<S>[Name]) => void): unknown
+}
 
 /**
  * A plugin is a plain object with any of these hooks. Plugins are asked in the order in which they were added.
@@ -24,7 +35,7 @@ export interface Plugin<S = unknown> {
   readonly name: string
 
   /** Called once, before the broker takes connections. A function that it returns is called by `close()`. */
-  setup?(broker: unknown): MaybePromise<void | (() => MaybePromise<void>)>
+  setup?(broker: PluginBroker<S>): MaybePromise<void | (() => MaybePromise<void>)>
 
   /** Before a byte is read: address lists, rate limits. `false` closes the connection. */
   connect?(info: ConnectionInfo, signal: AbortSignal): MaybePromise<void | boolean>

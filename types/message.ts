@@ -6,7 +6,7 @@ export interface Message {
   /** Topic Name: at least one character, no wildcards. */
   readonly topic: string
   /** Not to be changed: all receivers share these bytes. */
-  readonly payload: Uint8Array
+  readonly payload: Buffer
   readonly qos: QoS
   /** True when the message is to be kept, or was kept, for later subscribers. */
   readonly retain: boolean

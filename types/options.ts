@@ -1,3 +1,4 @@
+import type { Client } from './client.ts'
 import type { Emitter } from './emitter.ts'
 import type { Plugin } from './hooks.ts'
 
@@ -39,6 +40,8 @@ export interface Limits {
   maxKeepAlive: number
   /** Subscriptions of one Client. Default: 10,000. */
   maxSubscriptionsPerClient: number
+  /** Bytes that the Topic Filters of one Client may take. Default: 4 MiB. */
+  maxSubscriptionBytesPerClient: number
   /** Levels of a Topic Name or Topic Filter. Default: 128. */
   maxTopicLevels: number
   /** Retained messages. Default: 100,000. */
@@ -84,10 +87,11 @@ export interface BrokerOptions<S = unknown> {
    */
   readonly allowAnonymous?: boolean
   /**
-   * Who may take over a session that exists: `user`, the same user name only; `anyone` who has the Client Identifier.
+   * Who may take over a session that exists: `user`, the same user name or, without one, the same subject of a verified
+   * certificate; `anyone` who has the Client Identifier; or whoever a function gives the same name.
    * Default: `user` when a plugin has an `authenticate` hook, else `anyone`.
    */
-  readonly sessionOwner?: 'user' | 'anyone'
+  readonly sessionOwner?: 'user' | 'anyone' | ((client: Client<S>) => string | undefined)
   /** Accept control characters (U+0001 to U+001F, U+007F to U+009F) and non-characters in strings. Default: false (section 1.5.4). */
   readonly allowControlCharacters?: boolean
   /** The basis for Response Topics, for Clients that ask for it (section 3.2.2.3.15). Default: none. */

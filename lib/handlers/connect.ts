@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ConnectRequest, WillMessage } from '../../types/client.ts'
 import type { ConnackPacket, ConnectPacket, ProtocolLevel, Will } from '../../types/packets.ts'
-import type { ConnackProperties } from '../../types/properties.ts'
+import type { ConnackProperties, ConnectProperties } from '../../types/properties.ts'
 import type { Subscription as PublicSubscription } from '../../types/subscription.ts'
 import { Authentication } from '../authentication.ts'
 import { Client } from '../client.ts'
@@ -10,7 +10,7 @@ import { MqttError } from '../errors.ts'
 import { Subscription } from '../messages/receiver.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import type { Session, StoredWill } from '../sessions/session.ts'
-import { checkPublishedTopic } from './published-topic.ts'
+import { checkPublishedTopic, checkRewrittenTopic } from '../messages/published-topic.ts'
 import { grant } from './subscribe.ts'
 
 const versions: Record<ProtocolLevel, ConnectRequest['protocolVersion']> = { 3: '3.1', 4: '3.1.1', 5: '5.0' }
@@ -29,7 +29,7 @@ export async function handleConnect(connection: Connection, packet: ConnectPacke
 async function connect(connection: Connection, packet: ConnectPacket): Promise<void> {
   const { core } = connection
   const clientId = chooseClientId(packet)
-  const will = packet.will
+  const will = packet.will && keptWill(packet.will)
   if (will !== undefined) checkPublishedTopic(core, will.topic)
 
   const authentication = new Authentication(
@@ -37,40 +37,38 @@ async function connect(connection: Connection, packet: ConnectPacket): Promise<v
     connection.authenticationMethod,
     packet.properties?.authenticationData,
   )
-  const request = requestOf(packet, clientId)
-  const { password: _, ...kept } = request
-  const client = new Client(clientId, connection.info, kept, undefined, connection)
+  const request = requestOf(packet, clientId, will)
+  const client = new Client(
+    clientId,
+    connection.info,
+    { ...request, password: undefined, properties: withoutData(packet.properties) },
+    undefined,
+    connection,
+  )
   connection.authentication = authentication
   connection.client = client
-  client.session = await authenticate(connection, request, client.signal, authentication)
+  client.session = await authenticate(connection, request, client, authentication)
   connection.authentication = undefined
 
   const storedWill = will && (await authorizeWill(connection, will, client))
-  const refused = packet.cleanStart ? [] : await authorizeStored(connection, clientId, client)
+  const changes = packet.cleanStart ? [] : await authorizeStored(connection, clientId, client)
   if (!connection.isOpen) return // It left meanwhile; nothing was begun.
 
-  const { session, present } = core.sessions.open(clientId, packet.username, packet.cleanStart)
-  for (const change of refused) {
-    if (change.allowed === undefined) core.sessions.unsubscribe(session, change.topicFilter)
-    else if (session.subscriptions.has(change.topicFilter)) core.sessions.subscribe(session, change.allowed(session))
-  }
-  session.expiryInterval = expiryOf(connection, packet)
+  const expiry = expiryOf(connection, packet)
+  const keepAlive = keepAliveOf(connection, packet)
+  const properties =
+    packet.protocolLevel === 5
+      ? connackProperties(connection, packet, clientId, expiry, keepAlive, authentication)
+      : undefined
+
+  const { session, present } = core.sessions.open(clientId, ownerOf(connection, client), packet.cleanStart)
+  applyChanges(connection, session, changes)
+  session.expiryInterval = expiry
   session.will = storedWill
   client.subscriptions = session.subscriptions
-  connection.sessionExpiryInterval = session.expiryInterval
-
-  const keepAlive = keepAliveOf(connection, packet)
-  const connack: ConnackPacket = {
-    type: 'connack',
-    sessionPresent: present && packet.protocolLevel !== 3, // A reserved byte in MQTT 3.1.
-    reasonCode: ReasonCode.success,
-    properties:
-      packet.protocolLevel === 5
-        ? connackProperties(connection, packet, clientId, keepAlive, authentication)
-        : undefined,
-  }
+  const sessionPresent = present && packet.protocolLevel !== 3 // A reserved byte in MQTT 3.1.
+  const connack: ConnackPacket = { type: 'connack', sessionPresent, reasonCode: ReasonCode.success, properties }
   connection.connected(connack, session, client, keepAlive, packet.properties?.topicAliasMaximum ?? 0)
-  core.clientConnected(client, present)
 }
 
 /** The Client's own identifier, or a new one where it may leave the choice to us [MQTT-3.1.3-6]. */
@@ -84,7 +82,7 @@ function chooseClientId(packet: ConnectPacket): string {
   return `auto-${randomUUID()}`
 }
 
-function requestOf(packet: ConnectPacket, clientId: string): ConnectRequest {
+function requestOf(packet: ConnectPacket, clientId: string, will: Will | undefined): ConnectRequest {
   return {
     clientId,
     username: packet.username,
@@ -92,16 +90,42 @@ function requestOf(packet: ConnectPacket, clientId: string): ConnectRequest {
     protocolVersion: versions[packet.protocolLevel],
     cleanStart: packet.cleanStart,
     keepAlive: packet.keepAlive,
-    will: packet.will,
+    will,
     properties: packet.properties,
   }
+}
+
+/** Who may have the session again: the user, or the holder of the certificate, unless the application says otherwise. */
+function ownerOf(connection: Connection, client: Client): string | undefined {
+  const { sessionOwner } = connection.core.settings
+  if (typeof sessionOwner === 'function') return sessionOwner(client)
+  const { authorized, peerCertificate } = connection.info
+  return client.connect.username ?? (authorized === true ? peerCertificate?.subject : undefined)
+}
+
+/** A Will stays for as long as its connection: not as views of what was read. */
+function keptWill(will: Will): Will {
+  const { properties } = will
+  const correlationData = properties?.correlationData && Buffer.from(properties.correlationData)
+  return {
+    ...will,
+    payload: Buffer.from(will.payload),
+    properties: correlationData === undefined ? properties : { ...properties, correlationData },
+  }
+}
+
+/** What a Client proves itself with is not kept. */
+function withoutData(properties: ConnectProperties | undefined): ConnectProperties | undefined {
+  if (properties?.authenticationData === undefined) return properties
+  const { authenticationData: _, ...kept } = properties
+  return kept
 }
 
 /** What the application calls the Client. Throws an `MqttError` when it is not let in. */
 async function authenticate(
   connection: Connection,
   request: ConnectRequest,
-  signal: AbortSignal,
+  client: Client,
   authentication: Authentication,
 ): Promise<unknown> {
   const { hooks } = connection.core
@@ -110,56 +134,56 @@ async function authenticate(
     if (method !== undefined) throw new MqttError('bad-authentication-method') // [MQTT-4.12.0-1]
     return undefined
   }
-  const session = await hooks.authenticate(request, connection.info, signal, authentication)
-  if (session !== undefined && session !== false) return session
+  const session = await hooks.authenticate(request, connection.info, client.signal, authentication)
+  // A database says null for "no such user".
+  if (session !== undefined && session !== false && session !== null) return session
   if (session === undefined && method !== undefined) throw new MqttError('bad-authentication-method')
   throw new MqttError(request.username === undefined ? 'not-authorized' : 'bad-credentials')
 }
 
-/** The Will as the application lets it be; asked before anything of the session is touched. */
+/** Asks for the Will before anything of the session is touched; asked again, as the Client sent it, when it is sent. */
 async function authorizeWill(connection: Connection, will: Will, client: Client): Promise<StoredWill> {
   const { willDelayInterval = 0, ...properties } = will.properties ?? {}
-  const asked: WillMessage = {
-    topic: will.topic,
-    payload: Buffer.from(will.payload), // It stays for as long as the connection: not as a view of what was read.
-    qos: will.qos,
-    retain: will.retain,
-    properties: will.properties && properties,
-  }
-  const { hooks } = connection.core
-  const message = hooks.checksPublish ? await hooks.authorizePublish(asked, client) : asked
-  checkPublishedTopic(connection.core, message.topic)
+  const message: WillMessage = { ...will, properties: will.properties && properties }
+  const permitted = await connection.core.hooks.authorizePublish(message, client)
+  if (permitted !== message) checkRewrittenTopic(connection.core, permitted.topic)
   return { message, delay: willDelayInterval, client }
 }
 
 interface Change {
-  readonly topicFilter: string
-  /** The subscription that takes the place of the stored one; undefined when there is to be none. */
-  readonly allowed: ((session: Session) => Subscription) | undefined
+  readonly requested: PublicSubscription
+  /** What takes the place of the stored subscription; undefined when there is to be none. */
+  readonly granted: PublicSubscription | undefined
 }
 
-/** Asks again for every stored subscription: the right to it may have gone while the Client was away. */
+/** Asks again for every stored subscription, as the Client asked for it: the right to it may have gone meanwhile. */
 async function authorizeStored(connection: Connection, clientId: string, client: Client): Promise<Change[]> {
   const { hooks, sessions } = connection.core
   const stored = sessions.get(clientId)
   if (stored === undefined || !hooks.checksSubscribe) return []
   const changes: Change[] = []
-  for (const subscription of stored.subscriptions.values()) {
-    let answer: PublicSubscription | undefined
+  for (const { requested } of stored.subscriptions.values()) {
+    let granted: PublicSubscription | undefined
     try {
-      answer = await hooks.authorizeSubscribe(subscription, client)
+      const answer = await hooks.authorizeSubscribe(requested, client)
+      granted = grant(connection.core, answer)
     } catch (error) {
       if (!(error instanceof MqttError)) throw error
     }
-    if (answer === subscription) continue
-    const granted = answer && grant(connection.core, answer)
-    const isSame = granted?.topicFilter === subscription.topicFilter
-    changes.push({
-      topicFilter: subscription.topicFilter,
-      allowed: granted && isSame ? (session) => new Subscription(session, granted, granted.shareName) : undefined,
-    })
+    changes.push({ requested, granted })
   }
   return changes
+}
+
+/** Puts in place what the application granted now; what is as it was stays untouched. */
+function applyChanges(connection: Connection, session: Session, changes: readonly Change[]): void {
+  const { sessions } = connection.core
+  for (const { requested, granted } of changes) {
+    const stored = session.subscriptions.get(requested.topicFilter)
+    if (stored === undefined || (granted !== undefined && stored.isAs(granted))) continue
+    if (granted === undefined) sessions.unsubscribe(session, requested.topicFilter)
+    else sessions.subscribe(session, new Subscription(session, requested, granted))
+  }
 }
 
 /** Seconds. MQTT 3 knows only "as long as the connection" and "for ever". */
@@ -180,23 +204,35 @@ function connackProperties(
   connection: Connection,
   packet: ConnectPacket,
   clientId: string,
+  expiry: number,
   keepAlive: number,
   authentication: Authentication,
 ): ConnackProperties {
-  const { limits, responseInformation } = connection.core.settings
+  const { limits } = connection.core.settings
   const asked = packet.properties ?? {}
   const properties: ConnackProperties = { maximumPacketSize: limits.maxPacketSize }
   if (limits.receiveMaximum < 65_535) properties.receiveMaximum = limits.receiveMaximum
   if (limits.topicAliasMaximum > 0) properties.topicAliasMaximum = limits.topicAliasMaximum
-  const expiry = connection.sessionExpiryInterval
   if (expiry !== (asked.sessionExpiryInterval ?? 0)) properties.sessionExpiryInterval = expiry
   if (packet.clientId === '') properties.assignedClientIdentifier = clientId // [MQTT-3.1.3-7]
   if (keepAlive !== packet.keepAlive) properties.serverKeepAlive = keepAlive
   if (asked.requestResponseInformation === 1) {
-    const information = responseInformation(clientId)
+    const information = informationFor(connection, clientId)
     if (information !== undefined) properties.responseInformation = information
   }
   if (authentication.method !== undefined) properties.authenticationMethod = authentication.method
   if (authentication.conclusion !== undefined) properties.authenticationData = authentication.conclusion
   return properties
+}
+
+/** What the application answers, when it is a text. */
+function informationFor({ core }: Connection, clientId: string): string | undefined {
+  try {
+    const information: unknown = core.settings.responseInformation(clientId)
+    if (typeof information === 'string' || information === undefined) return information
+    core.reportError(new TypeError(`responseInformation answered ${typeof information}, expected a string`))
+  } catch (error) {
+    core.reportError(error as Error)
+  }
+  return undefined
 }

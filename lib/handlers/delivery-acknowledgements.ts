@@ -6,30 +6,22 @@ import { ReasonCode } from '../packets/reason-codes.ts'
 
 /** PUBACK (section 3.4) completes a message at QoS 1, with whatever Reason Code [MQTT-4.4.0-2]. */
 export function handlePuback(connection: Connection, packet: PubackPacket): void {
-  const { session } = connection
-  if (session?.outgoing.puback(packet.packetId) !== undefined) session.flow()
+  connection.session?.puback(packet.packetId)
 }
 
 /** PUBREC (section 3.5): the Client has the message; PUBREL lets it go on, unless it was refused. */
 export function handlePubrec(connection: Connection, packet: PubrecPacket): void {
   const { session } = connection
   if (session === undefined) return
-  const outcome = session.outgoing.pubrec(packet.packetId, packet.reasonCode >= 0x80)
-  if (outcome === 'continues') {
-    connection.pubrel(packet.packetId) // [MQTT-4.3.3-4]
-  } else if (outcome === 'complete') {
-    session.flow()
-  } else if (packet.reasonCode < 0x80) {
-    connection.acknowledge(
-      'pubrel',
-      packet.packetId,
-      connection.protocolLevel === 5 ? ReasonCode.packetIdentifierNotFound : 0,
-    )
-  }
+  const refused = packet.reasonCode >= 0x80
+  const outcome = session.pubrec(packet.packetId, refused)
+  if (outcome === 'continues') connection.pubrel(packet.packetId) // [MQTT-4.3.3-4]
+  if (outcome !== 'unknown' || refused) return
+  const reasonCode = connection.protocolLevel === 5 ? ReasonCode.packetIdentifierNotFound : ReasonCode.success
+  connection.acknowledge('pubrel', packet.packetId, reasonCode)
 }
 
 /** PUBCOMP (section 3.7) completes a message at QoS 2. */
 export function handlePubcomp(connection: Connection, packet: PubcompPacket): void {
-  const { session } = connection
-  if (session?.outgoing.pubcomp(packet.packetId) !== undefined) session.flow()
+  connection.session?.pubcomp(packet.packetId)
 }

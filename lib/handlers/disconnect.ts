@@ -38,5 +38,5 @@ export function handleDisconnect(connection: Connection, packet: DisconnectPacke
     }
     session.expiryInterval = Math.min(expiry, core.settings.limits.maxSessionExpiry)
   }
-  connection.disconnected(packet.reasonCode, packet.reasonCode !== ReasonCode.success)
+  connection.disconnected(packet.reasonCode)
 }

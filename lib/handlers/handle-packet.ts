@@ -31,7 +31,8 @@ export function handlePacket(connection: Connection, packet: Packet): void | Pro
     case 'unsubscribe':
       return handleUnsubscribe(connection, packet)
     case 'pingreq':
-      return connection.send(PINGRESP) // [MQTT-3.12.4-1]
+      connection.send(PINGRESP) // [MQTT-3.12.4-1]
+      return undefined
     case 'disconnect':
       return handleDisconnect(connection, packet)
     case 'auth':
@@ -54,6 +55,6 @@ function handleBeforeConnected(connection: Connection, packet: Packet): void | P
   // Only enhanced authentication lets us look at a packet here [MQTT-3.1.2-30].
   if (packet.type === 'auth' && connection.authentication !== undefined)
     return connection.authentication.continue(packet)
-  if (packet.type === 'disconnect') return connection.disconnected(packet.reasonCode, false)
+  if (packet.type === 'disconnect') return connection.disconnected(packet.reasonCode)
   throw new ProtocolError(ReasonCode.protocolError, `${packet.type.toUpperCase()} before the CONNACK`)
 }

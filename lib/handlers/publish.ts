@@ -5,9 +5,9 @@ import type { Connection } from '../connection.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
 import { isPromise } from '../hooks.ts'
 import { expiryOf, Message } from '../messages/message.ts'
+import { refusalCodeFor } from '../packets/reason-code-lists.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
-import { isValidTopicName } from '../topics/topic-name.ts'
-import { checkPublishedTopic } from './published-topic.ts'
+import { checkPublishedTopic, checkRewrittenTopic } from '../messages/published-topic.ts'
 
 /** PUBLISH (section 3.3): check, ask whether it may be, hand it on, acknowledge. */
 export function handlePublish(connection: Connection, packet: PublishPacket): void | Promise<void> {
@@ -19,7 +19,7 @@ export function handlePublish(connection: Connection, packet: PublishPacket): vo
 
   const topic = packet.properties === undefined ? packet.topic : topicOf(connection, packet)
   if (packet.qos === 2 && session.incoming.has(packet.packetId)) return acceptedBefore(connection, packet)
-  if (packet.qos > 0 && session.incoming.size >= core.settings.limits.receiveMaximum) {
+  if (packet.qos > 0 && connection.openExchanges >= core.settings.limits.receiveMaximum) {
     throw new ProtocolError(ReasonCode.receiveMaximumExceeded, 'more messages at once than the Receive Maximum')
   }
   const properties = packet.properties && messageProperties(packet.properties)
@@ -74,19 +74,25 @@ function accept(connection: Connection, packet: PublishPacket, permitted: Public
   const { core, session, client } = connection
   if (session === undefined) return
   const message = Message.from(permitted, session.clientId, core.timers)
-  if (message !== permitted && !isValidTopicName(message.topic, core.settings.limits.maxTopicLevels)) {
-    throw new MqttError('topic-name-invalid', 'a hook changed the topic to one that is none')
-  }
-  if (message.retain && packet.qos > 0 && connection.protocolLevel === 5 && !core.retained.hasRoomFor(message)) {
+  if (message !== permitted) checkRewrittenTopic(core, message.topic)
+  const isTold = packet.qos > 0 && connection.protocolLevel === 5
+  if (message.retain && isTold && !core.retained.hasRoomFor(message)) {
     throw new MqttError('quota-exceeded', 'too many retained messages')
   }
-  if (packet.qos === 2) session.incoming.reserve(packet.packetId)
-  const reached = core.router.publish(message, connection)
+  if (packet.qos === 2) reserve(connection, packet.packetId)
+  const reached = core.router.publish(message, connection.input)
   core.notify('published', message, client)
   if (packet.qos === 0) return
-  const reasonCode =
-    reached === 0 && connection.protocolLevel === 5 ? ReasonCode.noMatchingSubscribers : ReasonCode.success
+  const reasonCode = reached === 0 && isTold ? ReasonCode.noMatchingSubscribers : ReasonCode.success
   connection.acknowledge(packet.qos === 1 ? 'puback' : 'pubrec', packet.packetId, reasonCode)
+}
+
+/** Takes the Packet Identifier until its PUBREL, and one of the exchanges that this connection may have open. */
+function reserve(connection: Connection, packetId: number, outcome?: Promise<number>): void {
+  const incoming = connection.session?.incoming
+  if (incoming === undefined) return
+  if (!incoming.has(packetId)) connection.openExchanges += 1
+  incoming.reserve(packetId, outcome)
 }
 
 /** As `accept`, when a hook takes its time. Its Packet Identifier is taken meanwhile. */
@@ -95,12 +101,11 @@ async function acceptLater(
   packet: PublishPacket,
   permitted: Promise<PublicMessage>,
 ): Promise<void> {
-  const { session } = connection
   let settle: ((reasonCode: number) => void) | undefined
   const outcome = new Promise<number>((resolve) => {
     settle = resolve
   })
-  if (packet.qos === 2) session?.incoming.reserve(packet.packetId, outcome)
+  if (packet.qos === 2) reserve(connection, packet.packetId, outcome)
   try {
     accept(connection, packet, await permitted)
     settle?.(ReasonCode.success)
@@ -123,17 +128,14 @@ function acceptedBefore(connection: Connection, packet: PublishPacket): void | P
 /** MQTT 5.0 says why not; MQTT 3 has no way to, so the message is acknowledged and goes nowhere [MQTT-3.3.5-2 of 3.1.1]. */
 function refuse(connection: Connection, packet: PublishPacket, error: unknown): void {
   if (!(error instanceof MqttError)) throw error
-  const { session } = connection
   if (packet.qos === 0) return
-  if (packet.qos === 1) {
-    connection.acknowledge('puback', packet.packetId, connection.protocolLevel === 5 ? error.reasonCode : 0, error)
+  const type = packet.qos === 1 ? 'puback' : 'pubrec'
+  if (connection.protocolLevel === 5) {
+    if (packet.qos === 2 && connection.session?.incoming.release(packet.packetId) === true)
+      connection.openExchanges -= 1
+    connection.acknowledge(type, packet.packetId, refusalCodeFor(type, error.reasonCode), error)
     return
   }
-  if (connection.protocolLevel === 5) {
-    session?.incoming.release(packet.packetId)
-    connection.acknowledge('pubrec', packet.packetId, error.reasonCode, error)
-  } else {
-    session?.incoming.reserve(packet.packetId)
-    connection.acknowledge('pubrec', packet.packetId, 0)
-  }
+  if (packet.qos === 2) reserve(connection, packet.packetId)
+  connection.acknowledge(type, packet.packetId, ReasonCode.success)
 }

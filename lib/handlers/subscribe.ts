@@ -5,13 +5,14 @@ import type { Core } from '../core.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
 import { isPromise } from '../hooks.ts'
 import { Subscription } from '../messages/receiver.ts'
-import { reasonCodesOf } from '../packets/reason-code-lists.ts'
+import { refusalCodeFor } from '../packets/reason-code-lists.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
-import { deliverRetained } from '../sessions/retained-delivery.ts'
 import { parseTopicFilter } from '../topics/topic-filter.ts'
 
 /** What one Topic Filter came to. */
-type Answer = { readonly granted: PublicSubscription } | { readonly refusal: MqttError }
+type Answer =
+  | { readonly requested: PublicSubscription; readonly granted: PublicSubscription }
+  | { readonly refusal: MqttError }
 
 /** SUBSCRIBE (section 3.8): check and ask filter by filter, then subscribe, answer once, and send what is retained. */
 export function handleSubscribe(connection: Connection, packet: SubscribePacket): void | Promise<void> {
@@ -58,8 +59,11 @@ function answerTo(connection: Connection, request: PublicSubscription): Answer |
   try {
     const asked = grant(core, request)
     const permitted = core.hooks.authorizeSubscribe(asked, client)
-    if (!isPromise(permitted)) return { granted: permitted === asked ? asked : grant(core, permitted) }
-    return permitted.then((answer) => ({ granted: answer === asked ? asked : grant(core, answer) })).catch(refusalOf)
+    if (!isPromise(permitted))
+      return { requested: asked, granted: permitted === asked ? asked : grant(core, permitted) }
+    return permitted
+      .then((answer) => ({ requested: asked, granted: answer === asked ? asked : grant(core, answer) }))
+      .catch(refusalOf)
   } catch (error) {
     return refusalOf(error)
   }
@@ -84,8 +88,9 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
   const retained: { subscription: Subscription; isNew: boolean }[] = []
   let refusal: MqttError | undefined
   for (const [index, answer] of answers.entries()) {
-    if ('granted' in answer && hasRoom(connection, answer.granted)) {
-      const subscription = new Subscription(session, answer.granted, answer.granted.shareName)
+    if (session.ended) return // A listener of `subscribed` sent the Client away.
+    if ('granted' in answer && hasRoom(connection, answer.requested)) {
+      const subscription = new Subscription(session, answer.requested, answer.granted)
       const isNew = core.sessions.subscribe(session, subscription)
       retained.push({ subscription, isNew })
       reasonCodes.push(subscription.qos) // [MQTT-3.8.4-7]
@@ -100,23 +105,23 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
   for (const { subscription, isNew } of retained) {
     if (subscription.shareName !== undefined) continue // Nothing retained for shared subscriptions (section 4.8.2).
     if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && !isNew)) continue
-    deliverRetained(core, session, subscription)
+    session.deliverRetained(subscription)
   }
 }
 
-function hasRoom(connection: Connection, subscription: PublicSubscription): boolean {
-  const subscriptions = connection.session?.subscriptions
-  if (subscriptions === undefined) return false
+function hasRoom(connection: Connection, requested: PublicSubscription): boolean {
+  const { session } = connection
+  const { maxSubscriptionsPerClient, maxSubscriptionBytesPerClient } = connection.core.settings.limits
+  if (session === undefined) return false
+  if (session.subscriptions.has(requested.topicFilter)) return true
   return (
-    subscriptions.has(subscription.topicFilter) ||
-    subscriptions.size < connection.core.settings.limits.maxSubscriptionsPerClient
+    session.subscriptions.size < maxSubscriptionsPerClient && session.subscriptionBytes < maxSubscriptionBytesPerClient
   )
 }
 
 /** MQTT 3.1.1 has one code for all refusals; MQTT 3.1 has none, and only a filter that is no filter ends the connection. */
 function refusalCode(connection: Connection, refusal: MqttError, request: SubscriptionRequest): number {
-  if (connection.protocolLevel === 5)
-    return reasonCodesOf.suback.has(refusal.reasonCode) ? refusal.reasonCode : ReasonCode.unspecified // [MQTT-3.9.3-2]
+  if (connection.protocolLevel === 5) return refusalCodeFor('suback', refusal.reasonCode) // [MQTT-3.9.3-2]
   if (connection.protocolLevel === 4) return 0x80
   if (refusal.reasonCode === ReasonCode.topicFilterInvalid)
     throw new ProtocolError(refusal.reasonCode, 'not a Topic Filter')

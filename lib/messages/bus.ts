@@ -2,6 +2,7 @@ import mqemitter from 'mqemitter'
 import type { Emitter, EmitterListener, EmitterMessage } from '../../types/emitter.ts'
 import type { MessageProperties } from '../../types/properties.ts'
 import type { Core } from '../core.ts'
+import { faultInMessageProperties } from '../packets/properties.ts'
 import { isValidTopicName } from '../topics/topic-name.ts'
 import { expiryOf, Message } from './message.ts'
 
@@ -73,7 +74,7 @@ export class Bus {
     if (message.brokerId === undefined || message.brokerId === this.#core.settings.id) return
     const received = this.#messageOf(message)
     if (received === undefined) return
-    if (received.retain && this.#core.retained.hasRoomFor(received)) this.#core.retained.store(received)
+    if (received.retain) this.#core.retained.store(received)
     this.#core.router.distribute(received)
   }
 
@@ -88,6 +89,7 @@ export class Bus {
       typeof message.properties === 'object' && message.properties !== null
         ? (message.properties as MessageProperties)
         : undefined
+    if (properties !== undefined && faultInMessageProperties(properties) !== undefined) return undefined
     return new Message(
       topic,
       Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength),

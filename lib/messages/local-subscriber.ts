@@ -19,6 +19,10 @@ interface Taker {
 export class LocalSubscriber implements Receiver, LocalSubscription {
   readonly clientId: undefined
   readonly connected = true
+  get takesNow(): boolean {
+    return this.#queue.length < this.#highWaterMark
+  }
+
   readonly congestion: Congestion
   dropped = 0
   readonly #queue = new Queue<PublicMessage>()
@@ -29,6 +33,8 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
   readonly #leave: (subscriber: LocalSubscriber) => void
   #takers: Taker[] = []
   #isListening = false
+  #retained: Iterator<Message> | undefined
+  #qos: QoS = 2
   #error: Error | undefined
   #closed = false
 
@@ -48,12 +54,17 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
     this.#leave = leave
   }
 
+  /** What is retained comes first, one message whenever one is taken. */
+  begin(retained: Iterator<Message>, qos: QoS): void {
+    this.#retained = retained
+    this.#qos = qos
+    if (this.#listener !== undefined) this.#listen()
+  }
+
   deliver(message: Message, qos: QoS, retain: boolean): void {
     if (this.#closed) return
-    const copy: PublicMessage =
-      message.qos === qos && message.retain === retain
-        ? message
-        : { topic: message.topic, payload: message.payload, qos, retain, properties: message.properties }
+    if (this.#takers.length === 0) message.keep()
+    const copy = copyOf(message, qos, retain)
     const taker = this.#takers.shift()
     if (taker !== undefined) {
       taker.resolve({ done: false, value: copy })
@@ -79,11 +90,11 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
 
   /** Gives the listener one message after the other; one that takes its time gets the next when it is done. */
   #listen(): void {
-    if (this.#isListening) return
+    if (this.#isListening || this.#listener === undefined) return
+    this.#isListening = true // Before anything else: taking a message may let publishers go on.
     let message = this.#take()
-    while (message !== undefined && this.#listener !== undefined) {
+    while (message !== undefined) {
       try {
-        this.#isListening = true
         const result = this.#listener(message)
         if (isPromise(result)) {
           result.then(this.#listened, (error: Error) => {
@@ -95,9 +106,9 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
       } catch (error) {
         this.#report(error as Error) // One bad message must not end the subscription.
       }
-      this.#isListening = false
       message = this.#take()
     }
+    this.#isListening = false
   }
 
   readonly #listened = (): void => {
@@ -106,6 +117,9 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
   }
 
   #take(): PublicMessage | undefined {
+    const step = this.#retained?.next()
+    if (step?.done === false) return copyOf(step.value, this.#qos < step.value.qos ? this.#qos : step.value.qos, true)
+    this.#retained = undefined
     const message = this.#queue.shift()
     if (this.#queue.length <= this.#highWaterMark >> 1) this.congestion.drained()
     return message
@@ -148,4 +162,9 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
     }
     this.#takers = []
   }
+}
+
+function copyOf(message: Message, qos: QoS, retain: boolean): PublicMessage {
+  if (message.qos === qos && message.retain === retain) return message
+  return { topic: message.topic, payload: message.payload, qos, retain, properties: message.properties }
 }

@@ -1,6 +1,7 @@
 import type { Message as PublicMessage, MessageInit } from '../../types/message.ts'
 import type { ProtocolLevel, QoS } from '../../types/packets.ts'
 import type { MessageProperties } from '../../types/properties.ts'
+import { propertiesSize } from '../packets/properties.ts'
 import { writePublish } from '../packets/publish.ts'
 import { Writer } from '../packets/writer.ts'
 import type { Timers } from '../timers.ts'
@@ -21,13 +22,17 @@ export class Message implements PublicMessage {
   payload: Buffer
   readonly qos: QoS
   readonly retain: boolean
-  readonly properties: MessageProperties | undefined
+  properties: MessageProperties | undefined
   /** Client Identifier of the publisher, for No Local; undefined when it is the application. */
   readonly publisher: string | undefined
   /** Milliseconds on the broker's clock; Infinity when it never expires. */
   readonly expiresAt: number
   /** More than one receiver gets it, so that its packets are worth keeping. */
   isShared = false
+  /** How many sessions hold it, queued or in flight. */
+  holders = 0
+  /** What it costs to keep, roughly, in bytes. */
+  readonly size: number
   #frames: (Frame | undefined)[] | undefined
   #kept = false
 
@@ -47,6 +52,8 @@ export class Message implements PublicMessage {
     this.properties = properties
     this.publisher = publisher
     this.expiresAt = expiresAt
+    this.size =
+      128 + topic.length + payload.length + (properties === undefined ? 0 : propertiesSize(properties, 'publish'))
     this.#frames = undefined
   }
 
@@ -65,25 +72,44 @@ export class Message implements PublicMessage {
     )
   }
 
-  /** What it costs to keep, roughly, in bytes. */
-  get size(): number {
-    return 128 + this.topic.length + this.payload.length
+  /** What a hook put in its place. It expires when this one would have, unless the hook says otherwise [MQTT-3.3.2-6]. */
+  replacedBy(init: PublicMessage, timers: Timers): Message {
+    const isSame = init.properties?.messageExpiryInterval === this.properties?.messageExpiryInterval
+    const expiresAt = isSame ? this.expiresAt : expiryOf(init.properties, timers)
+    return new Message(
+      init.topic,
+      bytesOf(init.payload),
+      init.qos,
+      init.retain,
+      init.properties,
+      this.publisher,
+      expiresAt,
+    )
   }
 
-  /** Copies the payload out of the chunk that it came in, when it is to outlive it. */
+  /** Copies what is a view of the chunk that it came in, when it is to outlive it. */
   keep(): this {
-    if (!this.#kept && this.payload.buffer.byteLength > WORTH_COPYING * this.payload.length) {
-      this.payload = Buffer.from(this.payload)
-    }
+    if (this.#kept) return this
     this.#kept = true
+    if (this.payload.buffer.byteLength > WORTH_COPYING * this.payload.length) this.payload = Buffer.from(this.payload)
+    const correlationData = this.properties?.correlationData
+    if (correlationData !== undefined)
+      this.properties = { ...this.properties, correlationData: Buffer.from(correlationData) }
     return this
   }
 
   /** The Properties to send now: what is left of the Message Expiry Interval, not what it was [MQTT-3.3.2-6]. */
   propertiesAt(now: number): MessageProperties | undefined {
     if (this.expiresAt === Infinity) return this.properties
-    const messageExpiryInterval = Math.max(Math.ceil((this.expiresAt - now) / 1000), 0)
+    const received = this.properties?.messageExpiryInterval ?? 0
+    const messageExpiryInterval = Math.min(Math.max(Math.ceil((this.expiresAt - now) / 1000), 0), received)
     return { ...this.properties, messageExpiryInterval }
+  }
+
+  /** Every receiver has its copy: what was encoded for them is not kept. */
+  distributed(): void {
+    this.isShared = false
+    this.#frames = undefined
   }
 
   /** Its PUBLISH packet for this version, QoS and RETAIN flag, encoded once for all who get the same. */

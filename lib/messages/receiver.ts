@@ -8,8 +8,9 @@ import type { Message } from './message.ts'
 export interface Receiver {
   /** For No Local; undefined for the application, which is never its own echo. */
   readonly clientId: string | undefined
-  /** Whether it is there to take a message now. */
   readonly connected: boolean
+  /** Whether a message would not have to wait. */
+  readonly takesNow: boolean
   readonly congestion: Congestion | undefined
   /**
    * The one way for a message to a receiver. `qos` and `retain` are those of this copy;
@@ -32,14 +33,16 @@ export interface Target {
   readonly noLocal: boolean
   readonly retainAsPublished: boolean
   readonly identifiers: readonly number[] | undefined
-  /** The parts, when it stands for several subscriptions. */
+  /** The parts, when it stands for several subscriptions and some of them want nothing local. */
   readonly overlapping: readonly Subscription[] | undefined
 }
 
-/** A subscription in the tree. */
+/** A subscription in the tree: what the application granted of what a Client asked for. */
 export class Subscription implements Target, PublicSubscription {
   readonly receiver: Receiver
-  /** As the Client wrote it, with `$share/name/`. */
+  /** As the Client asked for it: by its Topic Filter it is replaced and ended. */
+  readonly requested: PublicSubscription
+  /** With `$share/name/`. */
   readonly topicFilter: string
   /** What topics are matched with: the Topic Filter without `$share/name/`. */
   readonly matchFilter: string
@@ -52,19 +55,31 @@ export class Subscription implements Target, PublicSubscription {
   readonly identifiers: readonly number[] | undefined
   readonly overlapping: undefined
 
-  constructor(receiver: Receiver, subscription: PublicSubscription, shareName: string | undefined) {
+  constructor(receiver: Receiver, requested: PublicSubscription, granted: PublicSubscription) {
+    const { topicFilter, shareName } = granted
     this.receiver = receiver
-    this.topicFilter = subscription.topicFilter
-    this.matchFilter =
-      shareName === undefined ? subscription.topicFilter : subscription.topicFilter.slice(`$share/${shareName}/`.length)
+    this.requested = requested
+    this.topicFilter = topicFilter
+    this.matchFilter = shareName === undefined ? topicFilter : topicFilter.slice(`$share/${shareName}/`.length)
     this.shareName = shareName
-    this.qos = subscription.qos
-    this.noLocal = subscription.noLocal ?? false
-    this.retainAsPublished = subscription.retainAsPublished ?? false
-    this.retainHandling = subscription.retainHandling ?? 0
-    this.subscriptionIdentifier = subscription.subscriptionIdentifier
+    this.qos = granted.qos
+    this.noLocal = granted.noLocal ?? false
+    this.retainAsPublished = granted.retainAsPublished ?? false
+    this.retainHandling = granted.retainHandling ?? 0
+    this.subscriptionIdentifier = granted.subscriptionIdentifier
     this.identifiers = this.subscriptionIdentifier === undefined ? undefined : [this.subscriptionIdentifier]
     this.overlapping = undefined
+  }
+
+  /** Whether it is what is granted now. */
+  isAs(granted: PublicSubscription): boolean {
+    return (
+      this.topicFilter === granted.topicFilter &&
+      this.qos === granted.qos &&
+      this.noLocal === (granted.noLocal ?? false) &&
+      this.retainAsPublished === (granted.retainAsPublished ?? false) &&
+      this.subscriptionIdentifier === granted.subscriptionIdentifier
+    )
   }
 }
 
@@ -88,6 +103,6 @@ export function combine(receiver: Receiver, subscriptions: readonly Subscription
     noLocal,
     retainAsPublished,
     identifiers: identifiers.length === 0 ? undefined : identifiers,
-    overlapping: subscriptions,
+    overlapping: noLocal ? subscriptions : undefined,
   }
 }

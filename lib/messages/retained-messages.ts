@@ -29,16 +29,19 @@ export class RetainedMessages {
   }
 
   /** Whether `store` would keep this message. */
-  hasRoomFor(message: { readonly topic: string; readonly payload: Uint8Array }): boolean {
+  hasRoomFor(message: Message): boolean {
     if (message.payload.length === 0) return true
-    const isNew = this.#byTopic.get(message.topic) === undefined
-    if (isNew && this.#byTopic.size >= this.#limits.maxRetained) return false
-    return this.#bytes + message.payload.length <= this.#limits.maxRetainedBytes
+    const previous = this.#byTopic.get(message.topic)
+    if (previous === undefined && this.#byTopic.size >= this.#limits.maxRetained) return false
+    return this.#bytes - (previous?.message.size ?? 0) + message.size <= this.#limits.maxRetainedBytes
   }
 
-  /** Keeps, replaces [MQTT-3.3.1-5] or, without a payload, removes [MQTT-3.3.1-6] [MQTT-3.3.1-7]. */
+  /**
+   * Keeps, replaces [MQTT-3.3.1-5] or, without a payload, removes [MQTT-3.3.1-6] [MQTT-3.3.1-7].
+   * Without room for the new message the old one goes too, rather than pass for the last.
+   */
   store(message: Message): void {
-    if (message.payload.length === 0) {
+    if (message.payload.length === 0 || !this.hasRoomFor(message)) {
       this.#remove(message.topic)
       return
     }
@@ -57,7 +60,12 @@ export class RetainedMessages {
 
   /** What there is when it is asked for: messages that come or go meanwhile may be seen or not. */
   *match(topicFilter: string): IterableIterator<Message> {
-    for (const { message } of this.#byTopic.match(topicFilter)) yield message
+    for (const message of this.search(topicFilter)) if (message !== undefined) yield message
+  }
+
+  /** The same, with an undefined now and then where there was much to look through and nothing to find. */
+  *search(topicFilter: string): IterableIterator<Message | undefined> {
+    for (const retained of this.#byTopic.search(topicFilter)) yield retained?.message
   }
 
   #remove(topic: string): void {

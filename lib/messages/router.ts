@@ -10,18 +10,17 @@ import type { RetainedMessages } from './retained-messages.ts'
 
 /** Who gets the messages of one topic, as long as no subscription changes. */
 interface Route {
-  readonly version: number
-  readonly sharedVersion: number
   readonly targets: readonly Target[]
   readonly groups: readonly SharedGroup<Subscription>[]
 }
 
 // What the routes may take is bounded by their number and by the length of their topics.
 const MOST_ROUTES = 20_000
+const MOST_TARGETS = 1_000_000
 const LONGEST_TOPIC = 512
 
 function isReady(subscription: Subscription): boolean {
-  return subscription.receiver.connected && subscription.receiver.congestion?.holds !== true
+  return subscription.receiver.takesNow
 }
 function isConnected(subscription: Subscription): boolean {
   return subscription.receiver.connected
@@ -36,7 +35,10 @@ export class Router {
   readonly #shared: SharedSubscriptions<Subscription>
   readonly #retained: RetainedMessages
   readonly #turn: Turn
-  readonly #routes = new Map<string, Route>()
+  #routes = new Map<string, Route>()
+  #version = 0
+  #sharedVersion = 0
+  #routeTargets = 0
   /** Told of every message, for the emitter. */
   readonly #published: (message: Message) => void
 
@@ -67,7 +69,7 @@ export class Router {
    * Answers how many there were. A publisher is held back when one of them cannot keep up.
    */
   publish(message: Message, publisher?: Held): number {
-    if (message.retain && this.#retained.hasRoomFor(message)) this.#retained.store(message)
+    if (message.retain) this.#retained.store(message)
     const reached = this.distribute(message, publisher)
     this.#published(message)
     return reached
@@ -88,6 +90,7 @@ export class Router {
       }
       if (receiver.congestion?.holds === true) congested = receiver
     }
+    message.distributed()
     let reached = route.targets.length
     for (const group of route.groups) if (this.#deliverToOne(group, message)) reached += 1
     this.#turn.work += reached
@@ -121,28 +124,33 @@ export class Router {
   }
 
   #route(topic: string): Route {
+    if (this.#version !== this.#subscriptions.version || this.#sharedVersion !== this.#shared.version)
+      this.#forgetRoutes()
     const known = this.#routes.get(topic)
-    if (
-      known !== undefined &&
-      known.version === this.#subscriptions.version &&
-      known.sharedVersion === this.#shared.version
-    ) {
-      return known
-    }
-    if (this.#routes.size >= MOST_ROUTES) this.#routes.clear()
+    if (known !== undefined) return known
     const route = this.#findRoute(topic)
-    if (topic.length <= LONGEST_TOPIC) this.#routes.set(topic, route)
+    if (topic.length > LONGEST_TOPIC) return route
+    if (this.#routes.size >= MOST_ROUTES || this.#routeTargets >= MOST_TARGETS) this.#forgetRoutes()
+    this.#routeTargets += route.targets.length
+    this.#routes.set(topic, route)
     return route
+  }
+
+  /** A route of before must not keep a session that has ended. */
+  #forgetRoutes(): void {
+    if (this.#routes.size > 0) this.#routes = new Map()
+    this.#routeTargets = 0
+    this.#version = this.#subscriptions.version
+    this.#sharedVersion = this.#shared.version
   }
 
   #findRoute(topic: string): Route {
     const found: Subscription[] = []
     this.#subscriptions.match(topic, found)
+    this.#turn.work += found.length
     const groups: SharedGroup<Subscription>[] = []
     this.#shared.match(topic, groups)
     return {
-      version: this.#subscriptions.version,
-      sharedVersion: this.#shared.version,
       targets: found.length < 2 ? found : combineByReceiver(found),
       groups,
     }

@@ -1,7 +1,9 @@
 import type { Core } from '../core.ts'
+import { MqttError } from '../errors.ts'
 import { isPromise } from '../hooks.ts'
 import type { Session, StoredWill } from '../sessions/session.ts'
 import { Message } from './message.ts'
+import { checkRewrittenTopic } from './published-topic.ts'
 import type { Message as PublicMessage } from '../../types/message.ts'
 
 /** When a Will is sent (section 3.1.2.5): after its connection, its delay or its session, whichever of the last two ends first. */
@@ -43,27 +45,25 @@ export class WillMessages {
 
   /** The right to publish may have been lost since the Client connected, so it is asked for again. */
   #publish(will: StoredWill): void {
-    const { hooks } = this.#core
-    if (!hooks.checksPublish) {
-      this.#send(will, will.message)
-      return
-    }
     try {
-      const permitted = hooks.authorizePublish(will.message, will.client)
-      if (isPromise(permitted)) permitted.then((message) => this.#send(will, message), refused)
-      else this.#send(will, permitted)
-    } catch {
-      // Refused: it is not published.
+      const permitted = this.#core.hooks.authorizePublish(will.message, will.client)
+      if (isPromise(permitted)) {
+        permitted.then((message) => this.#send(will, message)).catch((error: Error) => this.#failed(error))
+      } else this.#send(will, permitted)
+    } catch (error) {
+      this.#failed(error as Error)
     }
   }
 
   #send(will: StoredWill, permitted: PublicMessage): void {
+    checkRewrittenTopic(this.#core, permitted.topic)
     const message = Message.from(permitted, will.client.id, this.#core.timers)
     this.#core.router.publish(message)
     this.#core.notify('published', message, will.client)
   }
-}
 
-function refused(): void {
-  // It is not published; a fault of the hook was reported where it was asked.
+  /** A refusal is the application's decision: the Will is not published. */
+  #failed(error: Error): void {
+    if (!(error instanceof MqttError)) this.#core.reportError(error)
+  }
 }

@@ -43,8 +43,11 @@ export function decodeConnect(reader: Reader, level: ProtocolLevel): ConnectPack
   const properties = level === 5 ? readProperties(reader, 'connect') : undefined
   const clientId = reader.string('Client Identifier') // [MQTT-3.1.3-1]: in this order
   const will = flags & WILL ? decodeWill(reader, level, flags) : undefined
-  const username = flags & USER_NAME ? reader.string('User Name') : undefined
-  const password = flags & PASSWORD ? reader.binary('Password') : undefined
+  // MQTT 3.1: where the packet ends first, the flag does not count.
+  const hasUsername = (flags & USER_NAME) !== 0 && (level > 3 || reader.remaining > 0)
+  const username = hasUsername ? reader.string('User Name') : undefined
+  const hasPassword = (flags & PASSWORD) !== 0 && (level > 3 || reader.remaining > 0)
+  const password = hasPassword ? reader.binary('Password') : undefined
   return {
     type: 'connect',
     protocolLevel: level,

@@ -181,6 +181,12 @@ export class Decoder {
     }
   }
 
+  /** Holds no bytes any more and takes none. */
+  close(): void {
+    this.#failure ??= new Error('the decoder is closed')
+    this.#release()
+  }
+
   #release(): void {
     this.#bytes = NOTHING
     this.#start = 0

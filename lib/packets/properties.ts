@@ -250,7 +250,7 @@ function writeValue(writer: Writer, property: Property, value: Value): void {
 }
 
 /** What is wrong with Properties that an application made for this packet; undefined when nothing is. */
-function faultIn(values: unknown, owner: PropertyOwner): string | undefined {
+export function faultIn(values: unknown, owner: PropertyOwner): string | undefined {
   if (typeof values !== 'object' || values === null) return 'properties: expected an object'
   const { byName } = propertiesOf[owner]
   for (const [name, value] of Object.entries(values)) {

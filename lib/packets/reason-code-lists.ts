@@ -44,3 +44,15 @@ export function readReasonCode(reader: Reader, codes: ReadonlySet<number>): numb
   if (!codes.has(reasonCode)) throw malformedPacket(`Reason Code: ${reasonCode} is not one that this packet may carry`)
   return reasonCode
 }
+
+// Ways to say "not authorized" that only a CONNACK has a code for.
+const notAuthorized = new Set([0x86, 0x8a, 0x8c])
+
+/** The code with which this packet refuses for this reason: the reason itself, where it may carry it. */
+export function refusalCodeFor(
+  packet: 'connack' | 'puback' | 'pubrec' | 'suback' | 'disconnect',
+  reason: number,
+): number {
+  if (reason >= 0x80 && reasonCodesOf[packet].has(reason)) return reason
+  return notAuthorized.has(reason) ? 0x87 : 0x80
+}

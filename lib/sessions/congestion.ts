@@ -17,7 +17,7 @@ export interface Held {
 export class Congestion {
   readonly #timers: Timers
   readonly #graceMs: number
-  readonly #held = new Set<Held>()
+  #held: Set<Held> | undefined
   #state: 'flowing' | 'congested' | 'slow' = 'flowing'
   #timer: Timer | undefined
 
@@ -32,6 +32,7 @@ export class Congestion {
   }
 
   hold(publisher: Held): void {
+    this.#held ??= new Set()
     if (this.#held.has(publisher)) return
     this.#held.add(publisher)
     publisher.holdBack()
@@ -54,8 +55,8 @@ export class Congestion {
   }
 
   #letAllGo(): void {
-    const held = [...this.#held]
-    this.#held.clear()
-    for (const publisher of held) publisher.letGo()
+    const held = this.#held
+    this.#held = undefined
+    for (const publisher of held ?? []) publisher.letGo()
   }
 }

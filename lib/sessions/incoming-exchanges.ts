@@ -3,14 +3,15 @@
  * message is handed on when it comes, once, and its PUBREL just frees the identifier.
  */
 export class IncomingExchanges {
-  readonly #received = new Map<number, Promise<number> | undefined>()
+  // Made with the first one: most Clients publish nothing at QoS 2.
+  #received: Map<number, Promise<number> | undefined> | undefined
 
   get size(): number {
-    return this.#received.size
+    return this.#received?.size ?? 0
   }
 
   has(packetId: number): boolean {
-    return this.#received.has(packetId)
+    return this.#received?.has(packetId) === true
   }
 
   /**
@@ -18,20 +19,21 @@ export class IncomingExchanges {
    * `outcome` is the Reason Code to come, when it is not known yet.
    */
   reserve(packetId: number, outcome?: Promise<number>): void {
+    this.#received ??= new Map()
     this.#received.set(packetId, outcome)
   }
 
   /** The Reason Code of a PUBLISH that is being worked on; undefined when it was accepted. */
   outcome(packetId: number): Promise<number> | undefined {
-    return this.#received.get(packetId)
+    return this.#received?.get(packetId)
   }
 
   /** PUBREL came, or the PUBLISH was refused [MQTT-4.3.3-9]: the identifier is free. */
   release(packetId: number): boolean {
-    return this.#received.delete(packetId)
+    return this.#received?.delete(packetId) === true
   }
 
   clear(): void {
-    this.#received.clear()
+    this.#received = undefined
   }
 }

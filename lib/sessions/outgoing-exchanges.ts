@@ -5,6 +5,8 @@ export type Outcome = 'unknown' | 'continues' | 'complete'
 
 const HIGHEST_PACKET_ID = 65_535
 const SMALLEST = 16
+// Shared by all sessions with nothing under way; never written to.
+const EMPTY: never[] = []
 
 /**
  * The QoS 1 and QoS 2 messages sent to a Client and not complete (section 4.3).
@@ -17,14 +19,14 @@ const SMALLEST = 16
  * a share of the garbage collector's: identifiers go up one by one, so the table is as large as the window is wide.
  */
 export class OutgoingExchanges {
-  #table: (Delivery | undefined)[] = []
+  #table: (Delivery | undefined)[] = EMPTY
   #size = 0
   /** The send quota in use on this connection (section 4.9). */
   #inFlight = 0
   #lastPacketId = 0
   #lastOrder = 0
   /** After a reconnect: what has to be sent again and was not yet, the last one first. */
-  #unsent: Delivery[] = []
+  #unsent: Delivery[] = EMPTY
 
   /** All of them, sent on this connection or not. */
   get size(): number {
@@ -91,7 +93,7 @@ export class OutgoingExchanges {
     this.#size -= 1
     if (delivery.onWire) this.#inFlight -= 1
     delivery.onWire = false
-    if (this.#size === 0 && this.#table.length > SMALLEST * 8) this.#table = []
+    if (this.#size === 0 && this.#table.length > SMALLEST * 8) this.#table = EMPTY
   }
 
   /** A new connection: all of it is to be sent again, in order, and the send quota is whole again. */
@@ -123,8 +125,8 @@ export class OutgoingExchanges {
   }
 
   clear(): void {
-    this.#table = []
-    this.#unsent = []
+    this.#table = EMPTY
+    this.#unsent = EMPTY
     this.#size = 0
     this.#inFlight = 0
   }

@@ -1,8 +1,10 @@
 const SMALLEST = 16
+// Shared by all queues that are empty; never written to.
+const EMPTY: never[] = []
 
 /** First in, first out, in a ring that grows and shrinks: taking costs the same however many wait. */
 export class Queue<T> {
-  #ring: (T | undefined)[] = []
+  #ring: (T | undefined)[] = EMPTY
   #head = 0
   #length = 0
 
@@ -33,7 +35,7 @@ export class Queue<T> {
   }
 
   clear(): void {
-    this.#ring = []
+    this.#ring = EMPTY
     this.#head = 0
     this.#length = 0
   }

@@ -2,34 +2,74 @@ import type { QoS } from '../../types/packets.ts'
 import type { Core } from '../core.ts'
 import type { Message } from '../messages/message.ts'
 import type { Subscription } from '../messages/receiver.ts'
+import { Queue } from './queue.ts'
 import type { Session } from './session.ts'
 
-// Retained messages handed over before the rest of the program has its turn.
+// Retained messages handed over, or looked for in vain, before the rest of the program has its turn.
 const BATCH = 256
+// Subscriptions that may wait before those to the same filter are dropped.
+const MOST_WAITING = 1024
 
 /**
- * Sends a new subscription what is retained (section 3.3.1.3), as fast as its receiver takes it: 100,000 messages
- * neither fill its queue nor hold up the program.
+ * Sends new subscriptions what is retained (section 3.3.1.3), one subscription after the other and as fast as the
+ * Client takes it: 100,000 messages neither fill its queue nor hold up the program.
  */
-export function deliverRetained(core: Core, session: Session, subscription: Subscription): void {
-  const messages = core.retained.match(subscription.matchFilter)
-  const deliverSome = (): void => {
-    for (let count = 0; count < BATCH; count += 1) {
-      if (!session.takesMore) {
-        session.whenFlowing(deliverSome)
-        return
-      }
-      const next = messages.next()
-      if (next.done === true || session.subscriptions.get(subscription.topicFilter) !== subscription) return
-      deliver(session, subscription, next.value)
-    }
-    setImmediate(deliverSome)
-  }
-  deliverSome()
-}
+export class RetainedDelivery {
+  readonly #core: Core
+  readonly #session: Session
+  readonly #waiting = new Queue<Subscription>()
+  #subscription: Subscription | undefined
+  #messages: Iterator<Message | undefined> | undefined
+  #scheduled = false
 
-function deliver(session: Session, subscription: Subscription, message: Message): void {
-  if (subscription.noLocal && message.publisher === session.clientId) return
-  const qos = Math.min(subscription.qos, message.qos) as QoS
-  session.deliver(message, qos, true, subscription.identifiers, undefined) // RETAIN 1 [MQTT-3.3.1-8 of 3.1.1]
+  constructor(core: Core, session: Session) {
+    this.#core = core
+    this.#session = session
+  }
+
+  /** A filter that comes twice is sent for twice [MQTT-3.8.4-5], until so many wait that the last one has to do. */
+  add(subscription: Subscription): void {
+    if (this.#waiting.length >= MOST_WAITING) this.#dropOthersOf(subscription)
+    this.#waiting.push(subscription)
+    this.run()
+  }
+
+  /** Goes on, as far as there is room. */
+  run(): void {
+    if (this.#scheduled) return
+    for (let count = 0; count < BATCH; count += 1) {
+      if (!this.#session.takesMore) return // `flow` comes back here.
+      const subscription = this.#subscription ?? this.#next()
+      if (subscription === undefined) return
+      const step = this.#messages?.next()
+      const isOver = step === undefined || step.done === true
+      if (isOver || !this.#session.subscriptions.has(subscription.requested.topicFilter)) this.#subscription = undefined
+      else if (step.value !== undefined) this.#deliver(subscription, step.value)
+      this.#core.turn.work += 1
+    }
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.run()
+    })
+  }
+
+  #next(): Subscription | undefined {
+    this.#subscription = this.#waiting.shift()
+    this.#messages = this.#subscription && this.#core.retained.search(this.#subscription.matchFilter)
+    return this.#subscription
+  }
+
+  #dropOthersOf({ requested }: Subscription): void {
+    for (let left = this.#waiting.length; left > 0; left -= 1) {
+      const waiting = this.#waiting.shift()
+      if (waiting !== undefined && waiting.requested.topicFilter !== requested.topicFilter) this.#waiting.push(waiting)
+    }
+  }
+
+  #deliver(subscription: Subscription, message: Message): void {
+    if (subscription.noLocal && message.publisher === this.#session.clientId) return
+    const qos = Math.min(subscription.qos, message.qos) as QoS
+    this.#session.deliver(message, qos, true, subscription.identifiers, undefined) // RETAIN 1 [MQTT-3.3.1-8 of 3.1.1]
+  }
 }

@@ -82,11 +82,15 @@ export class SessionRegistry {
 
   /** Adds a subscription or puts it in the place of the one with the same Topic Filter [MQTT-3.8.4-3]. Answers whether it is new. */
   subscribe(session: Session, subscription: Subscription): boolean {
-    const previous = session.subscriptions.get(subscription.topicFilter)
+    if (session.ended) return false
+    const { topicFilter } = subscription.requested
+    const previous = session.subscriptions.get(topicFilter)
     // The new one first: no message may fall between the two [MQTT-3.8.4-4].
     this.#addToTree(subscription)
     if (previous !== undefined) this.#removeFromTree(previous)
-    session.subscriptions.set(subscription.topicFilter, subscription)
+    session.subscriptions.set(topicFilter, subscription)
+    session.subscriptionBytes +=
+      previous === undefined ? bytesOf(subscription) : bytesOf(subscription) - bytesOf(previous)
     return previous === undefined
   }
 
@@ -94,6 +98,7 @@ export class SessionRegistry {
     const subscription = session.subscriptions.get(topicFilter)
     if (subscription === undefined) return false
     session.subscriptions.delete(topicFilter)
+    session.subscriptionBytes -= bytesOf(subscription)
     const group = this.#removeFromTree(subscription)
     if (group !== undefined) this.#core.router.moveOn(session.leave(group))
     return true
@@ -119,6 +124,11 @@ export class SessionRegistry {
 
   get #protectsOwner(): boolean {
     const { sessionOwner } = this.#core.settings
-    return sessionOwner === undefined ? this.#core.hooks.canAuthenticate : sessionOwner === 'user'
+    return sessionOwner === undefined ? this.#core.hooks.canAuthenticate : sessionOwner !== 'anyone'
   }
+}
+
+/** What its filters take, roughly; each level is a node of its own. */
+function bytesOf({ topicFilter, requested }: Subscription): number {
+  return 2 * (topicFilter.length + requested.topicFilter.length)
 }

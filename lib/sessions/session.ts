@@ -3,15 +3,16 @@ import type { DropReason } from '../../types/events.ts'
 import type { Message as PublicMessage } from '../../types/message.ts'
 import type { QoS } from '../../types/packets.ts'
 import type { Core } from '../core.ts'
-import { Message } from '../messages/message.ts'
+import type { Message } from '../messages/message.ts'
 import type { Receiver, Subscription } from '../messages/receiver.ts'
 import type { SharedGroup } from '../topics/shared-subscriptions.ts'
 import type { Timer } from '../timers.ts'
 import { Congestion } from './congestion.ts'
 import { Delivery } from './delivery.ts'
 import { IncomingExchanges } from './incoming-exchanges.ts'
-import { OutgoingExchanges } from './outgoing-exchanges.ts'
+import { OutgoingExchanges, type Outcome } from './outgoing-exchanges.ts'
 import { Queue } from './queue.ts'
+import { RetainedDelivery } from './retained-delivery.ts'
 
 // Messages in flight that may be views of what was read; most are acknowledged before it would be worth a copy.
 const MOST_VIEWS = 64
@@ -59,6 +60,8 @@ export class Session implements Receiver {
   readonly incoming: IncomingExchanges = new IncomingExchanges()
   readonly outgoing: OutgoingExchanges = new OutgoingExchanges()
   readonly congestion: Congestion
+  /** What the filters of its subscriptions take. */
+  subscriptionBytes = 0
   /** Seconds it outlives its connection. */
   expiryInterval = 0
   expiry: Timer | undefined
@@ -67,9 +70,13 @@ export class Session implements Receiver {
   client: Client | undefined
   readonly #core: Core
   readonly #queue = new Queue<Delivery>()
-  #queuedBytes = 0
+  /** Of what is queued and what is in flight. */
+  #bytes = 0
   #link: Link | undefined
-  #whenFlowing: (() => void)[] = []
+  #retained: RetainedDelivery | undefined
+  /** Queued messages of each shared subscription; undefined when there are none. */
+  #grouped: Map<SharedGroup<Subscription>, number> | undefined
+  #ended = false
 
   constructor(core: Core, clientId: string, owner: string | undefined) {
     this.#core = core
@@ -86,37 +93,44 @@ export class Session implements Receiver {
     return this.#link
   }
 
+  /** Nothing can come to it or stay with it any more. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
   /** Messages that wait to be sent. */
   get queued(): number {
     return this.#queue.length
   }
 
+  /** Whether a message would be sent at once. */
+  get takesNow(): boolean {
+    return this.#link !== undefined && this.#queue.length === 0 && this.#mayTransmit(this.#link)
+  }
+
   /** Whether there is room for more than what is under way: the Client is here and keeps up. */
   get takesMore(): boolean {
+    const { maxQueuedMessages, maxQueuedBytes } = this.#core.settings.limits
     return (
       this.#link !== undefined &&
       !this.#link.outboundBusy &&
-      this.#queue.length <= this.#core.settings.limits.maxQueuedMessages >> 2
+      this.#queue.length <= maxQueuedMessages >> 2 &&
+      this.#bytes <= maxQueuedBytes / 4
     )
   }
 
-  /** Calls back when there is room again, on this connection or a later one. */
-  whenFlowing(callback: () => void): void {
-    this.#whenFlowing.push(callback)
-  }
-
-  /** The Client is here: first what it did not complete, in its order, then what waited for it [MQTT-4.4.0-1] [MQTT-4.6.0-5]. */
+  /** The Client is here. What it did not complete is to be sent again, once `flow` is called. */
   attach(link: Link, client: Client): void {
     this.#link = link
     this.client = client
     this.outgoing.restart()
-    this.flow()
   }
 
   /** The connection is gone, or another has taken its place. */
   detach(link: Link): void {
     if (this.#link !== link) return
     this.#link = undefined
+    this.client = undefined
     this.congestion.drained()
   }
 
@@ -135,13 +149,35 @@ export class Session implements Receiver {
       if (link.outboundBusy) this.congestion.fillsUp()
       return
     }
+    if (this.#ended) return
+    if (!this.#hasRoomFor(message)) {
+      this.#dropped(message, 'queue-full')
+      return
+    }
     const delivery = new Delivery(message, qos, retain, identifiers, group)
-    if (link !== undefined && this.#queue.length === 0 && !this.outgoing.hasUnsent && this.#mayTransmit(link))
+    this.#hold(message)
+    if (link !== undefined && this.#queue.length === 0 && !this.outgoing.hasUnsent && this.#mayTransmit(link)) {
       this.#transmit(link, delivery)
-    else this.#enqueue(delivery)
+      return
+    }
+    message.keep()
+    this.#enqueue(delivery)
+    const { maxQueuedMessages, maxQueuedBytes } = this.#core.settings.limits
+    if (link !== undefined && (this.#queue.length > maxQueuedMessages >> 1 || this.#bytes > maxQueuedBytes / 2)) {
+      this.congestion.fillsUp()
+    }
   }
 
-  /** Sends what may be sent now: again what a lost connection left open, then what is queued. */
+  /** Sends what is retained for a subscription, as fast as the Client takes it. */
+  deliverRetained(subscription: Subscription): void {
+    this.#retained ??= new RetainedDelivery(this.#core, this)
+    this.#retained.add(subscription)
+  }
+
+  /**
+   * Sends what may be sent now: first what a lost connection left open, in its order, then what is queued
+   * [MQTT-4.4.0-1] [MQTT-4.6.0-5].
+   */
   flow(): void {
     const link = this.#link
     if (link === undefined) return
@@ -152,22 +188,48 @@ export class Session implements Receiver {
     while (this.#queue.length > 0 && this.#mayTransmit(link)) this.#transmit(link, this.#dequeue())
     if (!this.takesMore) return
     this.congestion.drained()
-    if (this.#whenFlowing.length === 0) return
-    const callbacks = this.#whenFlowing
-    this.#whenFlowing = []
-    for (const callback of callbacks) callback()
+    this.#retained?.run()
+  }
+
+  /** PUBACK came: a message at QoS 1 is complete. */
+  puback(packetId: number): void {
+    this.#completed(this.outgoing.puback(packetId))
+  }
+
+  /** PUBREC came: the Client has a message at QoS 2, or, with a Reason Code of 0x80 or more, does not want it. */
+  pubrec(packetId: number, refused: boolean): Outcome {
+    const delivery = this.outgoing.get(packetId)
+    const outcome = this.outgoing.pubrec(packetId, refused)
+    if (outcome === 'complete') this.#completed(delivery)
+    return outcome
+  }
+
+  /** PUBCOMP came: a message at QoS 2 is complete. */
+  pubcomp(packetId: number): void {
+    this.#completed(this.outgoing.pubcomp(packetId))
+  }
+
+  #completed(delivery: Delivery | undefined): void {
+    if (delivery === undefined) return
+    this.#release(delivery.message)
+    this.flow()
   }
 
   /** Ends the session: nothing of it is left. Answers the messages that another member of a shared subscription should get. */
   end(): Delivery[] {
+    this.#ended = true
     const orphans: Delivery[] = []
     for (const delivery of this.outgoing.inOrder()) {
       // One at QoS 2 that was sent goes to nobody else [MQTT-4.8.2-5].
       if (delivery.group !== undefined && delivery.qos === 1) orphans.push(delivery)
+      this.#release(delivery.message)
     }
-    for (const delivery of this.#queue) if (delivery.group !== undefined) orphans.push(delivery)
-    while (this.#queue.length > 0) this.#dequeue()
-    this.#whenFlowing = []
+    while (this.#queue.length > 0) {
+      const delivery = this.#dequeue()
+      if (delivery.group !== undefined) orphans.push(delivery)
+      this.#release(delivery.message)
+    }
+    this.#retained = undefined
     this.outgoing.clear()
     this.incoming.clear()
     this.congestion.drained()
@@ -177,10 +239,13 @@ export class Session implements Receiver {
   /** Takes back what waits for it as a member of a shared subscription that it leaves. */
   leave(group: SharedGroup<Subscription>): Delivery[] {
     const orphans: Delivery[] = []
+    if (this.#grouped?.has(group) !== true) return orphans
     for (let left = this.#queue.length; left > 0; left -= 1) {
       const delivery = this.#dequeue()
-      if (delivery.group === group) orphans.push(delivery)
-      else this.#enqueue(delivery)
+      if (delivery.group === group) {
+        orphans.push(delivery)
+        this.#release(delivery.message)
+      } else this.#enqueue(delivery)
     }
     return orphans
   }
@@ -192,32 +257,46 @@ export class Session implements Receiver {
     )
   }
 
-  #enqueue(delivery: Delivery): void {
+  /** Always for one message, however large. */
+  #hasRoomFor(message: Message): boolean {
     const { limits } = this.#core.settings
-    const { statistics } = this.#core
-    const size = delivery.message.size
-    if (
-      this.#queue.length >= limits.maxQueuedMessages ||
-      this.#queuedBytes + size > limits.maxQueuedBytes ||
-      statistics.queuedBytes + size > limits.maxTotalQueuedBytes
-    ) {
-      this.#dropped(delivery.message, 'queue-full')
-      return
-    }
-    delivery.message.keep()
+    if (this.#queue.length >= limits.maxQueuedMessages) return false
+    if (this.#bytes === 0) return true
+    const inAll = this.#core.statistics.queuedBytes + (message.holders === 0 ? message.size : 0)
+    return this.#bytes + message.size <= limits.maxQueuedBytes && inAll <= limits.maxTotalQueuedBytes
+  }
+
+  /** Counts a message that stays here until it is sent and acknowledged. In all it counts once, however many hold it. */
+  #hold(message: Message): void {
+    this.#bytes += message.size
+    message.holders += 1
+    if (message.holders === 1) this.#core.statistics.queuedBytes += message.size
+  }
+
+  #release(message: Message): void {
+    this.#bytes -= message.size
+    message.holders -= 1
+    if (message.holders === 0) this.#core.statistics.queuedBytes -= message.size
+  }
+
+  #enqueue(delivery: Delivery): void {
     this.#queue.push(delivery)
-    this.#queuedBytes += size
-    statistics.queuedBytes += size
-    statistics.queuedMessages += 1
-    if (this.#link !== undefined && this.#queue.length > limits.maxQueuedMessages >> 1) this.congestion.fillsUp()
+    this.#core.statistics.queuedMessages += 1
+    const { group } = delivery
+    if (group === undefined) return
+    this.#grouped ??= new Map()
+    this.#grouped.set(group, (this.#grouped.get(group) ?? 0) + 1)
   }
 
   #dequeue(): Delivery {
     const delivery = this.#queue.shift() as Delivery
-    const size = delivery.message.size
-    this.#queuedBytes -= size
-    this.#core.statistics.queuedBytes -= size
     this.#core.statistics.queuedMessages -= 1
+    const { group } = delivery
+    if (group !== undefined && this.#grouped !== undefined) {
+      const left = (this.#grouped.get(group) ?? 1) - 1
+      if (left > 0) this.#grouped.set(group, left)
+      else this.#grouped.delete(group)
+    }
     return delivery
   }
 
@@ -228,15 +307,18 @@ export class Session implements Receiver {
   }
 
   #transmit(link: Link, delivery: Delivery): void {
-    const permitted = this.#permitted(delivery.message)
-    if (permitted === undefined) return
-    const packetId = this.outgoing.start(delivery)
-    if (!link.publish(permitted, delivery.qos, delivery.retain, false, packetId, delivery.identifiers)) {
-      this.outgoing.drop(delivery) // As if it had been delivered [MQTT-3.1.2-25].
-      this.#dropped(delivery.message, 'too-large')
+    const { message } = delivery
+    const permitted = this.#permitted(message)
+    if (permitted === undefined) {
+      this.#release(message)
       return
     }
-    if (this.outgoing.inFlight > MOST_VIEWS) delivery.message.keep()
+    const packetId = this.outgoing.start(delivery)
+    if (!link.publish(permitted, delivery.qos, delivery.retain, false, packetId, delivery.identifiers)) {
+      this.#giveUp(delivery, 'too-large') // As if it had been delivered [MQTT-3.1.2-25].
+      return
+    }
+    if (this.outgoing.inFlight > MOST_VIEWS) message.keep()
   }
 
   #transmitAgain(link: Link, delivery: Delivery): void {
@@ -245,14 +327,16 @@ export class Session implements Receiver {
       return
     }
     // Once sent it does not expire [MQTT-4.3.3-7], but a Client that lost the right does not get it.
+    const { packetId, qos, retain, identifiers } = delivery
     const message = this.#authorized(delivery.message)
-    if (
-      message === undefined ||
-      !link.publish(message, delivery.qos, delivery.retain, true, delivery.packetId, delivery.identifiers)
-    ) {
-      this.outgoing.drop(delivery)
-      if (message !== undefined) this.#dropped(delivery.message, 'too-large')
-    }
+    if (message === undefined) this.#giveUp(delivery, undefined)
+    else if (!link.publish(message, qos, retain, true, packetId, identifiers)) this.#giveUp(delivery, 'too-large')
+  }
+
+  #giveUp(delivery: Delivery, why: DropReason | undefined): void {
+    this.outgoing.drop(delivery)
+    this.#release(delivery.message)
+    if (why !== undefined) this.#dropped(delivery.message, why)
   }
 
   /** The message to send, or undefined when it has expired or this Client may not have it. */
@@ -271,7 +355,7 @@ export class Session implements Receiver {
       this.#dropped(message, 'not-authorized')
       return undefined
     }
-    return Message.from(answer, message.publisher, this.#core.timers)
+    return answer === message ? message : message.replacedBy(answer, this.#core.timers)
   }
 
   #dropped(message: Message, why: DropReason): void {

@@ -14,6 +14,9 @@ class Node<V> implements LevelNode<Node<V>> {
   }
 }
 
+// Nodes that are looked at before a search can be left.
+const VISITS = 64
+
 /** Topic Names with one value each, searched by Topic Filter: the place for retained messages. */
 export class TopicTrie<V extends object> {
   /** The nodes that have a value, by their whole Topic Name. */
@@ -61,11 +64,17 @@ export class TopicTrie<V extends object> {
     for (const { value } of this.#named.values()) if (value !== undefined) yield value
   }
 
+  /** Every value whose Topic Name matches, one by one. */
+  *match(topicFilter: string): Generator<V, void, undefined> {
+    for (const value of this.search(topicFilter)) if (value !== undefined) yield value
+  }
+
   /**
-   * Every value whose Topic Name matches, one by one.
+   * Every value whose Topic Name matches, and now and then undefined, so that a search through many nodes that finds
+   * nothing can be left for a while.
    * The trie may change meanwhile: a value that comes or goes before the end is given or not, all others are given once.
    */
-  *match(topicFilter: string): Generator<V, void, undefined> {
+  *search(topicFilter: string): Generator<V | undefined, void, undefined> {
     if (!hasWildcard(topicFilter)) {
       const value = this.get(topicFilter)
       if (value !== undefined) yield value
@@ -84,7 +93,10 @@ export class TopicTrie<V extends object> {
     // What is still to do, one entry per level on the way down: an iterator over a node's children, so that a big answer
     // needs no list of them, or a single node, or undefined once that node has had its turn.
     const path: (Iterator<Node<V>> | Node<V> | undefined)[] = [this.#root]
+    let visited = 0
     while (path.length > 0) {
+      visited += 1
+      if (visited % VISITS === 0) yield undefined
       const depth = path.length - 1
       const top = path[depth]
       if (top instanceof Node) path[depth] = undefined

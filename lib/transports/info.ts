@@ -6,7 +6,6 @@ import type { ConnectionInfo } from '../../types/connection-info.ts'
 interface SocketLike {
   readonly remoteAddress?: unknown
   readonly remotePort?: unknown
-  readonly localPort?: unknown
   readonly encrypted?: unknown
   readonly servername?: unknown
   readonly authorized?: unknown
@@ -17,15 +16,24 @@ interface SocketLike {
 type Known = { -readonly [Key in keyof ConnectionInfo]: ConnectionInfo[Key] }
 
 /** Reads off a stream what can be known about it. Looks at properties, not classes: the stream may come from anywhere. */
-export function connectionInfo(stream: Duplex): ConnectionInfo {
+export function connectionInfo(stream: Duplex, listener?: string): ConnectionInfo {
   const socket = stream as SocketLike // this is the door: every property is checked below
   const encrypted = socket.encrypted === true
   // A stream that we know nothing about is never called `memory`: that would make it trusted.
   const transport = encrypted ? 'tls' : typeof socket.setNoDelay === 'function' ? 'tcp' : 'stream'
+  const { remoteAddress, remotePort } = socket
+  if (
+    transport === 'tcp' &&
+    listener !== undefined &&
+    typeof remoteAddress === 'string' &&
+    typeof remotePort === 'number'
+  ) {
+    return { transport, remoteAddress, remotePort, listener } // The usual one, in one piece.
+  }
   const info: Known = { transport }
+  if (listener !== undefined) info.listener = listener
   if (typeof socket.remoteAddress === 'string') info.remoteAddress = socket.remoteAddress
   if (typeof socket.remotePort === 'number') info.remotePort = socket.remotePort
-  if (typeof socket.localPort === 'number') info.localPort = socket.localPort
   if (encrypted) {
     if (typeof socket.servername === 'string') info.servername = socket.servername
     info.authorized = socket.authorized === true

@@ -80,10 +80,19 @@ export function urlOf(protocol: Listener['protocol'], server: Server, path = '')
 /** The connections of one listener, so that closing it can end them. */
 export class OpenSockets {
   readonly #sockets = new Set<Socket>()
+  readonly #forget: (this: Socket) => void
+
+  constructor() {
+    const sockets = this.#sockets
+    // One function for all of them: an idle connection should cost little.
+    this.#forget = function forget() {
+      sockets.delete(this)
+    }
+  }
 
   add(socket: Socket): void {
     this.#sockets.add(socket)
-    socket.once('close', () => this.#sockets.delete(socket))
+    socket.on('close', this.#forget)
   }
 
   /** Lets each send what it still has to, but not for ever. */

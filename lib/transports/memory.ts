@@ -14,13 +14,13 @@ class MemoryStream extends Duplex {
   /** The other end's write that waits until this end reads. */
   #waiting: (() => void) | undefined
 
-  constructor() {
-    super({ allowHalfOpen: false, highWaterMark })
+  constructor(allowHalfOpen: boolean) {
+    super({ allowHalfOpen, highWaterMark })
   }
 
   static pair(): [MemoryStream, MemoryStream] {
-    const one = new MemoryStream()
-    const other = new MemoryStream()
+    const one = new MemoryStream(false)
+    const other = new MemoryStream(true) // A Client may end its side and wait for the answers.
     one.#peer = other
     other.#peer = one
     return [one, other]

@@ -19,10 +19,11 @@ export async function listenTcp(options: number | TcpListenOptions, accept: Acce
   const settings = typeof options === 'number' ? { port: options } : options
   checkKeys('tcp', settings, known)
   const sockets = new OpenSockets()
-  const server = createServer((socket) => {
+  // A Client may end its side and wait for the answers: the connection ends ours.
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
     prepareSocket(socket)
     sockets.add(socket)
-    accept(socket, { ...connectionInfo(socket), listener: url })
+    accept(socket, connectionInfo(socket, url))
   })
   await listen(server, settings, 1883)
   const url = urlOf('mqtt', server)

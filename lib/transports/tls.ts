@@ -20,7 +20,7 @@ export async function listenTls(options: TlsListenOptions, accept: Accept): Prom
   checkKeys('tls', options, known)
   const tls = new ListenerTls('tls', options)
   const sockets = new OpenSockets()
-  const server = createServer(tls.options, (socket) => {
+  const server = createServer({ ...tls.options, allowHalfOpen: true }, (socket) => {
     prepareSocket(socket)
     sockets.add(socket)
     accept(socket, { ...connectionInfo(socket), listener: url })

@@ -31,7 +31,6 @@ test('a TCP connection is handed over with its addresses', async (t) => {
     transport: 'tcp',
     remoteAddress: '127.0.0.1',
     remotePort: client.localPort,
-    localPort: port,
     listener: listener.url,
   })
   client.write('ping')

@@ -1,0 +1,8 @@
+// A broker inside a program: it listens, hears what others publish, and answers.
+import { Broker } from 'haltere'
+
+const broker = new Broker()
+broker.subscribe('question', async ({ payload }) => {
+  await broker.publish({ topic: 'answer', payload: `You asked: ${new TextDecoder().decode(payload)}` })
+})
+for (const { url } of await broker.listen({ tcp: Number(process.env.PORT ?? 1883) })) console.log(url)

@@ -1,0 +1,177 @@
+import type { Duplex } from 'node:stream'
+import type { Packet } from '../types/packets.ts'
+import { isPromise } from './hooks.ts'
+import { Decoder, type DecoderOptions } from './packets/decoder.ts'
+import type { Held } from './sessions/congestion.ts'
+import { Queue } from './sessions/queue.ts'
+import type { Turn } from './turn.ts'
+
+/** Whom the input belongs to. */
+export interface InputOwner {
+  readonly isOpen: boolean
+  /** Nothing is read from a Client that does not read. */
+  readonly outboundBusy: boolean
+  /** The next packet is looked at although the one before it is not done: the AUTH that it waits for. */
+  readonly expectsAuthentication: boolean
+  /** A promise means that the packets behind this one have to wait. */
+  handle(packet: Packet): void | Promise<void>
+  handleFailed(error: Error): void
+  /** The other side has ended its side, and all that it sent is handled. */
+  inputEnded(): void
+  /** `process` is to be called when this turn is over. */
+  schedule(): void
+}
+
+// Bytes that may wait while the packet before them is still being worked on.
+const READ_AHEAD_BYTES = 64 * 1024
+// Packets, and bytes of them, that are put aside while their sender is held back.
+const MOST_ASIDE = 1024
+const MOST_BYTES_ASIDE = 512 * 1024
+
+/**
+ * What comes in on one connection: bytes become packets, and packets are handled one after the other, in order.
+ *
+ * A publisher that is held back (see `sessions/congestion`) is still listened to: its packets are put aside, but its
+ * acknowledgements count at once. Otherwise two Clients that publish to each other could hold each other for ever,
+ * each waiting for the acknowledgement that stands behind the other's messages.
+ */
+export class Input implements Held {
+  readonly #stream: Duplex
+  readonly #owner: InputOwner
+  readonly #turn: Turn
+  readonly #decoder: Decoder
+  /** When a packet was handled last; the owner says what time it is. */
+  handled = 0
+  #busy = false
+  #holds = 0
+  #aside: Queue<Packet> | undefined
+  #bytesAside = 0
+  /** There is something to handle that has to wait. */
+  #blocked = false
+  #paused = false
+  #ended = false
+
+  constructor(stream: Duplex, owner: InputOwner, turn: Turn, options: DecoderOptions) {
+    this.#stream = stream
+    this.#owner = owner
+    this.#turn = turn
+    this.#decoder = new Decoder(options)
+  }
+
+  get decoder(): Decoder {
+    return this.#decoder
+  }
+
+  /** Whether the Client waits for us rather than we for it. */
+  get isWaiting(): boolean {
+    return this.#busy || this.#blocked || this.#holds > 0
+  }
+
+  /** Nothing is handled until this promise settles. */
+  waitFor(promise: Promise<void>): void {
+    this.#busy = true
+    promise.then(
+      () => {
+        this.#busy = false
+        this.process()
+      },
+      (error: Error) => {
+        this.#busy = false
+        this.#owner.handleFailed(error)
+      },
+    )
+  }
+
+  push(chunk: Buffer): void {
+    this.#decoder.push(chunk)
+    // What waits for the next turn has its turn then, and no packet more for each chunk that comes before.
+    if (!this.#blocked || !this.#turn.isFull) this.process()
+    else this.#pauseOrResume()
+  }
+
+  /** The other side has ended its side: what came before that counts. */
+  end(): void {
+    this.#ended = true
+    this.process()
+  }
+
+  /** Handles the packets that are complete until one of them has to wait. */
+  process(): void {
+    this.#blocked = false
+    let count = 0
+    while (this.#owner.isOpen) {
+      if ((this.#busy && !this.#owner.expectsAuthentication) || this.#owner.outboundBusy) {
+        this.#blocked = true
+        break
+      }
+      if (count > 0 && this.#turn.isFull) {
+        this.#blocked = true
+        this.#owner.schedule()
+        break
+      }
+      try {
+        const packet = this.#next()
+        if (packet === undefined) break
+        count += 1
+        this.#turn.work += 1
+        const result = this.#owner.handle(packet)
+        if (isPromise(result)) this.waitFor(result)
+      } catch (error) {
+        this.#owner.handleFailed(error as Error)
+      }
+    }
+    this.handled += count
+    if (!this.#owner.isOpen) return
+    if (this.#ended && !this.#blocked && !this.#busy && this.#holds === 0) this.#owner.inputEnded()
+    this.#pauseOrResume()
+  }
+
+  /** The next packet to handle; undefined when there is none, or none that may be handled now. */
+  #next(): Packet | undefined {
+    if (this.#holds === 0) {
+      const packet = this.#aside?.shift()
+      if (packet === undefined) return this.#decoder.next()
+      this.#bytesAside = this.#aside?.length === 0 ? 0 : this.#bytesAside
+      return packet
+    }
+    this.#aside ??= new Queue()
+    while (this.#aside.length < MOST_ASIDE && this.#bytesAside < MOST_BYTES_ASIDE) {
+      const packet = this.#decoder.next()
+      if (packet === undefined || isAcknowledgement(packet)) return packet
+      this.#aside.push(packet)
+      if (packet.type === 'publish') this.#bytesAside += packet.payload.length
+    }
+    this.#blocked = true
+    return undefined
+  }
+
+  #pauseOrResume(): void {
+    const pause = this.#blocked && this.#decoder.bufferedBytes >= READ_AHEAD_BYTES
+    if (pause === this.#paused) return
+    this.#paused = pause
+    if (pause) this.#stream.pause()
+    else this.#stream.resume()
+  }
+
+  holdBack(): void {
+    this.#holds += 1
+  }
+
+  // Not at once: whoever lets go is in the middle of something.
+  letGo(): void {
+    this.#holds -= 1
+    if (this.#holds === 0) this.#owner.schedule()
+  }
+
+  /** The connection ended: what comes is read and thrown away, and no bytes are held. */
+  close(): void {
+    this.#aside = undefined
+    this.#decoder.close()
+    this.#blocked = false
+    this.#pauseOrResume()
+  }
+}
+
+function isAcknowledgement({ type }: Packet): boolean {
+  return type === 'puback' || type === 'pubrec' || type === 'pubcomp'
+}

@@ -1,0 +1,38 @@
+/** What one receiver got of each stream: the sequence numbers tell what came twice, late or not at all. */
+export class Ledger {
+  received = 0
+  /** Messages that came again, or after a later one. */
+  repeated = 0
+  /** Times that a message came before an earlier one, or without it. */
+  jumps = 0
+  readonly #next: Uint32Array
+
+  constructor(streams: number) {
+    this.#next = new Uint32Array(streams)
+  }
+
+  take(stream: number, sequence: number): void {
+    const expected = this.#next[stream]!
+    this.received += 1
+    if (sequence < expected) this.repeated += 1
+    else {
+      if (sequence > expected) this.jumps += 1
+      this.#next[stream] = sequence + 1
+    }
+  }
+}
+
+/** Against what MQTT promises; all zero where a broker is right. */
+export interface Faults {
+  /** Messages that did not come by the end. At QoS 0 a broker may drop them; then the figure counts only what came. */
+  missing: number
+  repeated: number
+  jumps: number
+}
+
+export function faultsOf(ledgers: readonly Ledger[], expected: number): Faults {
+  const sum = (read: (ledger: Ledger) => number): number => ledgers.reduce((total, ledger) => total + read(ledger), 0)
+  const repeated = sum((ledger) => ledger.repeated)
+  const distinct = sum((ledger) => ledger.received) - repeated
+  return { missing: Math.max(0, expected - distinct), repeated, jumps: sum((ledger) => ledger.jumps) }
+}

@@ -1,0 +1,190 @@
+/** The brokers that are compared: how each is started, found and ended. */
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { tmpdir, userInfo } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+
+export type PeerName = 'haltere' | 'mosquitto' | 'aedes' | 'relay'
+export const peerNames: readonly PeerName[] = ['haltere', 'mosquitto', 'aedes', 'relay']
+
+/** A broker that runs. */
+export interface Peer {
+  readonly name: PeerName
+  readonly pid: number
+  readonly port: number
+  /** Not there where the broker has no WebSocket listener. */
+  readonly webSocketPort: number | undefined
+  stop(): Promise<void>
+}
+
+const root = join(import.meta.dirname, '../../../..') // of the package: this runs in dist/test/bench/peers
+const aedesFolder = join(root, 'test/bench/peers')
+
+// Every limit that a work would run into; the figures shall be those of the paths, not of the limits.
+const haltereConfiguration = {
+  limits: {
+    maxConnectionsPerIp: 100_000,
+    maxQueuedMessages: 1_000_000,
+    maxQueuedBytes: 4_294_967_296,
+    maxTotalQueuedBytes: 4_294_967_296,
+    maxSubscriptionsPerClient: 1_000_000,
+    maxRetained: 1_000_000,
+    maxRetainedBytes: 4_294_967_296,
+  },
+}
+
+function mosquittoPath(): string | undefined {
+  const folders = ['/usr/sbin', ...(process.env.PATH ?? '').split(delimiter)]
+  return folders.map((folder) => join(folder, 'mosquitto')).find((path) => existsSync(path))
+}
+
+/** Why a peer cannot run here, or undefined. */
+export function absence(name: PeerName): string | undefined {
+  if (name === 'mosquitto' && mosquittoPath() === undefined) return 'not installed (apt-get install mosquitto)'
+  if (name === 'haltere' && !existsSync(join(root, 'dist/lib/cli.js'))) return 'not built (npm run build)'
+  return undefined
+}
+
+/** Fetches what a peer needs that our own package does not have. */
+export function install(name: PeerName): void {
+  if (name !== 'aedes' || existsSync(join(aedesFolder, 'node_modules/aedes'))) return
+  execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: aedesFolder, stdio: 'ignore' })
+}
+
+function versionIn(file: string): string {
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
+}
+
+const versions: Record<PeerName, () => string> = {
+  haltere: () => versionIn(join(root, 'package.json')),
+  aedes: () => versionIn(join(aedesFolder, 'node_modules/aedes/package.json')),
+  // `-h` prints the version, and ends with code 3 in some releases.
+  mosquitto: () => /version (\S+)/.exec(spawnSync(mosquittoPath()!, ['-h'], { encoding: 'utf8' }).stdout)?.[1] ?? '',
+  relay: () => '',
+}
+
+export function versionOf(name: PeerName): string {
+  return versions[name]()
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+async function untilItListens(port: number, child: ChildProcess): Promise<void> {
+  for (let attempt = 0; attempt < 250; attempt += 1) {
+    if (child.exitCode !== null) throw new Error(`ended with code ${child.exitCode} before it listened`)
+    const socket = connect(port, '127.0.0.1')
+    try {
+      await once(socket, 'connect')
+      return
+    } catch {
+      await delay(20)
+    } finally {
+      socket.destroy()
+    }
+  }
+  throw new Error('does not listen after 5 s')
+}
+
+/** Reads `listening URL` lines until there are as many as asked for. */
+async function announcedPorts(child: ChildProcess, count: number): Promise<Map<string, number>> {
+  const ports = new Map<string, number>()
+  let text = ''
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('does not listen after 10 s')), 10_000)
+    child.once('exit', (code) => reject(new Error(`ended with code ${code} before it listened`)))
+    child.stdout?.on('data', (chunk: Buffer) => {
+      text += chunk.toString()
+      for (const [, scheme, port] of text.matchAll(/listening (\w+):\/\/[^\s/]*:(\d+)\S*\s/g)) {
+        ports.set(scheme!, Number(port))
+      }
+      if (ports.size < count) return
+      clearTimeout(timer)
+      resolve(ports)
+    })
+  })
+}
+
+// Whatever ends this process ends the brokers that it started.
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
+function peerOf(name: PeerName, child: ChildProcess, ports: Map<string, number>, folder: string): Peer {
+  return {
+    name,
+    pid: child.pid!,
+    port: ports.get('mqtt')!,
+    webSocketPort: ports.get('ws'),
+    async stop() {
+      // Its sessions and messages die with it: nothing is lost by not asking politely.
+      if (child.exitCode === null && child.signalCode === null) {
+        const ended = once(child, 'exit')
+        child.kill('SIGKILL')
+        await ended
+      }
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+function spawnIn(folder: string, command: string, args: string[]): ChildProcess {
+  const child = spawn(command, args, { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'] })
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+  return child
+}
+
+async function startNode(name: PeerName, folder: string, args: string[], listeners: number): Promise<Peer> {
+  const child = spawnIn(folder, process.execPath, args)
+  return peerOf(name, child, await announcedPorts(child, listeners), folder)
+}
+
+async function startMosquitto(folder: string): Promise<Peer> {
+  const port = await freePort()
+  const file = join(folder, 'mosquitto.conf')
+  const lines = [
+    `user ${userInfo().username}`,
+    'persistence false',
+    'log_type none',
+    'max_queued_messages 0',
+    'max_queued_bytes 0',
+    'set_tcp_nodelay true',
+    'allow_anonymous true',
+    `listener ${port} 127.0.0.1`,
+  ]
+  writeFileSync(file, lines.join('\n'))
+  const child = spawnIn(folder, mosquittoPath()!, ['-c', file])
+  child.stdout?.resume()
+  await untilItListens(port, child)
+  return peerOf('mosquitto', child, new Map([['mqtt', port]]), folder)
+}
+
+function startHaltere(folder: string): Promise<Peer> {
+  const file = join(folder, 'haltere.json')
+  writeFileSync(file, JSON.stringify(haltereConfiguration))
+  const command = join(root, 'dist/lib/cli.js')
+  return startNode('haltere', folder, [command, '--port', '0', '--ws-port', '0', '--quiet', '--config', file], 2)
+}
+
+const starts: Record<PeerName, (folder: string) => Promise<Peer>> = {
+  haltere: startHaltere,
+  mosquitto: startMosquitto,
+  aedes: (folder) => startNode('aedes', folder, [join(aedesFolder, 'aedes.mjs')], 2),
+  relay: (folder) => startNode('relay', folder, [join(import.meta.dirname, 'relay.js')], 1),
+}
+
+/** A fresh broker, in a folder of its own. */
+export function start(name: PeerName): Promise<Peer> {
+  return starts[name](mkdtempSync(join(tmpdir(), `bench-${name}-`)))
+}

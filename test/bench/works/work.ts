@@ -1,0 +1,57 @@
+/** What a work is: something that clients do to a broker, with figures that come out of it. */
+import type { PeerName } from '../peers/peers.ts'
+import type { Faults } from '../load/ledger.ts'
+import type { Measured } from '../load/window.ts'
+
+export interface Target {
+  readonly port: number
+  readonly webSocketPort: number | undefined
+  readonly pid: number
+}
+
+/** How much of a work is done. */
+export interface Scale {
+  readonly warmUp: number
+  readonly seconds: number
+  /** Share of the counts that a work names: 1, or less to be quick. */
+  readonly size: number
+  /** Seconds after which a part that must run to its end is cut, with the figure of what was done. */
+  readonly limit: number
+}
+
+export interface Figure {
+  readonly title: string
+  readonly unit: string
+  readonly better: 'more' | 'less'
+}
+
+export interface Outcome {
+  readonly figures: Record<string, number>
+  readonly faults?: Faults
+  /** Said beside the table, as "cut after 20 s". */
+  readonly note?: string
+}
+
+export interface Work {
+  readonly name: string
+  readonly title: string
+  readonly figures: Record<string, Figure>
+  /** Brokers that have not got what the work needs. */
+  readonly without?: readonly PeerName[]
+  run(target: Target, scale: Scale): Promise<Outcome>
+}
+
+/** The figures of every work that moves messages. */
+export const streamFigures: Readonly<Record<'cpu' | 'wall' | 'load', Figure>> = {
+  cpu: { title: 'messages per second of broker CPU', unit: '1/s', better: 'more' },
+  wall: { title: 'messages per second', unit: '1/s', better: 'more' },
+  load: { title: 'CPU of the load generator per CPU of the broker', unit: '', better: 'less' },
+}
+
+export function streamResults(measured: Measured): Record<keyof typeof streamFigures, number> {
+  return {
+    cpu: measured.count / measured.brokerCpu,
+    wall: measured.count / measured.seconds,
+    load: measured.loadCpu / measured.brokerCpu,
+  }
+}

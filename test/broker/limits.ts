@@ -1,0 +1,31 @@
+import type { Limits } from '../../types/options.ts'
+
+/** As types/options.ts says. */
+export const defaultLimits: Limits = {
+  maxPacketSize: 4 * 1024 * 1024,
+  maxConnectPacketSize: 64 * 1024,
+  maxConnections: 100_000,
+  maxConnectionsPerIp: 10_000,
+  connectTimeoutMs: 10_000,
+  hookTimeoutMs: 10_000,
+  drainTimeoutMs: 60_000,
+  holdBackMs: 500,
+  receiveMaximum: 1024,
+  maxInflight: 1024,
+  maxQueuedMessages: 10_000,
+  maxQueuedBytes: 16 * 1024 * 1024,
+  maxTotalQueuedBytes: 256 * 1024 * 1024,
+  maxOutboundBytes: 8 * 1024 * 1024,
+  maxSessions: 100_000,
+  maxSessionExpiry: 4_294_967_295,
+  maxKeepAlive: 0,
+  maxSubscriptionsPerClient: 10_000,
+  maxSubscriptionBytesPerClient: 4 * 1024 * 1024,
+  maxTopicLevels: 128,
+  maxRetained: 100_000,
+  maxRetainedBytes: 256 * 1024 * 1024,
+  topicAliasMaximum: 16,
+  maxOutboundTopicAliases: 16,
+  maxUserProperties: 100,
+  messagesPerSecond: Infinity,
+}
