@@ -58,8 +58,11 @@ function timeless(command: Command): Command {
         messageExpiryInterval === undefined
           ? command.properties
           : { ...command.properties, messageExpiryInterval: Math.max(messageExpiryInterval, LONG) }
-      const isShared = command.lost && !command.retain
-      return { ...command, properties, lost: false, topic: isShared ? SHARED_TOPIC : command.topic }
+      if (command.lost && !command.retain) {
+        // Small enough for all: whether another member gets what is too large for one is the Server's choice too.
+        return { ...command, topic: SHARED_TOPIC, payload: 'short', properties: {}, lost: false }
+      }
+      return { ...command, properties, lost: false }
     }
     default:
       return command

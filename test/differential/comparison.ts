@@ -44,7 +44,10 @@ export class Knowledge {
       if (command.clean) this.#subscriptions.delete(command.client)
     } else if (command.do === 'subscribe') {
       const mine = this.#subscriptions.get(command.client) ?? new Map<string, SubscribePlan>()
-      for (const plan of command.subscriptions) {
+      const isNew = this.#levels.get(command.client) === 5
+      for (const asked of command.subscriptions) {
+        // MQTT 3 has no such options.
+        const plan = isNew ? asked : { ...asked, noLocal: false, retainAsPublished: false }
         const known = mine.get(plan.filter)
         const isChanged = known?.retainAsPublished !== plan.retainAsPublished || known.noLocal !== plan.noLocal
         if (known !== undefined && isChanged) this.#changed.add(`${command.client} ${plan.filter}`)
