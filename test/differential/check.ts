@@ -45,10 +45,14 @@ async function converse(commands: readonly Command[], outcome: Outcome): Promise
     const [mine, other] = await Promise.all([ours.perform(command, payload), theirs.perform(command, payload)])
     if (mine === undefined || other === undefined) continue
     outcome.commands += 1
-    knowledge.learn(command, mine)
+    knowledge.learn(command, mine, payload)
     // Only while all are connected it is certain that both brokers send it at once.
     const everybodyIsThere = ours.participants.every(({ link }) => link !== undefined)
-    const sharedIsDecided = everybodyIsThere && command.do === 'publish' && command.topic === SHARED_TOPIC
+    const sharedIsDecided =
+      everybodyIsThere &&
+      command.do === 'publish' &&
+      command.topic === SHARED_TOPIC &&
+      !knowledge.anyMatch(SHARED_TOPIC)
     explain(knowledge, command, compare(mine, other, sharedIsDecided), outcome)
     for (const [client, seen] of mine.entries()) {
       if (!seen.closed && other[client]?.closed !== true) continue
@@ -68,11 +72,12 @@ function explain(knowledge: Knowledge, command: Command, differences: readonly D
   }
   if (left.length === 0) return
   throw new Error(
-    left
-      .map(
-        ({ client, only, text }) =>
-          `only ${only} sends client${client} (MQTT level ${step.level(client) ?? '?'}): ${text}`,
-      )
-      .join('\n'),
+    `at ${JSON.stringify(command)}\n` +
+      left
+        .map(
+          ({ client, only, text }) =>
+            `only ${only} sends client${client} (MQTT level ${step.level(client) ?? '?'}): ${text}`,
+        )
+        .join('\n'),
   )
 }

@@ -20,6 +20,10 @@ export interface Step {
   readonly differences: readonly Difference[]
   /** The subscriptions of a Client that match. */
   matching(client: number, topic: string): readonly SubscribePlan[]
+  /** Whether several subscriptions of the Client matched when this was published. */
+  overlapped(client: number, payload: string): boolean
+  /** Whether a subscription of the Client that matched had been replaced by one with other options. */
+  changed(client: number, payload: string): boolean
   level(client: number): ProtocolLevel | undefined
 }
 
@@ -27,21 +31,61 @@ export interface Step {
 export class Knowledge {
   readonly #subscriptions = new Map<number, Map<string, SubscribePlan>>()
   readonly #levels = new Map<number, ProtocolLevel>()
+  readonly #wills = new Map<number, { readonly payload: string; readonly topic: string }>()
+  readonly #overlaps = new Set<string>()
+  /** Subscriptions that were replaced by one with other options. */
+  readonly #changed = new Set<string>()
+  readonly #viaChanged = new Set<string>()
 
-  learn(command: Command, seen: readonly Seen[]): void {
+  learn(command: Command, seen: readonly Seen[], payload: string): void {
+    this.#learnOverlaps(command, payload)
     if (command.do === 'connect') {
       this.#levels.set(command.client, command.level)
       if (command.clean) this.#subscriptions.delete(command.client)
     } else if (command.do === 'subscribe') {
       const mine = this.#subscriptions.get(command.client) ?? new Map<string, SubscribePlan>()
-      for (const plan of command.subscriptions) mine.set(plan.filter, plan)
+      const isNew = this.#levels.get(command.client) === 5
+      for (const asked of command.subscriptions) {
+        // MQTT 3 has no such options.
+        const plan = isNew ? asked : { ...asked, noLocal: false, retainAsPublished: false }
+        const known = mine.get(plan.filter)
+        const isChanged = known?.retainAsPublished !== plan.retainAsPublished || known.noLocal !== plan.noLocal
+        if (known !== undefined && isChanged) this.#changed.add(`${command.client} ${plan.filter}`)
+        mine.set(plan.filter, plan)
+      }
       this.#subscriptions.set(command.client, mine)
     } else if (command.do === 'unsubscribe') {
-      for (const filter of command.filters) this.#subscriptions.get(command.client)?.delete(filter)
+      for (const filter of command.filters) {
+        this.#subscriptions.get(command.client)?.delete(filter)
+        this.#changed.delete(`${command.client} ${filter}`)
+      }
     }
     const connack = command.do === 'connect' && seen[command.client]?.packets.find(({ type }) => type === 'connack')
     const isFresh = connack !== false && connack?.type === 'connack' && !connack.sessionPresent
     if (command.do === 'connect' && isFresh && command.level !== 3) this.#subscriptions.delete(command.client)
+  }
+
+  /** A message, also a Will that may now be sent, for Clients with several subscriptions that match. */
+  #learnOverlaps(command: Command, payload: string): void {
+    if (command.do === 'publish') this.#remember(command.payload === 'none' ? '' : payload, command.topic)
+    for (const will of this.#wills.values()) this.#remember(will.payload, will.topic)
+    if (command.do !== 'connect') return
+    if (command.will === undefined) this.#wills.delete(command.client)
+    else this.#wills.set(command.client, { payload: `will of ${payload}`, topic: command.will.topic })
+  }
+
+  #remember(payload: string, topic: string): void {
+    for (const [client, mine] of this.#subscriptions) {
+      const matching = [...mine.keys()].filter((filter) => matches(filter, topic))
+      if (matching.length > 1) this.#overlaps.add(`${client} ${payload}`)
+      if (matching.some((filter) => this.#changed.has(`${client} ${filter}`)))
+        this.#viaChanged.add(`${client} ${payload}`)
+    }
+  }
+
+  /** Whether somebody is subscribed, not counting shared subscriptions. */
+  anyMatch(topic: string): boolean {
+    return [...this.#subscriptions.values()].some((mine) => [...mine.keys()].some((filter) => matches(filter, topic)))
   }
 
   step(command: Command, differences: readonly Difference[]): Step {
@@ -50,6 +94,8 @@ export class Knowledge {
       differences,
       matching: (client, topic) =>
         [...(this.#subscriptions.get(client)?.values() ?? [])].filter(({ filter }) => matches(filter, topic)),
+      overlapped: (client, payload) => this.#overlaps.has(`${client} ${payload.replace(/\.+$/, '')}`),
+      changed: (client, payload) => this.#viaChanged.has(`${client} ${payload.replace(/\.+$/, '')}`),
       level: (client) => this.#levels.get(client),
     }
   }

@@ -7,6 +7,18 @@ import { join } from 'node:path'
 import { Broker } from '../../lib/index.ts'
 
 const MOSQUITTO = '/usr/sbin/mosquitto'
+const SETTINGS: readonly string[] = [
+  'allow_anonymous true',
+  'user root',
+  'persistence false',
+  'log_dest stderr',
+  'log_type information',
+  'sys_interval 0',
+  'set_tcp_nodelay true',
+  'max_inflight_messages 0',
+  'max_queued_messages 0',
+  'allow_duplicate_messages false',
+]
 
 /** A broker to talk to over TCP, with nothing in it yet. */
 export interface Server extends AsyncDisposable {
@@ -30,32 +42,37 @@ export async function startHaltere(): Promise<Server> {
 /** Mosquitto without limits of its own, so that only what it does is compared and not how much. */
 export async function startMosquitto(): Promise<Server> {
   const folder = mkdtempSync(join(tmpdir(), 'haltere-differential-'))
-  const port = await freePort()
-  const settings = [
-    `listener ${port} 127.0.0.1`,
-    'allow_anonymous true',
-    'user root',
-    'persistence false',
-    'log_type none',
-    'sys_interval 0',
-    'set_tcp_nodelay true',
-    'max_inflight_messages 0',
-    'max_queued_messages 0',
-    'allow_duplicate_messages false',
-  ]
-  writeFileSync(join(folder, 'conf'), `${settings.join('\n')}\n`)
-  const child = spawn(MOSQUITTO, ['-c', join(folder, 'conf')], { stdio: 'ignore' })
-  await listens(port, child)
-  return {
-    name: 'mosquitto',
-    connect: () => open(port),
-    async [Symbol.asyncDispose]() {
-      const exit = once(child, 'exit')
-      child.kill('SIGKILL')
-      await exit
-      rmSync(folder, { recursive: true, force: true })
-    },
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    const port = await freePort()
+    writeFileSync(join(folder, 'conf'), `listener ${port} 127.0.0.1\n${SETTINGS.join('\n')}\n`)
+    const child = spawn(MOSQUITTO, ['-c', join(folder, 'conf')], { stdio: ['ignore', 'ignore', 'pipe'] })
+    if (!(await isRunning(child))) continue // Somebody else took the port meanwhile.
+    return {
+      name: 'mosquitto',
+      connect: () => open(port),
+      async [Symbol.asyncDispose]() {
+        const exit = once(child, 'exit')
+        child.kill('SIGKILL')
+        await exit
+        rmSync(folder, { recursive: true, force: true })
+      },
+    }
   }
+  rmSync(folder, { recursive: true, force: true })
+  throw new Error('mosquitto does not start')
+}
+
+/** Waits until it says that it listens, or ends. */
+function isRunning(child: ChildProcess): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    let log = ''
+    child.stderr?.on('data', (chunk: Buffer) => {
+      log += chunk.toString()
+      if (/mosquitto version \S+ running/.test(log)) resolve(true)
+    })
+    child.once('error', reject)
+    child.once('exit', () => resolve(false))
+  })
 }
 
 async function open(port: number): Promise<Socket> {
@@ -71,19 +88,4 @@ async function freePort(): Promise<number> {
   server.close()
   await once(server, 'close')
   return port
-}
-
-/** Asks again until it takes a connection or has ended. */
-async function listens(port: number, child: ChildProcess): Promise<void> {
-  for (;;) {
-    if (child.exitCode !== null) throw new Error(`mosquitto ended with ${child.exitCode}`)
-    const socket = connect(port, '127.0.0.1')
-    const isOpen = await new Promise<boolean>((resolve) => {
-      socket.once('connect', () => resolve(true))
-      socket.once('error', () => resolve(false))
-    })
-    socket.destroy()
-    if (isOpen) return
-    await new Promise((resolve) => setTimeout(resolve, 2))
-  }
 }

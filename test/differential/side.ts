@@ -1,6 +1,6 @@
 import type { Packet, PubackPacket } from '../../types/packets.ts'
 import { CLIENTS, type Command, type ConnectCommand, type PublishCommand } from '../model/commands.ts'
-import { connectPacket, filterFor, Participant, publishPacket, willOf } from '../model/conversation.ts'
+import { connectPacket, filterFor, Participant, publishPacket, sessionExpiryOf, willOf } from '../model/conversation.ts'
 import { TestClient } from '../model/test-client.ts'
 import type { Server } from './servers.ts'
 
@@ -64,6 +64,7 @@ export class Side implements AsyncDisposable {
     await previous?.whenClosed
     actor.connectionEnded()
     actor.link = link
+    actor.sessionExpiry = sessionExpiryOf(command)
     return previous?.taken() ?? []
   }
 

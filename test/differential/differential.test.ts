@@ -1,0 +1,22 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { check } from './check.ts'
+import { explained } from './explained.ts'
+import { mosquittoIsThere } from './servers.ts'
+
+// In continuous integration a Mosquitto that is missing must not look like a test that passed.
+const skip = mosquittoIsThere || process.env['CI'] === 'true' ? false : '/usr/sbin/mosquitto is not installed'
+// Every run of the tests takes another seed; a failure prints the one to repeat it with.
+const seed = Number(process.env['DIFFERENTIAL_SEED'] ?? Date.now() & 0x7fff_ffff)
+
+test('Clients of all versions see from Haltere what they see from Mosquitto, but for what is explained', {
+  skip,
+}, async (t) => {
+  t.diagnostic(`seed ${seed}`)
+  const { commands, milliseconds, explained: seen } = await check(250, seed, undefined, 25_000)
+  t.diagnostic(`${commands} commands, ${Math.round((commands / milliseconds) * 1000)} a second`)
+  for (const { name, right, statement } of explained) {
+    t.diagnostic(`${seen.get(name) ?? 0} × ${name} [${statement}] (right: ${right})`)
+  }
+  assert.ok(commands > 100, `expected conversations, got ${commands} commands`)
+})
