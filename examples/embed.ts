@@ -3,6 +3,6 @@ import { Broker } from 'haltere'
 
 const broker = new Broker()
 broker.subscribe('question', async ({ payload }) => {
-  await broker.publish({ topic: 'answer', payload: `You asked: ${new TextDecoder().decode(payload)}` })
+  await broker.publish({ topic: 'answer', payload: `You asked: ${payload.toString()}` })
 })
 for (const { url } of await broker.listen({ tcp: Number(process.env.PORT ?? 1883) })) console.log(url)

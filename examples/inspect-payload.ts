@@ -29,6 +29,6 @@ const measurements: Plugin = {
 
 const broker = new Broker({ plugins: [measurements] })
 broker.subscribe('measurements/+', ({ topic, payload }) => {
-  console.log(topic, (JSON.parse(new TextDecoder().decode(payload)) as Measurement).celsius)
+  console.log(topic, (JSON.parse(payload.toString()) as Measurement).celsius)
 })
 for (const { url } of await broker.listen({ tcp: Number(process.env.PORT ?? 1883) })) console.log(url)

@@ -21,7 +21,7 @@ test('the heater goes on when it is cold and off when it is warm', async (t) => 
   await thermostat(client, 20)
 
   const heater = broker.subscribe('heater')[Symbol.asyncIterator]()
-  const state = async (): Promise<string> => new TextDecoder().decode((await heater.next()).value?.payload)
+  const state = async (): Promise<string> => String((await heater.next()).value?.payload)
 
   await broker.publish({ topic: 'temperature', payload: '18.5', qos: 1 })
   assert.equal(await state(), 'on')

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile, execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { connectAsync } from 'mqtt'
 import { Broker } from '../../lib/index.ts'
 import { checkPlugin, parseOptions } from '../../lib/options.ts'
+import { statements } from '../conformance/statements.ts'
 import { anchors, blocks, links, namesInTables, page, pages, root, tableRows } from './pages.ts'
 
 const folder = join(root, 'dist', 'docs-blocks')
@@ -89,6 +90,34 @@ test('the tables of the command have every option of its help', () => {
     inReadme.filter((name) => !options.includes(name)),
     [],
   )
+})
+
+test('the map names every file of lib, and every file of sessions, messages and transports', () => {
+  const table = tableRows(page('docs/architecture.md')).flat().join(' ')
+  const map = new Set([...table.matchAll(/`([^`]+)`/g)].map(([, name]) => name))
+  const inFolders = ['sessions', 'messages', 'transports'].flatMap((name) => readdirSync(join(root, 'lib', name)))
+  const folders = readdirSync(join(root, 'lib'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => `${name}/`)
+  const files = readdirSync(join(root, 'lib')).filter((name) => name.endsWith('.ts'))
+  const names = [...files, ...folders, ...inFolders.map((name) => name.replace(/\.ts$/, ''))]
+  assert.deepEqual(
+    names.filter((name) => !map.has(name)),
+    [],
+  )
+})
+
+test('the list of decisions leads to every decision', () => {
+  const listed = pages.filter(({ path }) => path === 'docs/decisions/README.md').flatMap(links)
+  const written = pages.map(({ path }) => path).filter((path) => /^docs\/decisions\/(?!README)/.test(path))
+  assert.deepEqual(listed.map(({ target }) => target).toSorted(), written.toSorted())
+})
+
+test('the pages say how many statements of the standard are proven as they are counted', () => {
+  const [five, three] = ['5.0', '3.1.1'].map((wanted) => statements.filter(({ version }) => version === wanted).length)
+  for (const path of ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/decisions/proof-of-the-standard.md']) {
+    assert.match(page(path), new RegExp(`\\b${five}\\b.*\\b${three}\\b`, 's'), path)
+  }
 })
 
 test('every block of JSON is JSON', () => {
