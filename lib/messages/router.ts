@@ -126,7 +126,8 @@ export class Router {
 
   /** The route of this topic, found once and kept for as long as no subscription changes. */
   #route(topic: string): Route {
-    if (this.#version !== this.#subscriptions.version || this.#sharedVersion !== this.#shared.version) this.#forgetRoutes()
+    if (this.#version !== this.#subscriptions.version || this.#sharedVersion !== this.#shared.version)
+      this.#forgetRoutes()
     const known = this.#routes.get(topic)
     if (known !== undefined) return known
     const route = this.#olderRoutes.get(topic) ?? this.#findRoute(topic)
