@@ -55,7 +55,8 @@ export class Turn {
       this.#next = 0
     }
     const end = Math.min(this.#next + FLUSHES_PER_TURN, this.#current.length)
-    while (this.#next < end) {
+    // When the turn is full the others come first in the next one: nobody is kept waiting by one who always has more.
+    while (this.#next < end && !this.isFull) {
       try {
         this.#current[this.#next++]?.endOfTurn()
       } catch (error) {
