@@ -11,22 +11,22 @@ import type { Listener, ListenOptionsMap, WebSocketSettings } from '../types/lis
 import type { LocalSubscription, SubscribeOptions } from '../types/local-subscription.ts'
 import type { Message as PublicMessage, MessageInit } from '../types/message.ts'
 import type { BrokerOptions } from '../types/options.ts'
-import type { QoS } from '../types/packets.ts'
 import type { ReasonName } from '../types/reason-codes.ts'
 import type { Client } from './client.ts'
 import { Connection } from './connection.ts'
+import { Connections } from './connections.ts'
 import type { Core } from './core.ts'
 import { InvalidOptionError, MqttError } from './errors.ts'
 import { Hooks, isPromise } from './hooks.ts'
 import { Bus } from './messages/bus.ts'
-import { LocalSubscriber } from './messages/local-subscriber.ts'
+import { LocalSubscriptions } from './messages/local-subscriptions.ts'
 import { Message } from './messages/message.ts'
 import { Subscription } from './messages/receiver.ts'
 import { RetainedMessages } from './messages/retained-messages.ts'
 import { Router } from './messages/router.ts'
 import { SysTopics } from './messages/sys-topics.ts'
 import { WillMessages } from './messages/will-messages.ts'
-import { checkPlugin, checkSubscribeOptions, parseOptions, refuseUnknown, type Settings } from './options.ts'
+import { checkPlugin, parseOptions, refuseUnknown, type Settings } from './options.ts'
 import { faultInMessageProperties } from './packets/properties.ts'
 import { reasonCodeOf } from './packets/reason-codes.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
@@ -34,7 +34,7 @@ import { Statistics } from './statistics.ts'
 import { Timers } from './timers.ts'
 import { SharedSubscriptions } from './topics/shared-subscriptions.ts'
 import { SubscriptionTree } from './topics/subscription-tree.ts'
-import { hasWildcard, matches, parseTopicFilter } from './topics/topic-filter.ts'
+import { hasWildcard } from './topics/topic-filter.ts'
 import { isValidTopicName } from './topics/topic-name.ts'
 import { connectionInfo } from './transports/info.ts'
 import { memoryPair } from './transports/memory.ts'
@@ -68,20 +68,19 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   readonly #subscriptions = new SubscriptionTree<Subscription>()
   readonly #shared = new SharedSubscriptions<Subscription>()
   readonly #clients = new Map<string, Client>()
-  readonly #connections = new Set<Connection>()
-  readonly #connectionsByAddress = new Map<string, number>()
+  readonly #connections: Connections
   readonly #listeners = new Set<Listener>()
-  readonly #localSubscribers = new Set<LocalSubscriber>()
+  readonly #local: LocalSubscriptions
   readonly #teardowns: (() => MaybePromise<void>)[] = []
   readonly #upgrades: WebSocketEndpoint
   #ready: Promise<void> | undefined
   #closing: Promise<void> | undefined
-  #whenNoConnections: (() => void) | undefined
 
   constructor(options?: BrokerOptions<S>) {
     super()
     this.#settings = parseOptions(options)
     const { limits, clock } = this.#settings
+    this.#connections = new Connections(limits)
     const timers = new Timers(clock, (error) => this.#reportError(error))
     const turn = new Turn((error) => this.#reportError(error))
     const retained = new RetainedMessages(timers, limits)
@@ -97,7 +96,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
       statistics: new Statistics(),
       router,
       retained,
-      connectionClosed: (connection: Connection) => this.#connectionClosed(connection),
+      connectionClosed: (connection: Connection) => this.#connections.delete(connection),
       clientConnected: (client: Client, sessionPresent: boolean) => this.#clientConnected(client, sessionPresent),
       clientGone: (client: Client) => this.#clientGone(client),
       notify: <Name extends keyof BrokerEvents>(name: Name, ...values: BrokerEvents[Name]) =>
@@ -108,6 +107,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     core.sessions = new SessionRegistry(core, this.#subscriptions, this.#shared)
     this.#core = core
     this.#bus = new Bus(core)
+    this.#local = new LocalSubscriptions(core, this.#subscriptions, this.#shared)
     this.#upgrades = new WebSocketEndpoint({ maxPayload: limits.maxPacketSize + WEBSOCKET_SLACK }, this.#accept)
     for (const plugin of this.#settings.plugins) this.#add(plugin)
     if (this.#settings.sysInterval !== false) {
@@ -251,63 +251,11 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   ): LocalSubscription {
     const listener = typeof second === 'function' ? second : undefined
     const options = (typeof second === 'function' ? third : second) ?? {}
-    checkSubscribeOptions(options)
-    const parsed = (typeof filter === 'string' ? [filter] : filter).map((topicFilter) => {
-      const known = parseTopicFilter(topicFilter, this.#settings.limits.maxTopicLevels)
-      if (known === undefined)
-        throw new MqttError('topic-filter-invalid', `expected a Topic Filter, got ${JSON.stringify(topicFilter)}`)
-      return { topicFilter, shareName: known.shareName }
-    })
-    options.signal?.throwIfAborted()
-    const report = (error: Error): void => this.#reportError(error)
-    const leave = (subscriber: LocalSubscriber): void => {
-      this.#localSubscribers.delete(subscriber)
-      for (const subscription of subscriptions) this.#removeLocal(subscription)
-    }
-    const subscriber = new LocalSubscriber(
-      this.#core.timers,
-      this.#settings.limits.holdBackMs,
-      options,
-      listener,
-      report,
-      leave,
-    )
-    const qos: QoS = options.qos ?? 2
-    const subscriptions = parsed.map(({ topicFilter, shareName }) => {
-      const granted = { topicFilter, shareName, qos, retainAsPublished: true }
-      return new Subscription(subscriber, granted, granted)
-    })
-    for (const subscription of subscriptions) {
-      if (subscription.shareName === undefined) this.#subscriptions.add(subscription.matchFilter, subscription)
-      else this.#shared.add(subscription.shareName, subscription.matchFilter, subscription)
-    }
-    this.#localSubscribers.add(subscriber)
-    options.signal?.addEventListener('abort', () => void subscriber.close(), { once: true })
-    if (options.retained !== false) {
-      const filters = subscriptions
-        .filter(({ shareName }) => shareName === undefined)
-        .map(({ matchFilter }) => matchFilter)
-      subscriber.begin(this.#retainedFor(filters), qos)
-    }
-    return subscriber
-  }
-
-  /** What is retained for any of these filters, each message once. */
-  *#retainedFor(filters: readonly string[]): IterableIterator<Message> {
-    for (const [index, filter] of filters.entries()) {
-      for (const message of this.#core.retained.match(filter)) {
-        if (!filters.slice(0, index).some((before) => matches(before, message.topic))) yield message
-      }
-    }
+    return this.#local.subscribe(typeof filter === 'string' ? [filter] : filter, listener, options)
   }
 
   #refuseClosed(): void {
     if (this.#closing !== undefined) throw new Error('the broker is closed')
-  }
-
-  #removeLocal(subscription: Subscription): void {
-    if (subscription.shareName === undefined) this.#subscriptions.remove(subscription.matchFilter, subscription)
-    else this.#shared.remove(subscription.shareName, subscription.matchFilter, subscription)
   }
 
   /** The retained messages whose topics match. */
@@ -349,21 +297,11 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
 
   async #close(graceMs: number, reasonCode: number): Promise<void> {
     const stopped = Promise.all([...this.#listeners].map((listener) => listener.stopAccepting().catch(ignore)))
-    for (const connection of this.#connections) void connection.end(reasonCode)
-    if (this.#connections.size > 0) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, graceMs)
-        this.#whenNoConnections = () => {
-          clearTimeout(timer)
-          resolve()
-        }
-      })
-    }
-    for (const connection of this.#connections) connection.destroy()
+    await this.#connections.close(reasonCode, graceMs)
     await Promise.all([...this.#listeners].map((listener) => listener.close().catch(ignore)))
     await this.#upgrades.close().catch(ignore)
     await stopped
-    for (const subscriber of this.#localSubscribers) await subscriber.close()
+    this.#local.close()
     for (const teardown of this.#teardowns) {
       try {
         await teardown()
@@ -379,14 +317,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   // ─── parts ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   readonly #accept = (stream: Duplex, info: ConnectionInfo): void => {
-    const { limits } = this.#settings
-    const address = info.remoteAddress
-    const fromAddress = address === undefined ? 0 : (this.#connectionsByAddress.get(address) ?? 0)
-    if (
-      this.#closing !== undefined ||
-      this.#connections.size >= limits.maxConnections ||
-      fromAddress >= limits.maxConnectionsPerIp
-    ) {
+    if (this.#closing !== undefined || !this.#connections.hasRoomFor(info)) {
       this.#core.statistics.connectionsRefused += 1
       this.#core.notify('connectionRefused', info, new MqttError('server-busy', 'too many connections'))
       stream.on('error', ignore)
@@ -396,7 +327,6 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     ;(stream as Partial<{ setNoDelay(on: boolean): void }>).setNoDelay?.(true)
     const connection = new Connection(this.#core, stream, info)
     this.#connections.add(connection)
-    if (address !== undefined) this.#connectionsByAddress.set(address, fromAddress + 1)
     this.#core.statistics.connections += 1
     connection.start(this.#letIn(info, stream))
   }
@@ -408,17 +338,6 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     const gone = new AbortController()
     stream.once('close', () => gone.abort())
     return (this.#ready ?? Promise.resolve()).then(() => hooks.connect(info, gone.signal))
-  }
-
-  #connectionClosed(connection: Connection): void {
-    if (!this.#connections.delete(connection)) return
-    const address = connection.info.remoteAddress
-    if (address !== undefined) {
-      const left = (this.#connectionsByAddress.get(address) ?? 1) - 1
-      if (left === 0) this.#connectionsByAddress.delete(address)
-      else this.#connectionsByAddress.set(address, left)
-    }
-    if (this.#connections.size === 0) this.#whenNoConnections?.()
   }
 
   #clientConnected(client: Client, sessionPresent: boolean): void {

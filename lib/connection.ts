@@ -3,22 +3,22 @@ import type { DisconnectOptions } from '../types/client.ts'
 import type { ConnectionInfo } from '../types/connection-info.ts'
 import type { DisconnectReason } from '../types/events.ts'
 import type { ConnackPacket, ConnectPacket, Packet, ProtocolLevel, QoS } from '../types/packets.ts'
-import type { AcknowledgementProperties, PublishProperties } from '../types/properties.ts'
+import type { AcknowledgementProperties } from '../types/properties.ts'
 import type { Authentication } from './authentication.ts'
 import type { Client } from './client.ts'
 import type { Core } from './core.ts'
 import { MqttError, ProtocolError } from './errors.ts'
 import { handlePacket } from './handlers/handle-packet.ts'
 import { Input, type InputOwner } from './input.ts'
+import { MessageWriter } from './message-writer.ts'
 import type { Message } from './messages/message.ts'
 import { Output, type OutputOwner } from './output.ts'
 import { encodeInto } from './packets/encoder.ts'
-import { encodedPublishSize, writePublish } from './packets/publish.ts'
 import { refusalCodeFor } from './packets/reason-code-lists.ts'
 import { connectReturnCode, ReasonCode } from './packets/reason-codes.ts'
 import type { Link, Session } from './sessions/session.ts'
 import type { Timer } from './timers.ts'
-import { InboundTopicAliases, OutboundTopicAliases } from './topics/topic-aliases.ts'
+import { InboundTopicAliases } from './topics/topic-aliases.ts'
 import type { Waiting } from './turn.ts'
 
 // Beyond this a session keeps what can wait, and a Client that does not read is not read from.
@@ -30,8 +30,6 @@ const LATE_MS = 500
 // So large a piece of a packet that is not complete is a sign of life; smaller ones might be meant to pass for one.
 const SIGN_OF_LIFE_BYTES = 1000
 const LONGEST_REASON_STRING = 1024
-// Bytes that a Topic Alias adds to a packet, the lengths in front of it included.
-const LARGEST_ALIAS = 5
 
 /**
  * One Network Connection, from its first byte to its end.
@@ -58,12 +56,11 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
   /** Messages at QoS 2 that came on this connection and wait for their PUBREL. */
   openExchanges = 0
   inboundAliases: InboundTopicAliases | undefined
-  #outboundAliases: OutboundTopicAliases | undefined
-  #maximumPacketSize = Infinity
   #wantsProblemInformation = true
 
   readonly #stream: Duplex
   readonly #output: Output
+  readonly #messages: MessageWriter
   #keepAliveMs = 0
   #lastPacketAt = 0
   /** The CONNECT time-out at first, then the keep-alive, at last the lingering. */
@@ -81,6 +78,7 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
     this.info = info
     this.#stream = stream
     this.#output = new Output(stream, this, core.timers, limits.drainTimeoutMs)
+    this.#messages = new MessageWriter(this.#output.writer, core.timers)
     this.input = new Input(stream, this, core.turn, {
       maximumPacketSize: limits.maxConnectPacketSize,
       maximumUserProperties: limits.maxUserProperties,
@@ -177,7 +175,7 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
     let fits = false
     try {
       encodeInto(writer, packet, this.protocolLevel)
-      fits = writer.length - start <= this.#maximumPacketSize
+      fits = writer.length - start <= this.#messages.maximumPacketSize
     } catch (error) {
       this.core.reportError(error as Error) // The application gave texts that are none.
     }
@@ -216,60 +214,12 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
     identifiers: readonly number[] | undefined,
   ): boolean {
     if (!this.#canWrite()) return true
-    const { writer } = this.#output
-    const isPlain = identifiers === undefined && message.expiresAt === Infinity && this.#outboundAliases === undefined
-    if (!isPlain) {
-      if (!this.#publishOwn(message, qos, retain, dup, packetId, identifiers)) return false
-    } else if (message.isShared && !dup) {
-      const start = writer.length
-      const { bytes, packetIdOffset } = message.frame(this.protocolLevel, qos, retain)
-      if (bytes.length > this.#maximumPacketSize) return false
-      writer.bytes(bytes)
-      if (qos > 0) writer.buffer.writeUInt16BE(packetId, start + packetIdOffset)
-    } else {
-      const { topic, payload, properties } = message
-      const start = writer.length
-      writePublish(writer, this.protocolLevel, topic, payload, qos, retain, dup, packetId, properties)
-      if (writer.length - start > this.#maximumPacketSize) {
-        writer.length = start
-        return false
-      }
-    }
+    if (!this.#messages.write(message, qos, retain, dup, packetId, identifiers)) return false
     const { statistics } = this.core
     statistics.messagesSent += 1
     statistics.publishSent += 1
     statistics.publishBytesSent += message.payload.length
     this.schedule()
-    return true
-  }
-
-  /** A PUBLISH unlike any other: with identifiers, an alias, or what is left of its expiry. False when it is too large. */
-  #publishOwn(
-    message: Message,
-    qos: QoS,
-    retain: boolean,
-    dup: boolean,
-    packetId: number,
-    identifiers: readonly number[] | undefined,
-  ): boolean {
-    const { payload } = message
-    const level = this.protocolLevel
-    let { topic } = message
-    let properties: PublishProperties | undefined
-    if (level === 5) {
-      properties = message.propertiesAt(this.core.timers.now())
-      if (identifiers !== undefined) properties = { ...properties, subscriptionIdentifiers: identifiers }
-    }
-    // Measured before an alias is given: the Client must get every packet that sets one.
-    const isMeasured = this.#maximumPacketSize !== Infinity
-    const size = isMeasured ? encodedPublishSize(level, topic, payload, qos, properties) : 0
-    if (size > this.#maximumPacketSize) return false
-    if (size + LARGEST_ALIAS <= this.#maximumPacketSize) {
-      const alias = this.#outboundAliases?.assign(topic) ?? 0
-      if (alias !== 0) properties = { ...properties, topicAlias: Math.abs(alias) }
-      if (alias > 0) topic = '' // The Client knows it.
-    }
-    writePublish(this.#output.writer, level, topic, payload, qos, retain, dup, packetId, properties)
     return true
   }
 
@@ -323,7 +273,8 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
     this.core.timers.cancel(this.#timer)
     this.protocolLevel = packet.protocolLevel
     this.receiveMaximum = packet.properties?.receiveMaximum ?? 65_535
-    this.#maximumPacketSize = packet.properties?.maximumPacketSize ?? Infinity
+    this.#messages.protocolLevel = packet.protocolLevel
+    this.#messages.maximumPacketSize = packet.properties?.maximumPacketSize ?? Infinity
     this.#wantsProblemInformation = packet.properties?.requestProblemInformation !== 0
     this.authenticationMethod = packet.properties?.authenticationMethod
     this.sessionExpiryInterval = packet.properties?.sessionExpiryInterval ?? 0
@@ -349,8 +300,7 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
     this.input.decoder.maximumPacketSize = limits.maxPacketSize
     if (this.protocolLevel === 5) {
       this.inboundAliases = new InboundTopicAliases(limits.topicAliasMaximum)
-      const aliases = Math.min(topicAliasMaximum, limits.maxOutboundTopicAliases)
-      if (aliases > 0) this.#outboundAliases = new OutboundTopicAliases(aliases)
+      this.#messages.useAliases(Math.min(topicAliasMaximum, limits.maxOutboundTopicAliases))
     }
     this.#keepAliveMs = keepAlive * 1500
     if (this.#keepAliveMs > 0) {

@@ -85,9 +85,7 @@ export class Input implements Held {
 
   push(chunk: Buffer): void {
     this.#decoder.push(chunk)
-    // What waits for the next turn has its turn then, and no packet more for each chunk that comes before.
-    if (!this.#blocked || !this.#turn.isFull) this.process()
-    else this.#pauseOrResume()
+    this.process()
   }
 
   /** The other side has ended its side: what came before that counts. */
@@ -117,7 +115,7 @@ export class Input implements Held {
         this.#blocked = true
         break
       }
-      if (count > 0 && this.#turn.isFull) {
+      if (this.#turn.isFull) {
         this.#blocked = true
         this.#owner.schedule()
         break

@@ -58,7 +58,7 @@ export class Subscription implements Target, PublicSubscription {
   constructor(receiver: Receiver, requested: PublicSubscription, granted: PublicSubscription) {
     const { topicFilter, shareName } = granted
     this.receiver = receiver
-    this.requested = requested
+    this.requested = requested === granted ? this : requested // Mostly the same, and then kept once.
     this.topicFilter = topicFilter
     this.matchFilter = shareName === undefined ? topicFilter : topicFilter.slice(`$share/${shareName}/`.length)
     this.shareName = shareName

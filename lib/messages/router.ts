@@ -15,8 +15,8 @@ interface Route {
 }
 
 // What the routes may take is bounded by their number and by the length of their topics.
-const MOST_ROUTES = 20_000
-const MOST_TARGETS = 1_000_000
+const MOST_ROUTES = 65_536
+const MOST_TARGETS = 500_000
 const LONGEST_TOPIC = 512
 
 function isReady(subscription: Subscription): boolean {
@@ -36,6 +36,7 @@ export class Router {
   readonly #retained: RetainedMessages
   readonly #turn: Turn
   #routes = new Map<string, Route>()
+  #olderRoutes = new Map<string, Route>()
   #version = 0
   #sharedVersion = 0
   #routeTargets = 0
@@ -123,22 +124,32 @@ export class Router {
     return true
   }
 
+  /** The route of this topic, found once and kept for as long as no subscription changes. */
   #route(topic: string): Route {
     if (this.#version !== this.#subscriptions.version || this.#sharedVersion !== this.#shared.version)
       this.#forgetRoutes()
     const known = this.#routes.get(topic)
     if (known !== undefined) return known
-    const route = this.#findRoute(topic)
-    if (topic.length > LONGEST_TOPIC) return route
-    if (this.#routes.size >= MOST_ROUTES || this.#routeTargets >= MOST_TARGETS) this.#forgetRoutes()
+    const route = this.#olderRoutes.get(topic) ?? this.#findRoute(topic)
+    if (topic.length <= LONGEST_TOPIC) this.#keepRoute(topic, route)
+    return route
+  }
+
+  /** Two generations: those that are still used come along when the younger one is full. */
+  #keepRoute(topic: string, route: Route): void {
+    if (this.#routes.size >= MOST_ROUTES || this.#routeTargets >= MOST_TARGETS) {
+      this.#olderRoutes = this.#routes
+      this.#routes = new Map()
+      this.#routeTargets = 0
+    }
     this.#routeTargets += route.targets.length
     this.#routes.set(topic, route)
-    return route
   }
 
   /** A route of before must not keep a session that has ended. */
   #forgetRoutes(): void {
     if (this.#routes.size > 0) this.#routes = new Map()
+    if (this.#olderRoutes.size > 0) this.#olderRoutes = new Map()
     this.#routeTargets = 0
     this.#version = this.#subscriptions.version
     this.#sharedVersion = this.#shared.version

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Turn } from '../../lib/turn.ts'
+
+function passed(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+test('those who wait have their turn in order, and not all in one turn of the event loop', async () => {
+  const turn = new Turn(assert.fail)
+  const done: number[] = []
+  for (let index = 0; index < 1000; index += 1) turn.wait({ endOfTurn: () => done.push(index) })
+  await passed()
+  assert.ok(done.length > 0 && done.length < 1000, `${done.length} in one turn`)
+  turn.wait({ endOfTurn: () => done.push(1000) })
+  while (done.length < 1001) await passed()
+  assert.deepEqual(
+    done,
+    Array.from({ length: 1001 }, (_, index) => index),
+  )
+})
+
+test('one who waits again from its own turn has another one', async () => {
+  const turn = new Turn(assert.fail)
+  let count = 0
+  const waiting = {
+    endOfTurn: (): void => {
+      count += 1
+      if (count < 3) turn.wait(waiting)
+    },
+  }
+  turn.wait(waiting)
+  await passed()
+  assert.equal(count, 1)
+  while (count < 3) await passed()
+})
+
+test('one that fails is reported and stops nobody', async () => {
+  const errors: Error[] = []
+  const turn = new Turn((error) => errors.push(error))
+  let reached = false
+  turn.wait({
+    endOfTurn: () => {
+      throw new Error('broken')
+    },
+  })
+  turn.wait({
+    endOfTurn: () => {
+      reached = true
+    },
+  })
+  await passed()
+  assert.equal(reached, true)
+  assert.deepEqual(
+    errors.map(({ message }) => message),
+    ['broken'],
+  )
+})
+
+test('a turn is full when it has done much, and empty again after it', async () => {
+  const turn = new Turn(assert.fail)
+  turn.work = 1_000_000
+  assert.equal(turn.isFull, true)
+  turn.wait({ endOfTurn: () => undefined })
+  await passed()
+  assert.equal(turn.isFull, false)
+})
