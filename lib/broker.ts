@@ -170,7 +170,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
       await Promise.all(opened.map((listener) => listener.close()))
       throw error
     }
-    for (const listener of opened) this.#listeners.add(listener)
+    for (const listener of opened) this.#keep(listener)
     options.signal?.addEventListener('abort', () => {
       for (const listener of opened) void listener.close()
     })
@@ -181,7 +181,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   attach(server: HttpServer, settings: WebSocketSettings = {}): Listener {
     const maxPayload = this.#settings.limits.maxPacketSize + WEBSOCKET_SLACK
     const listener = attachWebSocket(server, { maxPayload, ...settings }, this.#accept)
-    this.#listeners.add(listener)
+    this.#keep(listener)
     return listener
   }
 
@@ -252,6 +252,16 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     const listener = typeof second === 'function' ? second : undefined
     const options = (typeof second === 'function' ? third : second) ?? {}
     return this.#local.subscribe(typeof filter === 'string' ? [filter] : filter, listener, options)
+  }
+
+  /** Knows the listener until it is closed. */
+  #keep(listener: Listener): void {
+    const close = listener.close.bind(listener)
+    this.#listeners.add(listener)
+    listener.close = () => {
+      this.#listeners.delete(listener)
+      return close()
+    }
   }
 
   #refuseClosed(): void {
@@ -325,6 +335,8 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
       return
     }
     ;(stream as Partial<{ setNoDelay(on: boolean): void }>).setNoDelay?.(true)
+    // A Client may end its side and wait for the answers; the connection ends ours.
+    if ('allowHalfOpen' in stream) stream.allowHalfOpen = true
     const connection = new Connection(this.#core, stream, info)
     this.#connections.add(connection)
     this.#core.statistics.connections += 1

@@ -27,7 +27,7 @@ const usage = `haltere ${version}: an MQTT 3.1, 3.1.1 and 5.0 broker
   --config F              JSON file with these options by name and with "limits"
   --allow-anonymous       let Clients of other machines in without a password
   --quiet                 print only where it listens
-  --verbose               print every packet's event, payloads included
+  --verbose               print every event, faults of Clients and payloads included
   --json                  print one JSON object a line
   --version, --help
 

@@ -23,6 +23,8 @@ import type { Waiting } from './turn.ts'
 
 // Beyond this a session keeps what can wait, and a Client that does not read is not read from.
 const BUSY_BYTES = 256 * 1024
+// Packets that are handled for each piece that a slow Client takes.
+const PACKETS_A_PIECE = 16
 // Milliseconds for the other side to read our last packet and close.
 const LINGER_MS = 1000
 // A timer this late means that the program was busy, not that the Client was silent.
@@ -91,6 +93,7 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
     if (this.#stream.destroyed || this.#stream.readableEnded) {
       this.#stream.destroy()
       this.#onClose() // It will not come by itself.
+      permission?.catch(() => undefined) // Nobody is there to be let in.
       return
     }
     this.#stream.on('data', this.#onData)
@@ -105,6 +108,11 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
 
   get isOpen(): boolean {
     return this.state !== 'ended'
+  }
+
+  /** The stream is closed, though what came before may still be worked on. */
+  get isClosed(): boolean {
+    return this.#closed
   }
 
   get isConnected(): boolean {
@@ -253,11 +261,12 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
     if (this.isOpen) this.#output.flush()
   }
 
-  written(): void {
+  taken(all: boolean): void {
     if (!this.isOpen) return
+    this.input.process(PACKETS_A_PIECE)
+    if (!all || !this.isOpen) return
     this.session?.flow()
     this.#output.flush()
-    this.input.process()
   }
 
   writeFailed(error: Error): void {
@@ -335,15 +344,20 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
     if (!this.isOpen) return
     if (!(error instanceof ProtocolError || error instanceof MqttError)) {
       this.core.reportError(error)
-      this.#goodbye(ReasonCode.unspecified, {}, error)
+      if (this.isConnected) this.#goodbye(ReasonCode.unspecified, {}, error)
+      else this.#notLetIn(new MqttError('unspecified', '', { cause: error }))
     } else if (this.isConnected) {
       this.core.notify('clientError', error, this.info, this.client)
       this.#goodbye(error.reasonCode, error.message === '' ? {} : { reasonString: error.message }, error)
     } else {
       if (error instanceof ProtocolError) this.core.notify('clientError', error, this.info, undefined)
-      if (this.#mayRefuse(error)) this.refuse(error)
-      else this.#refused(error)
+      this.#notLetIn(error)
     }
+  }
+
+  #notLetIn(error: ProtocolError | MqttError): void {
+    if (this.#mayRefuse(error)) this.refuse(error)
+    else this.#refused(error)
   }
 
   /** Whether a CONNECT that went wrong is answered, or the connection just ends. */

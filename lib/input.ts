@@ -40,11 +40,11 @@ export class Input implements Held {
   readonly #owner: InputOwner
   readonly #turn: Turn
   readonly #decoder: Decoder
-  /** When a packet was handled last; the owner says what time it is. */
+  /** How many packets were handled. */
   handled = 0
   #busy = false
   #holds = 0
-  #aside: Queue<Packet> | undefined
+  #aside: Queue<{ packet: Packet; bytes: number }> | undefined
   #bytesAside = 0
   /** There is something to handle that has to wait. */
   #blocked = false
@@ -103,15 +103,18 @@ export class Input implements Held {
   }
 
   get #isHeld(): boolean {
-    return this.#holds > 0 && !this.#final
+    return this.#holds > 0 && !this.#final && !this.#ended // One who leaves is not kept.
   }
 
-  /** Handles the packets that are complete until one of them has to wait. */
-  process(): void {
+  /**
+   * Handles the packets that are complete until one of them has to wait. So many of them do not wait for the Client to
+   * take what was written to it: one that is slow, and always has more to take, must still be able to unsubscribe.
+   */
+  process(evenIfBusy = 0): void {
     this.#blocked = false
     let count = 0
     while (this.#owner.isOpen) {
-      if ((this.#busy && !this.#owner.expectsAuthentication) || this.#owner.outboundBusy) {
+      if ((this.#busy && !this.#owner.expectsAuthentication) || (count >= evenIfBusy && this.#owner.outboundBusy)) {
         this.#blocked = true
         break
       }
@@ -140,17 +143,19 @@ export class Input implements Held {
   /** The next packet to handle; undefined when there is none, or none that may be handled now. */
   #next(): Packet | undefined {
     if (!this.#isHeld) {
-      const packet = this.#aside?.shift()
-      if (packet === undefined) return this.#decoder.next()
-      this.#bytesAside = this.#aside?.length === 0 ? 0 : this.#bytesAside
-      return packet
+      const first = this.#aside?.shift()
+      if (first === undefined) return this.#decoder.next()
+      this.#bytesAside -= first.bytes
+      return first.packet
     }
     this.#aside ??= new Queue()
     while (this.#aside.length < MOST_ASIDE && this.#bytesAside < MOST_BYTES_ASIDE) {
+      const before = this.#decoder.bufferedBytes
       const packet = this.#decoder.next()
       if (packet === undefined || isAcknowledgement(packet)) return packet
-      this.#aside.push(packet)
-      if (packet.type === 'publish') this.#bytesAside += packet.payload.length
+      const bytes = before - this.#decoder.bufferedBytes
+      this.#aside.push({ packet, bytes })
+      this.#bytesAside += bytes
     }
     this.#blocked = true
     return undefined

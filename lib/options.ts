@@ -29,7 +29,7 @@ const defaultLimits: Readonly<Limits> = {
   maxPacketSize: 4 * MiB,
   maxConnectPacketSize: 64 * KiB,
   maxConnections: 100_000,
-  maxConnectionsPerIp: 10_000,
+  maxConnectionsPerIp: 50_000,
   connectTimeoutMs: 10_000,
   hookTimeoutMs: 10_000,
   drainTimeoutMs: 60_000,

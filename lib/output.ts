@@ -4,8 +4,8 @@ import type { Timer, Timers } from './timers.ts'
 
 /** Whom the output belongs to. */
 export interface OutputOwner {
-  /** The stream has taken all that it was given. */
-  written(): void
+  /** The stream has taken a piece, `all` when it was the last one. */
+  taken(all: boolean): void
   /** It has taken nothing for as long as it may, or will not take anything. */
   writeFailed(error: Error): void
 }
@@ -90,11 +90,9 @@ export class Output {
     this.#timers.cancel(this.#timer)
     this.#timer = undefined
     if (this.#onItsWay === undefined) return
-    if (this.#given < this.#onItsWay.length) {
-      this.#write()
-      return
-    }
-    this.#onItsWay = undefined
-    this.#owner.written()
+    const all = this.#given === this.#onItsWay.length
+    if (all) this.#onItsWay = undefined
+    else this.#write()
+    this.#owner.taken(all)
   }
 }

@@ -41,7 +41,7 @@ export interface Plugin<S = unknown> {
   connect?(info: ConnectionInfo, signal: AbortSignal): MaybePromise<void | boolean>
 
   /**
-   * Who is this? Any answer but `false` and `undefined` lets the Client in and becomes `client.session`.
+   * Who is this? Any answer but `false`, `null` and `undefined` lets the Client in and becomes `client.session`.
    * For enhanced authentication `authentication.exchange()` sends AUTH and waits for the answer (section 4.12).
    */
   authenticate?(

@@ -10,13 +10,13 @@ export interface Limits {
   maxConnectPacketSize: number
   /** Network connections. Default: 100,000. */
   maxConnections: number
-  /** Network connections from one address. Default: 10,000. */
+  /** Network connections from one address. Default: 50,000. */
   maxConnectionsPerIp: number
   /** Milliseconds from the start of a connection to its CONNECT. Default: 10,000. */
   connectTimeoutMs: number
   /** Milliseconds that one call of a hook may take. Default: 10,000. */
   hookTimeoutMs: number
-  /** Milliseconds without progress after which a connection that does not read is ended. Default: 60,000. */
+  /** Milliseconds after which a connection is ended that takes nothing of what is written to it. Default: 60,000. */
   drainTimeoutMs: number
   /** Milliseconds for which a receiver that falls behind may hold back those who publish to it. Default: 500. */
   holdBackMs: number
@@ -26,9 +26,9 @@ export interface Limits {
   maxInflight: number
   /** QoS 1 and QoS 2 messages that wait for one Client. Default: 10,000. */
   maxQueuedMessages: number
-  /** Bytes of messages that wait for one Client. Default: 16 MiB. */
+  /** Bytes of messages that wait for one Client or are sent to it and not complete. Default: 16 MiB. */
   maxQueuedBytes: number
-  /** Bytes of messages that wait for all Clients. Default: 256 MiB. */
+  /** The same for all Clients together; a message that several wait for counts once. Default: 256 MiB. */
   maxTotalQueuedBytes: number
   /** Bytes written to one connection that it has not taken yet; beyond it QoS 0 messages are dropped. Default: 8 MiB. */
   maxOutboundBytes: number
@@ -54,7 +54,7 @@ export interface Limits {
   maxOutboundTopicAliases: number
   /** User Properties of one packet. Default: 100. */
   maxUserProperties: number
-  /** Messages that one Client may publish in a second; beyond it the connection is read more slowly. Default: Infinity. */
+  /** Messages that one Client may publish in a second; more of them wait, and then it is read more slowly. Default: Infinity. */
   messagesPerSecond: number
 }
 

@@ -142,7 +142,9 @@ export class Router {
       this.#routes = new Map()
       this.#routeTargets = 0
     }
-    this.#routeTargets += route.targets.length
+    for (const { overlapping, identifiers } of route.targets) {
+      this.#routeTargets += 1 + (overlapping?.length ?? 0) + (identifiers?.length ?? 0)
+    }
     this.#routes.set(topic, route)
   }
 

@@ -7,7 +7,7 @@ import type { Session } from './session.ts'
 
 // Retained messages handed over, or looked for in vain, before the rest of the program has its turn.
 const BATCH = 256
-// Subscriptions that may wait before those to the same filter are dropped.
+// Subscriptions that may wait before one to a filter that waits already is left out.
 const MOST_WAITING = 1024
 
 /**
@@ -18,6 +18,7 @@ export class RetainedDelivery {
   readonly #core: Core
   readonly #session: Session
   readonly #waiting = new Queue<Subscription>()
+  readonly #filters = new Set<string>()
   #subscription: Subscription | undefined
   #messages: Iterator<Message | undefined> | undefined
   #scheduled = false
@@ -27,10 +28,13 @@ export class RetainedDelivery {
     this.#session = session
   }
 
-  /** A filter that comes twice is sent for twice [MQTT-3.8.4-5], until so many wait that the last one has to do. */
+  /** A filter that comes twice is sent for twice [MQTT-3.8.4-5], unless so many wait that once has to do. */
   add(subscription: Subscription): void {
-    if (this.#waiting.length >= MOST_WAITING) this.#dropOthersOf(subscription)
-    this.#waiting.push(subscription)
+    const { topicFilter } = subscription.requested
+    if (this.#waiting.length < MOST_WAITING || !this.#filters.has(topicFilter)) {
+      this.#waiting.push(subscription)
+      this.#filters.add(topicFilter)
+    }
     this.run()
   }
 
@@ -56,15 +60,9 @@ export class RetainedDelivery {
 
   #next(): Subscription | undefined {
     this.#subscription = this.#waiting.shift()
+    if (this.#subscription !== undefined) this.#filters.delete(this.#subscription.requested.topicFilter)
     this.#messages = this.#subscription && this.#core.retained.search(this.#subscription.matchFilter)
     return this.#subscription
-  }
-
-  #dropOthersOf({ requested }: Subscription): void {
-    for (let left = this.#waiting.length; left > 0; left -= 1) {
-      const waiting = this.#waiting.shift()
-      if (waiting !== undefined && waiting.requested.topicFilter !== requested.topicFilter) this.#waiting.push(waiting)
-    }
   }
 
   #deliver(subscription: Subscription, message: Message): void {

@@ -54,7 +54,7 @@ export interface StoredWill {
  */
 export class Session implements Receiver {
   readonly clientId: string
-  /** User name of the Client that made it; undefined when it had none. */
+  /** Whose it is: a user name, the subject of a certificate, or what the application says; undefined for nobody's. */
   readonly owner: string | undefined
   readonly subscriptions: Map<string, Subscription> = new Map()
   readonly incoming: IncomingExchanges = new IncomingExchanges()
@@ -150,13 +150,14 @@ export class Session implements Receiver {
       return
     }
     if (this.#ended) return
-    if (!this.#hasRoomFor(message)) {
+    const isSentNow = this.takesNow && !this.outgoing.hasUnsent
+    if (!this.#hasRoomFor(message, isSentNow)) {
       this.#dropped(message, 'queue-full')
       return
     }
     const delivery = new Delivery(message, qos, retain, identifiers, group)
     this.#hold(message)
-    if (link !== undefined && this.#queue.length === 0 && !this.outgoing.hasUnsent && this.#mayTransmit(link)) {
+    if (link !== undefined && isSentNow) {
       this.#transmit(link, delivery)
       return
     }
@@ -257,13 +258,14 @@ export class Session implements Receiver {
     )
   }
 
-  /** Always for one message, however large. */
-  #hasRoomFor(message: Message): boolean {
+  /** Always for one message, however large; what waits for others does not keep one from being sent at once. */
+  #hasRoomFor(message: Message, isSentNow: boolean): boolean {
     const { limits } = this.#core.settings
     if (this.#queue.length >= limits.maxQueuedMessages) return false
     if (this.#bytes === 0) return true
+    if (this.#bytes + message.size > limits.maxQueuedBytes) return false
     const inAll = this.#core.statistics.queuedBytes + (message.holders === 0 ? message.size : 0)
-    return this.#bytes + message.size <= limits.maxQueuedBytes && inAll <= limits.maxTotalQueuedBytes
+    return isSentNow || inAll <= limits.maxTotalQueuedBytes
   }
 
   /** Counts a message that stays here until it is sent and acknowledged. In all it counts once, however many hold it. */
@@ -309,8 +311,8 @@ export class Session implements Receiver {
   #transmit(link: Link, delivery: Delivery): void {
     const { message } = delivery
     const permitted = this.#permitted(message)
-    if (permitted === undefined) {
-      this.#release(message)
+    if (permitted === undefined || this.#ended) {
+      this.#release(message) // A hook may have sent the Client away.
       return
     }
     const packetId = this.outgoing.start(delivery)

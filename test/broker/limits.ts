@@ -5,7 +5,7 @@ export const defaultLimits: Limits = {
   maxPacketSize: 4 * 1024 * 1024,
   maxConnectPacketSize: 64 * 1024,
   maxConnections: 100_000,
-  maxConnectionsPerIp: 10_000,
+  maxConnectionsPerIp: 50_000,
   connectTimeoutMs: 10_000,
   hookTimeoutMs: 10_000,
   drainTimeoutMs: 60_000,
