@@ -11,7 +11,8 @@ import { lookUp, MESSAGES as RETAINED, retainedPackets } from './retained.ts'
 import type { Figure, Scale, Target, Work } from './work.ts'
 
 const TIMES = 10
-const WARM_UP: Scale = { warmUp: 0, seconds: 0.3, size: 0.1, limit: 4 }
+const LEAST_SIZE = 0.3 // below, one collection of garbage more or less decides the figure
+const WARM_UP: Scale = { warmUp: 0, seconds: 0.1, size: 0.1, limit: 4 }
 
 interface Growth {
   readonly name: string
@@ -46,13 +47,15 @@ function growthWork(growth: Growth): Work {
     title: `${growth.title}: CPU for all of them by CPU for a tenth of them`,
     figures: Object.fromEntries(Object.entries(growth.parts).map(([key, part]) => [key, figure(part)])),
     needsTwo: true,
+    takesLong: true,
     ...(growth.without !== undefined && { without: growth.without }),
     async run(target, scale) {
-      const few = await warmCosts(growth, target, { ...scale, size: scale.size / TIMES })
-      const many = await warmCosts(growth, target.other!, scale)
+      const size = Math.max(scale.size, LEAST_SIZE)
+      const few = await warmCosts(growth, target, { ...scale, size: size / TIMES })
+      const many = await warmCosts(growth, target.other!, { ...scale, size })
       return {
         figures: Object.fromEntries(Object.keys(growth.parts).map((key) => [key, many[key]! / few[key]!])),
-        ...(scale.size < 1 && { note: `${scale.size} of the counts` }),
+        ...(size < 1 && { note: `${size} of the counts` }),
       }
     },
   }

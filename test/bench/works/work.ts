@@ -40,6 +40,8 @@ export interface Work {
   readonly figures: Record<string, Figure>
   /** Brokers that have not got what the work needs. */
   readonly without?: readonly PeerName[]
+  /** In a quick round only haltere does it. */
+  readonly takesLong?: true
   /** Two fresh brokers, the second as `target.other`. */
   readonly needsTwo?: true
   /** The broker is to run inside a program that has timers of its own, see `peers/host.ts`. */
