@@ -3,12 +3,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { publishAll } from '../load/batch-publisher.ts'
 import { Client } from '../load/client.ts'
 import { Stopwatch } from '../load/window.ts'
-import { cpuSeconds } from '../process-usage.ts'
+import { cpuSeconds, openFilesLimit } from '../process-usage.ts'
 import { CONNECTIONS, connects } from './connects.ts'
 import { FILTERS, filters } from './filters.ts'
 import { MESSAGES as LETTERS, offline } from './offline.ts'
 import { lookUp, MESSAGES as RETAINED, retainedPackets } from './retained.ts'
-import type { Figure, Scale, Target, Work } from './work.ts'
+import type { Figure, Outcome, Scale, Target, Work } from './work.ts'
 
 const TIMES = 10
 const LEAST_SIZE = 0.3 // below, one collection of garbage more or less decides the figure
@@ -31,6 +31,12 @@ async function untilIdle(pid: number): Promise<void> {
     await delay(40)
     if (cpuSeconds(pid) - before < 0.004) return
   }
+}
+
+/** What was lost cost nothing: such figures would say too little. */
+function faultless({ figures, faults }: Outcome): Outcome['figures'] {
+  if (faults !== undefined && faults.missing > 0) throw new Error(`${faults.missing} missing`)
+  return figures
 }
 
 /** A broker that has just started compiles its code first, which would make the small count look dear. */
@@ -66,8 +72,10 @@ const connecting: Growth = {
   title: '1,000 and 10,000 connections',
   parts: { connect: 'connect' },
   async costs(target, scale) {
-    const { figures } = await connects.run(target, scale)
-    return { connect: figures.micros! * CONNECTIONS * scale.size }
+    const count = CONNECTIONS * scale.size
+    if (openFilesLimit() < count + 1_000) throw new Error(`${count} connections need more open files (ulimit -n)`)
+    const figures = faultless(await connects.run(target, scale))
+    return { connect: figures.micros! * count }
   },
 }
 
@@ -89,7 +97,7 @@ const retaining: Growth = {
   parts: { store: 'store', read: 'read by #' },
   without: ['relay'],
   async costs(target, scale) {
-    const count = RETAINED * scale.size
+    const count = Math.round(RETAINED * scale.size)
     const publisher = await Client.connect({ port: target.port, clientId: 'publisher' })
     const publish = async (packets: readonly Buffer[]): Promise<void> => {
       const published = await publishAll(publisher, count, (index) => packets[index]!, scale.limit)
@@ -113,8 +121,9 @@ const queueing: Growth = {
   parts: { queue: 'queue', drain: 'take' },
   without: ['relay'],
   async costs(target, scale) {
-    const { figures, note } = await offline.run(target, scale)
-    if (note !== undefined) throw new Error(note)
+    const outcome = await offline.run(target, scale)
+    if (outcome.note !== undefined) throw new Error(outcome.note)
+    const figures = faultless(outcome)
     const count = LETTERS * scale.size
     return { queue: count / figures.queue!, drain: count / figures.drain! }
   },

@@ -74,10 +74,12 @@ async function run(target: Target, scale: Scale): Promise<Outcome> {
     traffic.start()
     await delay(scale.warmUp * 1_000)
     await enquirer.ask() // what came before is not looked at
+    const before = traffic.received
     await delay(scale.seconds * 1_000)
     const answer = await enquirer.ask()
     figures[`${key}P99`] = answer.p99
     figures[`${key}Max`] = answer.max
+    if (traffic.received === before) throw new Error(`${load.title}: nothing came while it was measured`)
     const found = await traffic.finish()
     for (const kind of ['missing', 'repeated', 'jumps'] as const) faults[kind] += found[kind]
     traffic.close()
