@@ -6,6 +6,7 @@ import { absence, install, type PeerName, versionOf } from './peers/peers.ts'
 import { Collection, type Results } from './results.ts'
 import { runWork } from './run-work.ts'
 import { formatNumber, textTable } from './table.ts'
+import type { Work } from './works/work.ts'
 
 // The table is for stdout; how far we are is for whoever waits.
 const say = (text: string): void => void process.stderr.write(`${text}\n`)
@@ -24,13 +25,18 @@ function findBrokers(wanted: readonly PeerName[]): PeerName[] {
   })
 }
 
+function takesPart(broker: PeerName, work: Work, { quick }: Options): boolean {
+  if (quick && work.takesLong === true && broker !== 'haltere') return false
+  return work.without?.includes(broker) !== true
+}
+
 async function measureAll(options: Options, brokers: readonly PeerName[]): Promise<Collection> {
   const collection = new Collection()
   const deadline = performance.now() + options.budget * 1_000
   for (let round = 1; round <= options.rounds; round += 1) {
     for (const work of options.works) {
       // One broker after the other within each work: what else the machine does then strikes all alike.
-      for (const broker of brokers.filter((name) => work.without?.includes(name) !== true)) {
+      for (const broker of brokers.filter((name) => takesPart(name, work, options))) {
         if (performance.now() > deadline) {
           collection.remark(work, broker, `the time was over in round ${round}`)
           continue

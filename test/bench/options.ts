@@ -8,6 +8,7 @@ export interface Options {
   readonly brokers: readonly PeerName[]
   readonly works: readonly Work[]
   readonly rounds: number
+  readonly quick: boolean
   readonly scale: Scale
   /** Seconds after which no further work is begun. */
   readonly budget: number
@@ -79,6 +80,7 @@ export function readOptions(args: string[]): Options | undefined {
     brokers: brokersOf(values.brokers),
     works: worksOf(values.only),
     rounds: Math.round(positive('rounds', values.rounds, quick ? 1 : 3)),
+    quick,
     scale: {
       warmUp: quick ? 0.2 : 1,
       seconds: positive('seconds', values.seconds, quick ? 0.6 : 2),

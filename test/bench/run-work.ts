@@ -3,8 +3,8 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import type { Order, Report } from './load/load.ts'
-import { type PeerName, start } from './peers/peers.ts'
-import type { Scale, Work } from './works/work.ts'
+import { type Peer, type PeerName, start, startHost } from './peers/peers.ts'
+import type { Scale, Target, Work } from './works/work.ts'
 
 const loadProcess = join(import.meta.dirname, 'load/load.js')
 
@@ -22,18 +22,25 @@ async function load(order: Order, limitSeconds: number): Promise<Report> {
   return report
 }
 
+function targetOf({ port, webSocketPort, pid }: Peer): Target {
+  return { port, webSocketPort, pid }
+}
+
 export async function runWork(work: Work, name: PeerName, scale: Scale): Promise<Report> {
-  let peer
+  const peers: Peer[] = []
   try {
-    peer = await start(name)
-  } catch (error) {
-    return { error: `did not start: ${(error as Error).message}` }
-  }
-  try {
-    const { port, webSocketPort, pid } = peer
-    const order = { work: work.name, target: { port, webSocketPort, pid }, scale }
+    try {
+      for (let count = work.needsTwo === true ? 2 : 1; count > 0; count -= 1) {
+        peers.push(await (work.needsHost === true ? startHost() : start(name)))
+      }
+    } catch (error) {
+      return { error: `did not start: ${(error as Error).message}` }
+    }
+    const [first, other] = peers.map(targetOf)
+    const target = { ...first!, ...(other !== undefined && { other }) }
+    const order = { work: work.name, target, scale }
     return await load(order, 20 + scale.warmUp + scale.seconds * 3 + scale.limit * 3)
   } finally {
-    await peer.stop()
+    for (const peer of peers) await peer.stop()
   }
 }

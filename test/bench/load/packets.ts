@@ -60,8 +60,10 @@ export interface Publication {
 export function publishPacket(publication: Publication): Buffer {
   const { topic, qos, payloadBytes, version, packetId, stream, retain, topicAlias } = publication
   const payload = Buffer.alloc(payloadBytes, 0x78)
-  payload.writeUInt32BE(stream, 0)
-  payload.writeUInt32BE(0, 4)
+  if (payloadBytes >= STAMP_BYTES) {
+    payload.writeUInt32BE(stream, 0)
+    payload.writeUInt32BE(0, 4)
+  }
   const ordinary = [
     Buffer.from([0x01, 0]), // Payload Format Indicator
     Buffer.from([0x02, 0, 0, 14, 16]), // Message Expiry Interval: one hour

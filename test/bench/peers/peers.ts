@@ -184,7 +184,17 @@ const starts: Record<PeerName, (folder: string) => Promise<Peer>> = {
   relay: (folder) => startNode('relay', folder, [join(import.meta.dirname, 'relay.js')], 1),
 }
 
+function folderFor(name: string): string {
+  return mkdtempSync(join(tmpdir(), `bench-${name}-`))
+}
+
 /** A fresh broker, in a folder of its own. */
 export function start(name: PeerName): Promise<Peer> {
-  return starts[name](mkdtempSync(join(tmpdir(), `bench-${name}-`)))
+  return starts[name](folderFor(name))
+}
+
+/** A fresh haltere inside the program of `host.ts`. */
+export function startHost(): Promise<Peer> {
+  const program = join(import.meta.dirname, 'host.js')
+  return startNode('haltere', folderFor('host'), [program, JSON.stringify(haltereConfiguration)], 1)
 }

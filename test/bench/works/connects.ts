@@ -5,7 +5,7 @@ import { Stopwatch } from '../load/window.ts'
 import { openFilesLimit, residentBytes } from '../process-usage.ts'
 import type { Work } from './work.ts'
 
-const CONNECTIONS = 10_000
+export const CONNECTIONS = 10_000
 const WARM_UP = 500
 
 export const connects: Work = {

@@ -5,7 +5,7 @@ import { Stopwatch, measure } from '../load/window.ts'
 import { residentBytes } from '../process-usage.ts'
 import { streamFigures, streamResults, type Work } from './work.ts'
 
-const FILTERS = 100_000
+export const FILTERS = 100_000
 const SUBSCRIBERS = 100
 const FILTERS_PER_PACKET = 100
 const WINDOW = 50

@@ -8,7 +8,7 @@ import { Stopwatch } from '../load/window.ts'
 import { residentBytes } from '../process-usage.ts'
 import type { Work } from './work.ts'
 
-const MESSAGES = 100_000
+export const MESSAGES = 100_000
 
 export const offline: Work = {
   name: 'offline',

@@ -7,7 +7,7 @@ import { Stopwatch } from '../load/window.ts'
 import { residentBytes } from '../process-usage.ts'
 import type { Target, Work } from './work.ts'
 
-const MESSAGES = 100_000
+export const MESSAGES = 100_000
 const BUILDINGS = 100
 const KINDS = 10 // so that `building/+/kind` finds one of a thousand
 const EXACT_LOOKUPS = 500
@@ -19,8 +19,23 @@ function topicOf(index: number): string {
   return `building-${building}/room-${Math.floor(rest / KINDS)}/kind-${rest % KINDS}`
 }
 
+/** So many messages to be retained, each of another topic; with no payload they remove what is retained there. */
+export function retainedPackets(count: number, payloadBytes = 128): readonly Buffer[] {
+  return Array.from({ length: count }, (_, index) =>
+    publishPacket({
+      topic: topicOf(index),
+      qos: 1,
+      payloadBytes,
+      version: 4,
+      packetId: (index % 65_535) + 1,
+      stream: 0,
+      retain: true,
+    }),
+  )
+}
+
 /** Subscribes again and again; the broker's CPU for one lookup, with the delivery of what it finds. */
-async function lookUp(
+export async function lookUp(
   target: Target,
   filterOf: (index: number) => string,
   plan: { lookups: number; found: number; seconds: number },
@@ -62,17 +77,7 @@ export const retained: Work = {
     const { port, pid } = target
     const count = Math.round(MESSAGES * scale.size)
     const publisher = await Client.connect({ port, clientId: 'publisher' })
-    const packets = Array.from({ length: count }, (_, index) =>
-      publishPacket({
-        topic: topicOf(index),
-        qos: 1,
-        payloadBytes: 128,
-        version: 4,
-        packetId: (index % 65_535) + 1,
-        stream: 0,
-        retain: true,
-      }),
-    )
+    const packets = retainedPackets(count)
     const memory = residentBytes(pid)
     const storing = new Stopwatch(pid)
     const stored = storing.read(await publishAll(publisher, count, (index) => packets[index]!, scale.limit))

@@ -27,16 +27,22 @@ function streamWork(name: string, title: string, stream: Stream): Work {
   }
 }
 
-type Shape = Pick<Stream, 'publishers' | 'subscribers' | 'topic' | 'filter' | 'receivers'>
+export type Shape = Pick<Stream, 'publishers' | 'subscribers' | 'topic' | 'filter' | 'receivers'>
 
-const pairs = (count: number): Shape => ({
+export const pairs = (count: number): Shape => ({
   publishers: count,
   subscribers: count,
   topic: (index) => `pairs/${index}/value`,
   filter: (index) => `pairs/${index}/value`,
   receivers: 1,
 })
-const fanOut: Shape = { publishers: 1, subscribers: 1000, topic: () => 'news', filter: () => 'news', receivers: 1000 }
+export const fanOut: Shape = {
+  publishers: 1,
+  subscribers: 1000,
+  topic: () => 'news',
+  filter: () => 'news',
+  receivers: 1000,
+}
 const fanIn: Shape = { publishers: 1000, subscribers: 1, topic: () => 'inbox', filter: () => 'inbox', receivers: 1 }
 
 export const streams: readonly Work[] = [

@@ -7,6 +7,8 @@ export interface Target {
   readonly port: number
   readonly webSocketPort: number | undefined
   readonly pid: number
+  /** A second fresh broker, for works that ask for one. */
+  readonly other?: Target
 }
 
 /** How much of a work is done. */
@@ -38,6 +40,12 @@ export interface Work {
   readonly figures: Record<string, Figure>
   /** Brokers that have not got what the work needs. */
   readonly without?: readonly PeerName[]
+  /** In a quick round only haltere does it. */
+  readonly takesLong?: true
+  /** Two fresh brokers, the second as `target.other`. */
+  readonly needsTwo?: true
+  /** The broker is to run inside a program that has timers of its own, see `peers/host.ts`. */
+  readonly needsHost?: true
   run(target: Target, scale: Scale): Promise<Outcome>
 }
 

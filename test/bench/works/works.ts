@@ -3,6 +3,8 @@ import { connects } from './connects.ts'
 import { fairness } from './fairness.ts'
 import { filters } from './filters.ts'
 import { frozen } from './frozen.ts'
+import { growths } from './growth.ts'
+import { hostTimers } from './host-timers.ts'
 import { ingests } from './ingest.ts'
 import { offline } from './offline.ts'
 import { paced } from './paced.ts'
@@ -20,4 +22,6 @@ export const works: readonly Work[] = [
   filters,
   retained,
   connects,
+  ...growths,
+  hostTimers,
 ]
