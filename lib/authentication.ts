@@ -37,8 +37,7 @@ export class Authentication implements AuthenticationExchange {
     if (this.method === undefined) {
       return Promise.reject(new Error('the Client did not ask for enhanced authentication')) // [MQTT-4.12.0-6]
     }
-    if (!this.#connection.isOpen || this.#connection.isClosed)
-      return Promise.reject(new MqttError('not-authorized', 'the connection ended'))
+    if (!this.#connection.isOpen) return Promise.reject(new MqttError('not-authorized', 'the connection ended'))
     if (this.#answer !== undefined) return Promise.reject(new Error('an exchange is under way already'))
     const isSent = this.#connection.send({
       type: 'auth',

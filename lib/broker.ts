@@ -224,7 +224,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     }
     const fault = init.properties && faultInMessageProperties(init.properties)
     if (fault !== undefined) throw new InvalidOptionError(fault)
-    const message = Message.from(init, undefined, this.#core.timers)
+    const message = Message.of(init, undefined, this.#core.timers)
     if (message.retain && !this.#core.retained.hasRoomFor(message)) {
       throw new MqttError('quota-exceeded', 'too many retained messages')
     }

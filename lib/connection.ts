@@ -110,11 +110,6 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
     return this.state !== 'ended'
   }
 
-  /** The stream is closed, though what came before may still be worked on. */
-  get isClosed(): boolean {
-    return this.#closed
-  }
-
   get isConnected(): boolean {
     return this.state === 'connected'
   }

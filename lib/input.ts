@@ -98,7 +98,7 @@ export class Input implements Held {
   finish(): boolean {
     this.#final = true
     this.process()
-    if (!this.#owner.isOpen || this.#owner.expectsAuthentication) return false // What it waits for cannot come.
+    if (!this.#owner.isOpen) return false
     return this.#decoder.bufferedBytes > 0 || (this.#aside?.length ?? 0) > 0
   }
 
@@ -136,7 +136,9 @@ export class Input implements Held {
     }
     this.handled += count
     if (!this.#owner.isOpen) return
-    if (this.#ended && !this.#blocked && !this.#busy && !this.#isHeld) this.#owner.inputEnded()
+    // An AUTH that is waited for cannot come any more.
+    const isDone = !this.#busy || this.#owner.expectsAuthentication
+    if (this.#ended && !this.#blocked && isDone && !this.#isHeld) this.#owner.inputEnded()
     this.#pauseOrResume()
   }
 

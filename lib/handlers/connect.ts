@@ -64,6 +64,10 @@ async function connect(connection: Connection, packet: ConnectPacket): Promise<v
   const { session, present } = core.sessions.open(clientId, ownerOf(connection, client), packet.cleanStart)
   applyChanges(connection, session, changes)
   session.expiryInterval = expiry
+  if (!connection.isOpen) {
+    core.sessions.leave(session) // A listener sent it away while the other connection was ended.
+    return
+  }
   session.will = storedWill
   client.subscriptions = session.subscriptions
   const sessionPresent = present && packet.protocolLevel !== 3 // A reserved byte in MQTT 3.1.

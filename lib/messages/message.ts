@@ -59,7 +59,11 @@ export class Message implements PublicMessage {
 
   /** What a hook or the application made, as a message of ours. */
   static from(init: PublicMessage | MessageInit, publisher: string | undefined, timers: Timers): Message {
-    if (init instanceof Message) return init
+    return init instanceof Message ? init : Message.of(init, publisher, timers)
+  }
+
+  /** The same, but never the very message: a message of another broker is that broker's. */
+  static of(init: PublicMessage | MessageInit, publisher: string | undefined, timers: Timers): Message {
     const expiresAt = expiryOf(init.properties, timers)
     return new Message(
       init.topic,

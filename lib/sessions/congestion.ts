@@ -32,6 +32,7 @@ export class Congestion {
   }
 
   hold(publisher: Held): void {
+    if (!this.holds) return // It has drained meanwhile: nobody would let the publisher go.
     this.#held ??= new Set()
     if (this.#held.has(publisher)) return
     this.#held.add(publisher)

@@ -58,11 +58,16 @@ export class SessionRegistry {
     return { session, present: false }
   }
 
-  /** The connection of a session ended. The session lives on for as long as was agreed (section 3.1.2.11.2). */
+  /** The connection of a session ended. */
   connectionEnded(session: Session, link: Link, graceful: boolean): void {
     if (session.link !== link) return
     session.detach(link)
     this.#core.wills.connectionEnded(session, graceful)
+    this.leave(session)
+  }
+
+  /** Nobody has the session now. It lives on for as long as was agreed (section 3.1.2.11.2). */
+  leave(session: Session): void {
     if (session.expiryInterval === 0) this.end(session)
     else if (session.expiryInterval !== FOR_EVER) {
       session.expiry = this.#core.timers.after(session.expiryInterval * 1000, () => this.end(session))
