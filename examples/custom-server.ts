@@ -6,8 +6,7 @@ import { createBroker } from 'haltere'
 const broker = await createBroker()
 
 // `handle` takes any Duplex stream and is bound, so it is a connection listener as it is.
-// A Client may end its side and wait for the answers: then the broker ends ours.
-const tcp = createServer({ allowHalfOpen: true }, broker.handle)
+const tcp = createServer(broker.handle)
 tcp.listen(Number(process.env.PORT ?? 1883), '127.0.0.1', () => {
   console.log(`mqtt://127.0.0.1:${(tcp.address() as AddressInfo).port}`)
 })
