@@ -261,7 +261,7 @@ export class Session implements Receiver {
   /** Always for one message, however large; what waits for others does not keep one from being sent at once. */
   #hasRoomFor(message: Message, isSentNow: boolean): boolean {
     const { limits } = this.#core.settings
-    if (this.#queue.length >= limits.maxQueuedMessages) return false
+    if (!isSentNow && this.#queue.length >= limits.maxQueuedMessages) return false
     if (this.#bytes === 0) return true
     if (this.#bytes + message.size > limits.maxQueuedBytes) return false
     const inAll = this.#core.statistics.queuedBytes + (message.holders === 0 ? message.size : 0)

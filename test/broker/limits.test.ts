@@ -462,3 +462,11 @@ test('limits of 0 mean what they say', async (t) => {
   const full = start(t, { limits: { maxSessions: 0 } })
   assert.equal((await full.open().connect('x')).reasonCode, 0x97)
 })
+
+test('maxQueuedMessages 0 keeps nothing for who is away, and sends to who is there', async (t) => {
+  const { client, broker } = start(t, { limits: { maxQueuedMessages: 0 } })
+  const one = await client('one')
+  await one.subscribe('t', { qos: 1 })
+  await broker.publish({ topic: 't', payload: 'here', qos: 1 })
+  assert.equal((await one.receives('publish')).payload.toString(), 'here')
+})
