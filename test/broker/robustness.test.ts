@@ -346,8 +346,8 @@ test('a Message Expiry Interval of 4,294,967,295 arrives as it is, at whatever f
   let fraction = 0
   const clock = {
     now: (): number => {
-      fraction += 0.123_456_7
-      return 123_456 + fraction
+      fraction += 0.000_012_3 // Less than a number of this size can tell apart.
+      return 1_760_000_000_000 + fraction
     },
     setTimeout: (): undefined => undefined,
     clearTimeout: (): undefined => undefined,
