@@ -107,6 +107,7 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
     if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && !isNew)) continue
     session.deliverRetained(subscription)
   }
+  session.flow()
 }
 
 function hasRoom(connection: Connection, requested: PublicSubscription): boolean {

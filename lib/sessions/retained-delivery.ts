@@ -7,6 +7,8 @@ import type { Session } from './session.ts'
 
 // Retained messages handed over, or looked for in vain, before the rest of the program has its turn.
 const BATCH = 256
+// A step that finds nothing has looked at 64 levels of topics.
+const WORK_OF_A_VAIN_STEP = 8
 // Subscriptions that may wait before one to a filter that waits already is left out.
 const MOST_WAITING = 1024
 
@@ -35,7 +37,6 @@ export class RetainedDelivery {
       this.#waiting.push(subscription)
       this.#filters.add(topicFilter)
     }
-    this.run()
   }
 
   /** Goes on, as far as there is room. */
@@ -49,7 +50,7 @@ export class RetainedDelivery {
       const isOver = step === undefined || step.done === true
       if (isOver || !this.#session.subscriptions.has(subscription.requested.topicFilter)) this.#subscription = undefined
       else if (step.value !== undefined) this.#deliver(subscription, step.value)
-      this.#core.turn.work += 1
+      this.#core.turn.work += step?.value === undefined ? WORK_OF_A_VAIN_STEP : 1
     }
     this.#scheduled = true
     setImmediate(() => {

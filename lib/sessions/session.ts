@@ -169,7 +169,7 @@ export class Session implements Receiver {
     }
   }
 
-  /** Sends what is retained for a subscription, as fast as the Client takes it. */
+  /** Lets what is retained for a subscription be sent: `flow` begins with it, and goes on as fast as the Client takes it. */
   deliverRetained(subscription: Subscription): void {
     this.#retained ??= new RetainedDelivery(this.#core, this)
     this.#retained.add(subscription)

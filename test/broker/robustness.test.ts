@@ -389,7 +389,7 @@ test('a Client that accepts no CONNACK of ours is not connected [MQTT-3.2.0-1]',
 
 test('a search through retained messages that finds nothing lets the rest of the program have its turn', async (t) => {
   const { broker, client } = start(t)
-  for (let number = 0; number < 20_000; number += 1) {
+  for (let number = 0; number < 5_000; number += 1) {
     await broker.publish({ topic: `a${number}/b`, payload: 'x', retain: true })
   }
   const one = await client('one')
@@ -400,9 +400,9 @@ test('a search through retained messages that finds nothing lets the rest of the
     if (!isOver) setImmediate(count)
   }
   setImmediate(count)
-  const filters = Array.from({ length: 8 }, (_, number) => filter(`+/z${number}`))
+  const filters = Array.from({ length: 30 }, (_, number) => filter(`+/z${number}`))
   await one.subscribe([...filters, filter('a7/b')])
   assert.equal(await one.message(), 'x')
   isOver = true
-  assert.ok(turns >= 8, `${turns} turns for 160,000 topics`)
+  assert.ok(turns >= 8, `${turns} turns for 150,000 topics looked at`)
 })
