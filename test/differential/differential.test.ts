@@ -6,8 +6,8 @@ import { mosquittoIsThere } from './servers.ts'
 
 // In continuous integration a Mosquitto that is missing must not look like a test that passed.
 const skip = mosquittoIsThere || process.env['CI'] === 'true' ? false : '/usr/sbin/mosquitto is not installed'
-// Every run of the tests takes another seed; a failure prints the one to repeat it with.
-const seed = Number(process.env['DIFFERENTIAL_SEED'] ?? Date.now() & 0x7fff_ffff)
+// The same conversations in every run, so that a change is what makes it fail; another seed looks at others.
+const seed = Number(process.env['DIFFERENTIAL_SEED'] ?? 1)
 
 test('Clients of all versions see from Haltere what they see from Mosquitto, but for what is explained', {
   skip,

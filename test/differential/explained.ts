@@ -50,7 +50,8 @@ export const explained: readonly Explained[] = [
       only === 'mosquitto' &&
       packet?.type === 'publish' &&
       packet.retain &&
-      step.matching(client, packet.topic).some(({ noLocal }) => noLocal),
+      // Again after a reconnect, when the subscription may have another No Local: what came first was explained.
+      (packet.dup || step.matching(client, packet.topic).some(({ noLocal }) => noLocal)),
   },
 ]
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { check } from './check.ts'
 
-// Every run of the tests takes another seed; a failure prints the one to repeat it with.
-const seed = Number(process.env['MODEL_SEED'] ?? Date.now() & 0x7fff_ffff)
+// The same conversations in every run, so that a change is what makes it fail; another seed looks at others.
+const seed = Number(process.env['MODEL_SEED'] ?? 1)
 
 test('10,000 random things that Clients of all versions do have the outcome that the standard says', async (t) => {
   t.diagnostic(`seed ${seed}`)
