@@ -5,7 +5,8 @@ import { ReasonCode } from '../packets/reason-codes.ts'
 /** PUBREL (section 3.6) frees the Packet Identifier and is always answered with PUBCOMP [MQTT-4.3.3-11]. */
 export function handlePubrel(connection: Connection, packet: PubrelPacket): void {
   const known = connection.session?.incoming.release(packet.packetId) === true
-  if (known) connection.openExchanges -= 1
+  // One that an earlier connection began was never counted on this one.
+  if (known && connection.openExchanges > 0) connection.openExchanges -= 1
   const reasonCode = known || connection.protocolLevel !== 5 ? ReasonCode.success : ReasonCode.packetIdentifierNotFound
   connection.acknowledge('pubcomp', packet.packetId, reasonCode)
 }

@@ -128,6 +128,22 @@ test('receiveMaximum: a Client with more QoS 2 messages open is ended with 0x93 
   await (await client('two')).publish('t', '', { qos: 2 })
 })
 
+test('receiveMaximum: what an earlier connection left open gives no room when it is released (section 4.9)', async (t) => {
+  const { resume } = start(t, { limits: { receiveMaximum: 2 } })
+  const options = { cleanStart: false, properties: { sessionExpiryInterval: 100 } }
+  const open = (...ids: number[]) => ids.map((packetId) => publishPacket('t', '', { qos: 2, packetId }))
+  const { client: before } = await resume('one', options)
+  before.send(...open(1, 2))
+  await before.receives('pubrec')
+  await before.receives('pubrec')
+  await before.drop()
+  const { client: after } = await resume('one', options)
+  after.send(ack('pubrel', 1), ack('pubrel', 2), ...open(3, 4))
+  for (const type of ['pubcomp', 'pubcomp', 'pubrec', 'pubrec'] as const) await after.receives(type)
+  after.send(...open(5))
+  await after.endedWith(0x93)
+})
+
 test('receiveMaximum: QoS 1 messages one after the other are no matter, however many come in one chunk', async (t) => {
   const { client } = start(t, { limits: { receiveMaximum: 2 } })
   const one = await client('one')
