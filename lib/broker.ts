@@ -21,9 +21,9 @@ import { Hooks, isPromise } from './hooks.ts'
 import { Bus } from './messages/bus.ts'
 import { LocalSubscriptions } from './messages/local-subscriptions.ts'
 import { Message } from './messages/message.ts'
-import { Subscription } from './messages/receiver.ts'
 import { RetainedMessages } from './messages/retained-messages.ts'
 import { Router } from './messages/router.ts'
+import { Subscriptions } from './messages/subscriptions.ts'
 import { SysTopics } from './messages/sys-topics.ts'
 import { WillMessages } from './messages/will-messages.ts'
 import { checkPlugin, parseOptions, refuseUnknown, type Settings } from './options.ts'
@@ -32,8 +32,6 @@ import { reasonCodeOf } from './packets/reason-codes.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
 import { Statistics } from './statistics.ts'
 import { Timers } from './timers.ts'
-import { SharedSubscriptions } from './topics/shared-subscriptions.ts'
-import { SubscriptionTree } from './topics/subscription-tree.ts'
 import { hasWildcard } from './topics/topic-filter.ts'
 import { isValidTopicName } from './topics/topic-name.ts'
 import { connectionInfo } from './transports/info.ts'
@@ -65,8 +63,6 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   readonly #core: Core
   readonly #bus: Bus
   readonly #sysTopics: SysTopics | undefined
-  readonly #subscriptions = new SubscriptionTree<Subscription>()
-  readonly #shared = new SharedSubscriptions<Subscription>()
   readonly #clients = new Map<string, Client>()
   readonly #connections: Connections
   readonly #listeners = new Set<Listener>()
@@ -82,12 +78,11 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     const { limits, clock } = this.#settings
     this.#connections = new Connections(limits)
     const timers = new Timers(clock, (error) => this.#reportError(error))
+    const subscriptions = new Subscriptions()
     const turn = new Turn((error) => this.#reportError(error))
     const retained = new RetainedMessages(timers, limits)
     const hooks = new Hooks(timers, limits.hookTimeoutMs, (error) => this.#reportError(error))
-    const router = new Router(this.#subscriptions, this.#shared, retained, turn, (message) =>
-      this.#bus.publish(message),
-    )
+    const router = new Router(subscriptions, retained, turn, (message) => this.#bus.publish(message))
     const core = {
       settings: this.#settings,
       timers,
@@ -95,6 +90,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
       hooks,
       statistics: new Statistics(),
       router,
+      subscriptions,
       retained,
       connectionClosed: (connection: Connection) => this.#connections.delete(connection),
       clientConnected: (client: Client, sessionPresent: boolean) => this.#clientConnected(client, sessionPresent),
@@ -104,10 +100,10 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
       reportError: (error: Error) => this.#reportError(error),
     } as { -readonly [Part in keyof Core]: Core[Part] }
     core.wills = new WillMessages(core)
-    core.sessions = new SessionRegistry(core, this.#subscriptions, this.#shared)
+    core.sessions = new SessionRegistry(core)
     this.#core = core
     this.#bus = new Bus(core)
-    this.#local = new LocalSubscriptions(core, this.#subscriptions, this.#shared)
+    this.#local = new LocalSubscriptions(core)
     this.#upgrades = new WebSocketEndpoint({ maxPayload: limits.maxPacketSize + WEBSOCKET_SLACK }, this.#accept)
     for (const plugin of this.#settings.plugins) this.#add(plugin)
     if (this.#settings.sysInterval !== false) {
@@ -282,8 +278,8 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   stats(): Readonly<Record<string, number>> {
     const now: Record<string, number> = {
       sessions: this.#core.sessions.size,
-      subscriptions: this.#core.router.subscriptionCount,
-      sharedSubscriptions: this.#core.router.sharedSubscriptionCount,
+      subscriptions: this.#core.subscriptions.size,
+      sharedSubscriptions: this.#core.subscriptions.sharedSize,
       retainedMessages: this.#core.retained.size,
       retainedBytes: this.#core.retained.bytes,
       timers: this.#core.timers.size,

@@ -3,6 +3,7 @@ import type { Client } from './client.ts'
 import type { Connection } from './connection.ts'
 import type { Hooks } from './hooks.ts'
 import type { RetainedMessages } from './messages/retained-messages.ts'
+import type { Subscriptions } from './messages/subscriptions.ts'
 import type { Router } from './messages/router.ts'
 import type { WillMessages } from './messages/will-messages.ts'
 import type { Settings } from './options.ts'
@@ -20,6 +21,7 @@ export interface Core {
   readonly statistics: Statistics
   readonly sessions: SessionRegistry
   readonly router: Router
+  readonly subscriptions: Subscriptions
   readonly retained: RetainedMessages
   readonly wills: WillMessages
   /** Network connections that are not closed, and the Clients that were let in. */

@@ -4,24 +4,18 @@ import type { Message as PublicMessage } from '../../types/message.ts'
 import type { Core } from '../core.ts'
 import { MqttError } from '../errors.ts'
 import { checkSubscribeOptions } from '../options.ts'
-import type { SharedSubscriptions } from '../topics/shared-subscriptions.ts'
-import type { SubscriptionTree } from '../topics/subscription-tree.ts'
 import { matches, parseTopicFilter } from '../topics/topic-filter.ts'
 import { LocalSubscriber } from './local-subscriber.ts'
 import type { Message } from './message.ts'
 import { Subscription } from './receiver.ts'
 
-/** The subscriptions of the application itself: in the same trees as those of Clients, without a session. */
+/** The subscriptions of the application itself: in the same place as those of Clients, without a session. */
 export class LocalSubscriptions {
   readonly #core: Core
-  readonly #subscriptions: SubscriptionTree<Subscription>
-  readonly #shared: SharedSubscriptions<Subscription>
   readonly #subscribers = new Set<LocalSubscriber>()
 
-  constructor(core: Core, subscriptions: SubscriptionTree<Subscription>, shared: SharedSubscriptions<Subscription>) {
+  constructor(core: Core) {
     this.#core = core
-    this.#subscriptions = subscriptions
-    this.#shared = shared
   }
 
   /** Throws before anything is subscribed to: an `InvalidOptionError`, or an `MqttError` for what is no Topic Filter. */
@@ -42,11 +36,11 @@ export class LocalSubscriptions {
     const report = (error: Error): void => this.#core.reportError(error)
     const leave = (left: LocalSubscriber): void => {
       this.#subscribers.delete(left)
-      for (const subscription of subscriptions) this.#remove(subscription)
+      for (const subscription of subscriptions) this.#core.subscriptions.remove(subscription)
     }
     const subscriber = new LocalSubscriber(timers, settings.limits.holdBackMs, options, listener, report, leave)
     const subscriptions = granted.map((each) => new Subscription(subscriber, each, each))
-    for (const subscription of subscriptions) this.#add(subscription)
+    for (const subscription of subscriptions) this.#core.subscriptions.add(subscription)
     this.#subscribers.add(subscriber)
     options.signal?.addEventListener('abort', () => void subscriber.close(), { once: true })
     if (options.retained !== false) {
@@ -64,18 +58,6 @@ export class LocalSubscriptions {
 
   close(): void {
     for (const subscriber of this.#subscribers) void subscriber.close()
-  }
-
-  #add(subscription: Subscription): void {
-    const { shareName, matchFilter } = subscription
-    if (shareName === undefined) this.#subscriptions.add(matchFilter, subscription)
-    else this.#shared.add(shareName, matchFilter, subscription)
-  }
-
-  #remove(subscription: Subscription): void {
-    const { shareName, matchFilter } = subscription
-    if (shareName === undefined) this.#subscriptions.remove(matchFilter, subscription)
-    else this.#shared.remove(shareName, matchFilter, subscription)
   }
 }
 

@@ -1,12 +1,12 @@
 import type { Held } from '../sessions/congestion.ts'
 import type { Delivery } from '../sessions/delivery.ts'
-import type { SharedGroup, SharedSubscriptions } from '../topics/shared-subscriptions.ts'
-import type { SubscriptionTree } from '../topics/subscription-tree.ts'
+import type { SharedGroup } from '../topics/shared-subscriptions.ts'
 import type { Turn } from '../turn.ts'
 import type { QoS } from '../../types/packets.ts'
 import type { Message } from './message.ts'
 import { combine, type Receiver, type Subscription, type Target } from './receiver.ts'
 import type { RetainedMessages } from './retained-messages.ts'
+import type { Subscriptions } from './subscriptions.ts'
 
 /** Who gets the messages of one topic, as long as no subscription changes. */
 interface Route {
@@ -31,38 +31,26 @@ function isAnyone(): boolean {
 
 /** The way of a message from its publisher to its receivers. */
 export class Router {
-  readonly #subscriptions: SubscriptionTree<Subscription>
-  readonly #shared: SharedSubscriptions<Subscription>
+  readonly #subscriptions: Subscriptions
   readonly #retained: RetainedMessages
   readonly #turn: Turn
   #routes = new Map<string, Route>()
   #olderRoutes = new Map<string, Route>()
   #version = 0
-  #sharedVersion = 0
   #routeTargets = 0
   /** Told of every message, for the emitter. */
   readonly #published: (message: Message) => void
 
   constructor(
-    subscriptions: SubscriptionTree<Subscription>,
-    shared: SharedSubscriptions<Subscription>,
+    subscriptions: Subscriptions,
     retained: RetainedMessages,
     turn: Turn,
     published: (message: Message) => void,
   ) {
     this.#subscriptions = subscriptions
-    this.#shared = shared
     this.#retained = retained
     this.#turn = turn
     this.#published = published
-  }
-
-  get subscriptionCount(): number {
-    return this.#subscriptions.size + this.#shared.size
-  }
-
-  get sharedSubscriptionCount(): number {
-    return this.#shared.size
   }
 
   /**
@@ -126,8 +114,7 @@ export class Router {
 
   /** The route of this topic, found once and kept for as long as no subscription changes. */
   #route(topic: string): Route {
-    if (this.#version !== this.#subscriptions.version || this.#sharedVersion !== this.#shared.version)
-      this.#forgetRoutes()
+    if (this.#version !== this.#subscriptions.version) this.#forgetRoutes()
     const known = this.#routes.get(topic)
     if (known !== undefined) return known
     const route = this.#olderRoutes.get(topic) ?? this.#findRoute(topic)
@@ -154,15 +141,13 @@ export class Router {
     if (this.#olderRoutes.size > 0) this.#olderRoutes = new Map()
     this.#routeTargets = 0
     this.#version = this.#subscriptions.version
-    this.#sharedVersion = this.#shared.version
   }
 
   #findRoute(topic: string): Route {
     const found: Subscription[] = []
-    this.#subscriptions.match(topic, found)
-    this.#turn.work += found.length
     const groups: SharedGroup<Subscription>[] = []
-    this.#shared.match(topic, groups)
+    this.#subscriptions.match(topic, found, groups)
+    this.#turn.work += found.length
     return {
       targets: found.length < 2 ? found : combineByReceiver(found),
       groups,

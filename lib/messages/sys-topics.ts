@@ -27,7 +27,7 @@ export class SysTopics {
   }
 
   #update(): void {
-    const { sessions, statistics, retained, router, timers } = this.#core
+    const { sessions, statistics, retained, subscriptions, timers } = this.#core
     const total = sessions.size
     const connected = statistics.clientsConnected
     this.#publish('uptime', `${Math.floor((timers.now() - this.#startedAt) / 1000)} seconds`)
@@ -44,8 +44,8 @@ export class SysTopics {
     this.#publish('publish/bytes/sent', statistics.publishBytesSent)
     this.#publish('bytes/received', statistics.bytesReceived)
     this.#publish('bytes/sent', statistics.bytesSent)
-    this.#publish('subscriptions/count', router.subscriptionCount)
-    this.#publish('shared_subscriptions/count', router.sharedSubscriptionCount)
+    this.#publish('subscriptions/count', subscriptions.size)
+    this.#publish('shared_subscriptions/count', subscriptions.sharedSize)
     this.#publish('retained messages/count', retained.size)
     this.#publish('store/messages/count', statistics.queuedMessages + retained.size)
     this.#publish('store/messages/bytes', statistics.queuedBytes + retained.bytes)

@@ -1,8 +1,6 @@
 import type { Core } from '../core.ts'
 import { MqttError } from '../errors.ts'
 import type { Subscription } from '../messages/receiver.ts'
-import type { SharedGroup, SharedSubscriptions } from '../topics/shared-subscriptions.ts'
-import type { SubscriptionTree } from '../topics/subscription-tree.ts'
 import { type Link, Session } from './session.ts'
 
 const FOR_EVER = 0xffff_ffff
@@ -10,14 +8,10 @@ const FOR_EVER = 0xffff_ffff
 /** All sessions by Client Identifier: opened, taken over, resumed, expired. Nobody else adds or removes one. */
 export class SessionRegistry {
   readonly #core: Core
-  readonly #subscriptions: SubscriptionTree<Subscription>
-  readonly #shared: SharedSubscriptions<Subscription>
   readonly #sessions = new Map<string, Session>()
 
-  constructor(core: Core, subscriptions: SubscriptionTree<Subscription>, shared: SharedSubscriptions<Subscription>) {
+  constructor(core: Core) {
     this.#core = core
-    this.#subscriptions = subscriptions
-    this.#shared = shared
   }
 
   get size(): number {
@@ -79,7 +73,7 @@ export class SessionRegistry {
     if (this.#sessions.get(session.clientId) !== session) return
     this.#sessions.delete(session.clientId)
     this.#core.timers.cancel(session.expiry)
-    for (const subscription of session.subscriptions.values()) this.#removeFromTree(subscription)
+    for (const subscription of session.subscriptions.values()) this.#core.subscriptions.remove(subscription)
     session.subscriptions.clear()
     this.#core.wills.sessionEnded(session)
     this.#core.router.moveOn(session.end())
@@ -91,8 +85,8 @@ export class SessionRegistry {
     const { topicFilter } = subscription.requested
     const previous = session.subscriptions.get(topicFilter)
     // The new one first: no message may fall between the two [MQTT-3.8.4-4].
-    this.#addToTree(subscription)
-    if (previous !== undefined) this.#removeFromTree(previous)
+    this.#core.subscriptions.add(subscription)
+    if (previous !== undefined) this.#core.subscriptions.remove(previous)
     session.subscriptions.set(topicFilter, subscription)
     session.subscriptionBytes +=
       previous === undefined ? bytesOf(subscription) : bytesOf(subscription) - bytesOf(previous)
@@ -104,27 +98,9 @@ export class SessionRegistry {
     if (subscription === undefined) return false
     session.subscriptions.delete(topicFilter)
     session.subscriptionBytes -= bytesOf(subscription)
-    const group = this.#removeFromTree(subscription)
+    const group = this.#core.subscriptions.remove(subscription)
     if (group !== undefined) this.#core.router.moveOn(session.leave(group))
     return true
-  }
-
-  #addToTree(subscription: Subscription): void {
-    const { shareName, matchFilter } = subscription
-    if (shareName === undefined) this.#subscriptions.add(matchFilter, subscription)
-    else this.#shared.add(shareName, matchFilter, subscription)
-  }
-
-  /** Answers the group that it leaves, when it was a member of one. */
-  #removeFromTree(subscription: Subscription): SharedGroup<Subscription> | undefined {
-    const { shareName, matchFilter } = subscription
-    if (shareName === undefined) {
-      this.#subscriptions.remove(matchFilter, subscription)
-      return undefined
-    }
-    const group = this.#shared.get(shareName, matchFilter)
-    this.#shared.remove(shareName, matchFilter, subscription)
-    return group
   }
 
   get #protectsOwner(): boolean {

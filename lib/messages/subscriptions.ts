@@ -1,0 +1,46 @@
+import { type SharedGroup, SharedSubscriptions } from '../topics/shared-subscriptions.ts'
+import { SubscriptionTree } from '../topics/subscription-tree.ts'
+import type { Subscription } from './receiver.ts'
+
+/** Every subscription there is, of sessions and of the application: those of one receiver, and those that are shared. */
+export class Subscriptions {
+  readonly #alone = new SubscriptionTree<Subscription>()
+  readonly #shared = new SharedSubscriptions<Subscription>()
+
+  get size(): number {
+    return this.#alone.size + this.#shared.size
+  }
+
+  get sharedSize(): number {
+    return this.#shared.size
+  }
+
+  /** Goes up whenever the answer of `match` may be another one. */
+  get version(): number {
+    return this.#alone.version + this.#shared.version
+  }
+
+  add(subscription: Subscription): void {
+    const { shareName, matchFilter } = subscription
+    if (shareName === undefined) this.#alone.add(matchFilter, subscription)
+    else this.#shared.add(shareName, matchFilter, subscription)
+  }
+
+  /** Answers the group that the subscription leaves, when it was a member of one. */
+  remove(subscription: Subscription): SharedGroup<Subscription> | undefined {
+    const { shareName, matchFilter } = subscription
+    if (shareName === undefined) {
+      this.#alone.remove(matchFilter, subscription)
+      return undefined
+    }
+    const group = this.#shared.get(shareName, matchFilter)
+    this.#shared.remove(shareName, matchFilter, subscription)
+    return group
+  }
+
+  /** Appends what matches a topic. */
+  match(topic: string, found: Subscription[], groups: SharedGroup<Subscription>[]): void {
+    this.#alone.match(topic, found)
+    this.#shared.match(topic, groups)
+  }
+}
