@@ -77,10 +77,15 @@ export interface PersistedSubscription {
   /** No Local. */
   readonly nl?: boolean | undefined
   readonly subscriptionIdentifier?: number | undefined
+  /** The Topic Filter that a hook put in the place of `topic`. */
+  readonly grantedTopic?: string | undefined
+  /** The QoS that the Client asked for, when a hook granted another one. */
+  readonly requestedQos?: QoS | undefined
 }
 
 /** A subscription that matches a Topic Name. Without its Subscription Identifier, which adapters do not keep here. */
-export interface MatchedSubscription extends Omit<PersistedSubscription, 'subscriptionIdentifier'> {
+export interface MatchedSubscription
+  extends Omit<PersistedSubscription, 'subscriptionIdentifier' | 'grantedTopic' | 'requestedQos'> {
   readonly clientId: string
 }
 
@@ -91,6 +96,8 @@ export interface PersistedWill {
   readonly qos: QoS
   readonly retain: boolean
   readonly properties?: WillProperties | undefined
+  /** Milliseconds since 1970 at which it is to be sent; undefined while the Client is connected. */
+  readonly dueAt?: number | undefined
   /** Written by `putWill`, on the object that it is given. */
   clientId?: string
   brokerId?: string
@@ -167,18 +174,14 @@ export interface Persistence {
   retainedGet?(topic: string): Awaitable<PersistedPublish | undefined>
   /** Every subscription of every Client, for the start of a broker. */
   allSubscriptions?(): AsyncIterable<{ readonly clientId: string; readonly subscription: PersistedSubscription }>
-  /** Does everything in the list or nothing, and resolves when it is as safe as this store can make it. */
+  /**
+   * Does everything in the list, in its order, or nothing, and resolves when it is as safe as this store can make it.
+   * What it is given stays as it is and may be kept. Calls may overlap: they are done in the order in which they came.
+   * An operation on what is not there changes nothing. A store that has it has `readAll` too.
+   */
   commit?(operations: readonly PersistenceOperation[]): Promise<unknown>
-  /** A piece of a Client's queue, from its start or from where the last piece ended. */
-  readQueue?(clientId: string, after: unknown, limit: number): Promise<PersistedQueuePiece>
-  /** Takes the session for this broker; what another broker writes with an older epoch is refused. */
-  openSession?(clientId: string, options: OpenPersistedSession): Promise<PersistedSession>
-  /** @param expiresAt - milliseconds since 1970, or null for never. */
-  closeSession?(clientId: string, epoch: number, expiresAt: number | null): Promise<unknown>
-  /** The Client Identifiers of at most `limit` sessions that expired. */
-  expiredSessions?(now: number, limit: number): AsyncIterable<string>
-  /** The Wills whose delay is over. */
-  dueWills?(now: number): AsyncIterable<PersistedWill>
+  /** Everything that is kept, for the start of a broker. */
+  readAll?(): AsyncIterable<PersistedState>
 }
 
 export interface PersistenceCapabilities {
@@ -190,46 +193,94 @@ export interface PersistenceCapabilities {
   readonly atomic?: boolean
   /** What a stored message survives: the end of the process, of the machine, or the loss of a machine. */
   readonly durable?: 'process' | 'machine' | 'replicated'
-  /** An older owner of a session cannot write any more. */
-  readonly fencing?: boolean
 }
 
 /** One step of `commit`. */
 export type PersistenceOperation =
-  | { readonly kind: 'retain'; readonly packet: PersistedPublish }
-  | { readonly kind: 'enqueue'; readonly packet: PersistedPublish; readonly targets: readonly PersistedTarget[] }
-  | { readonly kind: 'update'; readonly clientId: string; readonly packet: PersistedPacket }
-  | { readonly kind: 'acknowledge'; readonly clientId: string; readonly messageId: number }
-  | { readonly kind: 'incoming'; readonly clientId: string; readonly packet: PersistedPublish }
-  | { readonly kind: 'incoming done'; readonly clientId: string; readonly messageId: number }
+  | PublishOperation
+  /** Makes a session, or changes what is said of it. */
+  | { readonly kind: 'session'; readonly clientId: string; readonly session: PersistedSessionInfo }
+  /** Removes a session: its subscriptions, its queue, its QoS 2 exchanges and its Will. */
+  | { readonly kind: 'end session'; readonly clientId: string }
   | { readonly kind: 'subscribe'; readonly clientId: string; readonly subscriptions: readonly PersistedSubscription[] }
   | { readonly kind: 'unsubscribe'; readonly clientId: string; readonly topicFilters: readonly string[] }
+  /** Gives a queued message its Packet Identifier: it is about to be sent. */
+  | {
+      readonly kind: 'send'
+      readonly clientId: string
+      readonly brokerId: string
+      readonly brokerCounter: number
+      readonly messageId: number
+    }
+  /** PUBREC came: a PUBREL takes the place of the message. */
+  | { readonly kind: 'release'; readonly clientId: string; readonly messageId: number }
+  /** The last acknowledgement came: nothing is left of the message in this queue. */
+  | { readonly kind: 'complete'; readonly clientId: string; readonly messageId: number }
+  /** Takes a message out of these queues, whether it has a Packet Identifier there or not. */
+  | {
+      readonly kind: 'discard'
+      readonly clientIds: readonly string[]
+      readonly brokerId: string
+      readonly brokerCounter: number
+    }
+  /** PUBREL came: the Packet Identifier of a message at QoS 2 from the Client is free. */
+  | { readonly kind: 'incoming done'; readonly clientId: string; readonly messageId: number }
+  /** The Will of the Client's session; undefined when it has none any more. */
   | { readonly kind: 'will'; readonly clientId: string; readonly will: PersistedWill | undefined }
+
+/** All that one PUBLISH changes. */
+export interface PublishOperation {
+  readonly kind: 'publish'
+  /** With `brokerId` and `brokerCounter`, which name it in every queue. */
+  readonly packet: PersistedPublish
+  /** The queues that it goes to; may be none. */
+  readonly targets: readonly PersistedTarget[]
+  /** True when it is the retained message of its topic now, or, without a payload, when there is to be none. */
+  readonly retain: boolean
+  /** The exchange at QoS 2 that it came with: the Packet Identifier stays taken until `incoming done`. */
+  readonly incoming?: { readonly clientId: string; readonly messageId: number } | undefined
+}
 
 /** A receiver of a queued message and what is its own about it. */
 export interface PersistedTarget {
   readonly clientId: string
   readonly qos: QoS
   readonly retain: boolean
-  readonly subscriptionIdentifiers?: readonly number[]
+  readonly subscriptionIdentifiers?: readonly number[] | undefined
+  /** The Topic Filter, with `$share/name/`, of the shared subscription that it was chosen for. */
+  readonly sharedFilter?: string | undefined
+  /** Its Packet Identifier, when it is sent at once. */
+  readonly messageId?: number | undefined
 }
 
-export interface PersistedQueuePiece {
-  readonly items: readonly PersistedPacket[]
-  /** Where the next piece starts; undefined at the end of the queue. */
-  readonly next: unknown
+/** What is said of a session. */
+export interface PersistedSessionInfo {
+  /** Whose it is; undefined for nobody's. */
+  readonly owner?: string | undefined
+  /** Seconds that it outlives its connection; 4,294,967,295 is for ever. */
+  readonly expiryInterval: number
+  /** Milliseconds since 1970 at which it ends; null while its Client is connected, and when it never ends. */
+  readonly expiresAt: number | null
 }
 
-export interface OpenPersistedSession {
-  /** The id of the broker that takes the session. */
-  readonly brokerId: string
-  readonly cleanStart: boolean
-}
+/** One piece of everything that is kept. */
+export type PersistedState = { readonly kind: 'retained'; readonly packet: PersistedPublish } | PersistedSessionState
 
-export interface PersistedSession {
-  /** True when there was a session. */
-  readonly present: boolean
-  /** Goes up each time a session is opened. */
-  readonly epoch: number
+/** All that is kept of a session. */
+export interface PersistedSessionState {
+  readonly kind: 'session'
+  readonly clientId: string
+  readonly session: PersistedSessionInfo
   readonly subscriptions: readonly PersistedSubscription[]
+  /** In order: what was sent and is not complete, then what waits. To be read before the next piece is asked for. */
+  readonly queue: Iterable<PersistedQueueItem>
+  /** The Packet Identifiers of QoS 2 messages from the Client that it has not released. */
+  readonly incoming: readonly number[]
+  readonly will: PersistedWill | undefined
 }
+
+/** A message in a queue. */
+export type PersistedQueueItem =
+  | { readonly packet: PersistedPublish; readonly target: PersistedTarget }
+  /** What is left of a QoS 2 message after PUBREC. */
+  | { readonly packet: PersistedPubrel; readonly target: undefined }
