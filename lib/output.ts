@@ -12,20 +12,26 @@ export interface OutputOwner {
 
 // Each piece that is taken is a sign of life, so a piece must not be too large for a slow link.
 const PIECE = 256 * 1024
+// From this size on a payload goes to the stream as it is: a chunk more costs less than its copy.
+const LARGE_PAYLOAD = 16 * 1024
+const NOTHING: Uint8Array[] = []
 
 /**
  * What goes out on one connection: packets are written one behind the other into a buffer, which goes to the stream
- * as a whole. What comes while it is on its way goes with the next one.
+ * as a whole, with the large payloads that belong between its parts. What comes while it is on its way goes with the
+ * next one.
  */
 export class Output {
-  readonly writer: Writer = new Writer(256)
+  readonly writer: Writer = new Writer(256, LARGE_PAYLOAD)
   readonly #stream: Duplex
   readonly #owner: OutputOwner
   readonly #timers: Timers
   readonly #timeoutMs: number
-  #onItsWay: Buffer | undefined
-  /** How much of it the stream was given. */
-  #given = 0
+  /** What is on its way; the stream was given what is before `#next`. */
+  #chunks = NOTHING
+  #next = 0
+  /** Bytes on their way, those that were given included. */
+  #onItsWay = 0
   #timer: Timer | undefined
 
   constructor(stream: Duplex, owner: OutputOwner, timers: Timers, timeoutMs: number) {
@@ -37,13 +43,14 @@ export class Output {
 
   /** Bytes that the stream has not taken. */
   get bytes(): number {
-    return this.writer.length + (this.#onItsWay?.length ?? 0)
+    return this.writer.size + this.#onItsWay
   }
 
   flush(): void {
-    if (this.#onItsWay !== undefined || this.writer.length === 0) return
-    this.#onItsWay = this.writer.take()
-    this.#given = 0
+    if (this.#onItsWay > 0 || this.writer.size === 0) return
+    this.#onItsWay = this.writer.size
+    this.#chunks = this.writer.takeChunks()
+    this.#next = 0
     this.#write()
   }
 
@@ -52,8 +59,8 @@ export class Output {
     this.#timers.cancel(this.#timer)
     if (!this.#stream.writable) return
     try {
-      if (this.#onItsWay !== undefined) this.#stream.write(this.#onItsWay.subarray(this.#given))
-      if (this.writer.length > 0) this.#stream.write(this.writer.take())
+      for (const chunk of this.#chunks.slice(this.#next)) this.#stream.write(chunk)
+      if (this.writer.size > 0) for (const chunk of this.writer.takeChunks()) this.#stream.write(chunk)
       this.#stream.end()
     } catch (error) {
       this.#owner.writeFailed(error as Error)
@@ -64,17 +71,19 @@ export class Output {
   /** Holds no bytes any more. */
   release(): void {
     this.#timers.cancel(this.#timer)
-    this.#onItsWay = undefined
-    this.writer.take()
+    this.#letGo()
+    this.writer.takeChunks()
+  }
+
+  #letGo(): void {
+    this.#chunks = NOTHING
+    this.#next = 0
+    this.#onItsWay = 0
   }
 
   #write(): void {
-    const bytes = this.#onItsWay as Buffer
-    const isOnePiece = bytes.length <= PIECE
-    const piece = isOnePiece ? bytes : bytes.subarray(this.#given, this.#given + PIECE)
-    this.#given += piece.length
     try {
-      this.#stream.write(piece, this.#onTaken)
+      this.#writePiece()
     } catch (error) {
       this.#owner.writeFailed(error as Error)
       return
@@ -86,12 +95,31 @@ export class Output {
     })
   }
 
+  #writePiece(): void {
+    const chunks = this.#chunks
+    const stream = this.#stream
+    const isAlone = this.#next === chunks.length - 1
+    if (!isAlone) stream.cork() // One system call for all of it.
+    for (let room = PIECE; room > 0; ) {
+      let chunk = chunks[this.#next]!
+      if (chunk.length > room) {
+        chunks[this.#next] = chunk.subarray(room)
+        chunk = chunk.subarray(0, room)
+      } else this.#next += 1
+      room -= chunk.length
+      if (this.#next === chunks.length) room = 0
+      if (room > 0) stream.write(chunk)
+      else stream.write(chunk, this.#onTaken)
+    }
+    if (!isAlone) stream.uncork()
+  }
+
   readonly #onTaken = (): void => {
     this.#timers.cancel(this.#timer)
     this.#timer = undefined
-    if (this.#onItsWay === undefined) return
-    const all = this.#given === this.#onItsWay.length
-    if (all) this.#onItsWay = undefined
+    if (this.#onItsWay === 0) return
+    const all = this.#next === this.#chunks.length
+    if (all) this.#letGo()
     else this.#write()
     this.#owner.taken(all)
   }

@@ -18,7 +18,7 @@ export interface Message {
 export interface MessageInit {
   /** Topic Name: at least one character, no wildcards, at most 65,535 bytes of UTF-8. */
   readonly topic: string
-  /** Text is sent as UTF-8 and any other object as JSON. Default: no bytes. */
+  /** Text is sent as UTF-8 and any other object as JSON. Bytes are not to be changed afterwards. Default: no bytes. */
   readonly payload?: Uint8Array | string | object
   /** Default: 0. */
   readonly qos?: QoS

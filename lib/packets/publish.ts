@@ -78,7 +78,8 @@ export function writePublish(
   const topicBytes = ascii ? topic.length : Buffer.byteLength(topic)
   if (topicBytes > 0xffff) throw new RangeError(`Topic Name: expected at most 65535 bytes, got ${topicBytes}`)
   const remaining = remainingLength(protocolLevel, topicBytes, payload, qos, properties)
-  writer.reserve(5 + remaining)
+  const isInserted = writer.inserts(payload)
+  writer.reserve(5 + remaining - (isInserted ? payload.length : 0))
   // From here on with plain variables: there is room for everything, and a call per field costs as much as the field.
   const { buffer } = writer
   let position = writer.length
@@ -107,6 +108,11 @@ export function writePublish(
       writeProperties(writer, properties, 'publish')
       position = writer.length
     }
+  }
+  if (isInserted) {
+    writer.length = position
+    writer.insert(payload)
+    return identifierAt
   }
   if (payload.length > SMALL_PAYLOAD) buffer.set(payload, position)
   else for (let index = 0; index < payload.length; index += 1) buffer[position + index] = payload[index]!

@@ -8,15 +8,28 @@ export function variableByteIntegerSize(value: number): number {
   return value < 0x200000 ? 3 : 4
 }
 
-/** An output buffer that grows as it is written to. */
+// What is not copied keeps alive what it is a view of: at most so many times its own size.
+const MOST_HELD = 4
+
+/** An output buffer that grows as it is written to. Large payloads may stand in between without a copy. */
 export class Writer {
   buffer: Buffer = NOTHING
   /** How much of the buffer is written. */
   length = 0
   readonly #initialCapacity: number
+  readonly #largePayload: number
+  readonly #inserted: { readonly payload: Uint8Array; readonly position: number }[] = []
+  #insertedBytes = 0
 
-  constructor(initialCapacity = 1024) {
+  /** Payloads of `largePayload` bytes and more are inserted rather than copied; with these, {@link takeChunks} is to be used. */
+  constructor(initialCapacity = 1024, largePayload: number = Infinity) {
     this.#initialCapacity = initialCapacity
+    this.#largePayload = largePayload
+  }
+
+  /** Bytes that were written, and those that were inserted. */
+  get size(): number {
+    return this.length + this.#insertedBytes
   }
 
   /** Makes room for that many bytes more. */
@@ -82,6 +95,17 @@ export class Writer {
     this.length += data.length
   }
 
+  /** Whether a payload is worth inserting. */
+  inserts(payload: Uint8Array): boolean {
+    return payload.length >= this.#largePayload && payload.buffer.byteLength <= MOST_HELD * payload.length
+  }
+
+  /** Puts a payload behind what is written, without a copy. */
+  insert(payload: Uint8Array): void {
+    this.#inserted.push({ payload, position: this.length })
+    this.#insertedBytes += payload.length
+  }
+
   /** Leaves one byte for the length of what follows; {@link endLength} is called with the position returned. */
   beginLength(): number {
     this.uint8(0)
@@ -107,5 +131,21 @@ export class Writer {
     this.buffer = NOTHING
     this.length = 0
     return written
+  }
+
+  /** The same with what was inserted, in order. */
+  takeChunks(): Uint8Array[] {
+    const written = this.take()
+    if (this.#insertedBytes === 0) return [written]
+    const chunks: Uint8Array[] = []
+    let start = 0
+    for (const { payload, position } of this.#inserted) {
+      chunks.push(written.subarray(start, position), payload)
+      start = position
+    }
+    if (start < written.length) chunks.push(written.subarray(start))
+    this.#inserted.length = 0
+    this.#insertedBytes = 0
+    return chunks
   }
 }

@@ -39,6 +39,10 @@ class SlowStream extends Duplex {
     this.#waiting = callback
   }
 
+  override _writev(chunks: { chunk: Buffer }[], callback: () => void): void {
+    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), 'buffer', callback)
+  }
+
   takePiece(): void {
     const waiting = this.#waiting
     this.#waiting = undefined

@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict'
+import { Duplex } from 'node:stream'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { MessageWriter } from '../../lib/message-writer.ts'
+import { Message } from '../../lib/messages/message.ts'
+import { Output } from '../../lib/output.ts'
+import { encode } from '../../lib/packets/encoder.ts'
+import { Timers } from '../../lib/timers.ts'
+import { ManualClock } from '../broker/clock.ts'
+
+const KiB = 1024
+const PIECE = 256 * KiB
+
+/** Takes what is written when the test says so; `pieces` has the chunks of each write to the system. */
+class Sink extends Duplex {
+  readonly pieces: Buffer[][] = []
+  #taken: (() => void) | undefined
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, _encoding: string, callback: () => void): void {
+    this.pieces.push([chunk])
+    this.#taken = callback
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], callback: () => void): void {
+    this.pieces.push(chunks.map(({ chunk }) => chunk))
+    this.#taken = callback
+  }
+
+  /** False when nothing is under way. */
+  async takePiece(): Promise<boolean> {
+    const taken = this.#taken
+    this.#taken = undefined
+    taken?.()
+    await new Promise(setImmediate)
+    return taken !== undefined
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.pieces.flat())
+  }
+}
+
+interface Setting {
+  readonly clock: ManualClock
+  readonly sink: Sink
+  readonly output: Output
+  readonly messages: MessageWriter
+  /** What the owner was told. */
+  readonly told: (boolean | string)[]
+}
+
+function make(): Setting {
+  const clock = new ManualClock()
+  const timers = new Timers(clock, assert.ifError)
+  const sink = new Sink()
+  const told: (boolean | string)[] = []
+  const owner = {
+    taken: (all: boolean): void => void told.push(all),
+    writeFailed: ({ message }: Error): void => void told.push(message),
+  }
+  const output = new Output(sink, owner, timers, 1000)
+  return { clock, sink, output, messages: new MessageWriter(output.writer, timers), told }
+}
+
+function messageOf(payload: Buffer): Message {
+  return new Message('a/b', payload, 1, false, undefined, undefined, Infinity)
+}
+
+function encoded(payload: Buffer, packetId: number): Buffer {
+  const fields = { topic: 'a/b', qos: 1, retain: false, dup: false, properties: undefined } as const
+  return encode({ type: 'publish', payload, packetId, ...fields }, 4)
+}
+
+test('messages of any size go out as they were written, in pieces, and every byte counts until it is taken', async () => {
+  const size = fc.oneof(fc.integer({ min: 0, max: 200 }), fc.integer({ min: 15 * KiB, max: 700 * KiB }))
+  const step = fc.record({ size, isShared: fc.boolean(), flushes: fc.boolean(), takes: fc.boolean() })
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), fc.boolean(), async (steps, ends) => {
+      const { sink, output, messages, told } = make()
+      const expected: Buffer[] = []
+      for (const [index, { size, isShared, flushes, takes }] of steps.entries()) {
+        const message = messageOf(Buffer.alloc(size, index + 1))
+        message.isShared = isShared
+        const before = output.bytes
+        assert.ok(messages.write(message, 1, false, false, index + 1, undefined))
+        expected.push(encoded(message.payload, index + 1))
+        assert.equal(output.bytes - before, expected.at(-1)?.length)
+        if (flushes) output.flush()
+        if (takes) await sink.takePiece()
+      }
+      if (ends) output.end()
+      do output.flush()
+      while (await sink.takePiece())
+      assert.equal(output.bytes, 0)
+      assert.ok(sink.bytes.equals(Buffer.concat(expected)))
+      if (ends) return
+      for (const piece of sink.pieces) assert.ok(Buffer.concat(piece).length <= PIECE)
+      assert.deepEqual([told.at(-1), told.length], [true, sink.pieces.length])
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test('a large payload is not copied, also when several receivers get it', () => {
+  const { sink, output, messages } = make()
+  const message = messageOf(Buffer.alloc(20 * KiB))
+  message.isShared = true
+  for (const packetId of [1, 2]) messages.write(message, 1, false, false, packetId, undefined)
+  output.flush()
+  assert.deepEqual(
+    sink.pieces.flat().map((chunk) => chunk.buffer === message.payload.buffer),
+    [false, true, false, true],
+  )
+})
+
+test('a payload that is a small part of what was read is copied: it would keep all of it', () => {
+  const { sink, output, messages } = make()
+  const payload = Buffer.alloc(100 * KiB).subarray(0, 20 * KiB)
+  messages.write(messageOf(payload), 1, false, false, 1, undefined)
+  output.flush()
+  assert.ok(sink.pieces.flat().every((chunk) => chunk.buffer !== payload.buffer))
+})
+
+test('a large message that the Client does not accept is not written [MQTT-3.1.2-24]', () => {
+  const { output, messages } = make()
+  const message = messageOf(Buffer.alloc(20 * KiB))
+  messages.maximumPacketSize = encoded(message.payload, 1).length - 1
+  assert.equal(messages.write(message, 1, false, false, 1, undefined), false)
+  assert.equal(output.bytes, 0)
+  messages.maximumPacketSize += 1
+  assert.equal(messages.write(message, 1, false, false, 1, undefined), true)
+})
+
+test('what is not taken in time fails, whatever chunks it has; what is released is not held', async () => {
+  const { clock, sink, output, messages, told } = make()
+  for (const packetId of [1, 2])
+    messages.write(messageOf(Buffer.alloc(200 * KiB)), 1, false, false, packetId, undefined)
+  output.flush()
+  clock.advance(900)
+  await sink.takePiece()
+  assert.deepEqual(told, [false], 'a piece of two')
+  clock.advance(900)
+  assert.equal(told.length, 1, 'each piece has its time')
+  clock.advance(100)
+  assert.equal(told.at(-1), 'the connection took no bytes for 1000 ms')
+  output.release()
+  assert.equal(output.bytes, 0)
+})
