@@ -8,6 +8,8 @@ export function variableByteIntegerSize(value: number): number {
   return value < 0x200000 ? 3 : 4
 }
 
+// Room for what was written before is made at once, up to here: a buffer of 4 KiB or more costs far more to allocate.
+const MOST_AT_ONCE = 4000
 // What is not copied keeps alive what it is a view of: at most so many times its own size.
 const MOST_HELD = 4
 
@@ -17,6 +19,8 @@ export class Writer {
   /** How much of the buffer is written. */
   length = 0
   readonly #initialCapacity: number
+  /** What the next buffer is likely to need. */
+  #likely: number
   readonly #largePayload: number
   readonly #inserted: { readonly payload: Uint8Array; readonly position: number }[] = []
   #insertedBytes = 0
@@ -24,6 +28,7 @@ export class Writer {
   /** Payloads of `largePayload` bytes and more are inserted rather than copied; with these, {@link takeChunks} is to be used. */
   constructor(initialCapacity = 1024, largePayload: number = Infinity) {
     this.#initialCapacity = initialCapacity
+    this.#likely = initialCapacity
     this.#largePayload = largePayload
   }
 
@@ -36,7 +41,7 @@ export class Writer {
   reserve(bytes: number): void {
     const needed = this.length + bytes
     if (needed <= this.buffer.length) return
-    const larger = Buffer.allocUnsafe(Math.max(this.#initialCapacity, this.buffer.length * 2, needed))
+    const larger = Buffer.allocUnsafe(Math.max(this.#likely, this.buffer.length * 2, needed))
     this.buffer.copy(larger, 0, 0, this.length)
     this.buffer = larger
   }
@@ -128,6 +133,7 @@ export class Writer {
   /** What was written. The writer starts over and shares nothing with it. */
   take(): Buffer {
     const written = this.buffer.subarray(0, this.length)
+    this.#likely = Math.max(this.#initialCapacity, Math.min(this.length + (this.length >> 2), MOST_AT_ONCE))
     this.buffer = NOTHING
     this.length = 0
     return written
