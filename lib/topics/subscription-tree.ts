@@ -1,4 +1,4 @@
-import { addChild, childOf, type LevelNode, removeChild } from './level-node.ts'
+import { addChild, childOf, type LevelNode, removeChild, splitInto } from './level-node.ts'
 import { hasWildcard } from './topic-filter.ts'
 
 /** The subscribers of one filter when there are several. A class of its own, so that a subscriber may be a Set. */
@@ -199,19 +199,6 @@ export class SubscriptionTree<T extends object> {
 
 function endsInHash(topicFilter: string): boolean {
   return topicFilter.endsWith('#')
-}
-
-/** Writes the levels into an array that is used again and again; how many there are. */
-function splitInto(levels: string[], topic: string): number {
-  let count = 0
-  let start = 0
-  for (let slash = topic.indexOf('/'); slash !== -1; slash = topic.indexOf('/', start)) {
-    levels[count] = topic.slice(start, slash)
-    count += 1
-    start = slash + 1
-  }
-  levels[count] = start === 0 ? topic : topic.slice(start)
-  return count + 1
 }
 
 function includes<T extends object>(subscribers: Subscribers<T>, subscriber: T): boolean {

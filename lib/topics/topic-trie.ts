@@ -1,4 +1,4 @@
-import { addChild, childOf, type LevelNode, removeChild } from './level-node.ts'
+import { addChild, childOf, type LevelNode, removeChild, splitInto } from './level-node.ts'
 import { hasWildcard } from './topic-filter.ts'
 
 class Node<V> implements LevelNode<Node<V>> {
@@ -23,6 +23,7 @@ export class TopicTrie<V extends object> {
   readonly #named = new Map<string, Node<V>>()
   readonly #root = new Node<V>('', undefined)
   #nodes = 0
+  readonly #levels: string[] = []
 
   get size(): number {
     return this.#named.size
@@ -117,7 +118,10 @@ export class TopicTrie<V extends object> {
 
   #makeNode(topic: string): Node<V> {
     let node = this.#root
-    for (const level of topic.split('/')) {
+    const levels = this.#levels
+    const count = splitInto(levels, topic)
+    for (let depth = 0; depth < count; depth += 1) {
+      const level = levels[depth]!
       let next = childOf(node, level)
       if (next === undefined) {
         next = new Node(level, node)
