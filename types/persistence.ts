@@ -177,10 +177,12 @@ export interface Persistence {
   /**
    * Does everything in the list, in its order, or nothing, and resolves when it is as safe as this store can make it.
    * What it is given stays as it is and may be kept. Calls may overlap: they are done in the order in which they came.
-   * An operation on what is not there changes nothing. A store that has it has `readAll` too.
+   * An operation on what is not there changes nothing; for a session there is a `session` before anything else.
+   * When it rejects, nothing is done, and the next one is tried as if it were the first.
+   * A store that has it has `readAll` too.
    */
   commit?(operations: readonly PersistenceOperation[]): Promise<unknown>
-  /** Everything that is kept, for the start of a broker. */
+  /** Every session and every retained message, `$…` topics included, for the start of a broker. */
   readAll?(): AsyncIterable<PersistedState>
 }
 
@@ -211,17 +213,19 @@ export type PersistenceOperation =
       readonly brokerId: string
       readonly brokerCounter: number
       readonly messageId: number
+      readonly foreign?: ForeignMessage | undefined
     }
   /** PUBREC came: a PUBREL takes the place of the message. */
   | { readonly kind: 'release'; readonly clientId: string; readonly messageId: number }
   /** The last acknowledgement came: nothing is left of the message in this queue. */
   | { readonly kind: 'complete'; readonly clientId: string; readonly messageId: number }
-  /** Takes a message out of these queues, whether it has a Packet Identifier there or not. */
+  /** Takes a message out of these queues where it has no Packet Identifier, as often as it is there. */
   | {
       readonly kind: 'discard'
       readonly clientIds: readonly string[]
       readonly brokerId: string
       readonly brokerCounter: number
+      readonly foreign?: ForeignMessage | undefined
     }
   /** PUBREL came: the Packet Identifier of a message at QoS 2 from the Client is free. */
   | { readonly kind: 'incoming done'; readonly clientId: string; readonly messageId: number }
@@ -237,7 +241,12 @@ export interface PublishOperation {
   readonly targets: readonly PersistedTarget[]
   /** True when it is the retained message of its topic now, or, without a payload, when there is to be none. */
   readonly retain: boolean
-  /** The exchange at QoS 2 that it came with: the Packet Identifier stays taken until `incoming done`. */
+  /** True when it was being handed on when a process ended: some of the queues may have it. */
+  readonly isResumed?: boolean
+  /**
+   * The exchange at QoS 2 that it came with: the Packet Identifier stays taken until `incoming done`. The message itself
+   * is not kept for it: `incomingGetPacket` does not find it.
+   */
   readonly incoming?: { readonly clientId: string; readonly messageId: number } | undefined
 }
 
@@ -251,6 +260,14 @@ export interface PersistedTarget {
   readonly sharedFilter?: string | undefined
   /** Its Packet Identifier, when it is sent at once. */
   readonly messageId?: number | undefined
+  /** True when another broker has the session: what becomes of the message is told to the store by that one. */
+  readonly isElsewhere?: boolean | undefined
+}
+
+/** A queued message that another broker has told to the store that they share, and this one has heard of only. */
+export interface ForeignMessage {
+  readonly packet: PersistedPublish
+  readonly target: PersistedTarget
 }
 
 /** What is said of a session. */

@@ -2,25 +2,19 @@ import type {
   MatchedSubscription,
   PersistedPacket,
   PersistedPublish,
+  PersistedState,
   PersistedSubscription,
   PersistedWill,
   Persistence,
   PersistenceBroker,
   PersistenceCapabilities,
   PersistenceClient,
+  PersistenceOperation,
 } from '../../types/persistence.ts'
-import { SubscriptionTree } from '../topics/subscription-tree.ts'
-import { TopicTrie } from '../topics/topic-trie.ts'
-import { copyOf, OutgoingQueue } from './outgoing-queue.ts'
-
-interface Stored {
-  readonly subscription: PersistedSubscription
-  /** What the tree holds, above QoS 0. */
-  readonly matched: MatchedSubscription | undefined
-}
-
-/** A queue that runs empty is likely to be used again soon, so some are kept; but not for every Client there ever was. */
-const KEPT_QUEUES = 1000
+import type { TopicTrie } from '../topics/topic-trie.ts'
+import type { Change } from './change.ts'
+import { copyOf, Entry, type Message, packetOf } from './outgoing-queue.ts'
+import { type Numbered, numbersOf, type StoredSubscription, StoredState } from './stored-state.ts'
 
 /**
  * Keeps everything in this process, and loses it with the process.
@@ -28,18 +22,15 @@ const KEPT_QUEUES = 1000
  * the suite of aedes-persistence leaves that open. What is returned is shared and must not be changed, unless noted.
  */
 export class MemoryPersistence implements Persistence {
-  readonly capabilities: PersistenceCapabilities = { packetProperties: true, ordered: true }
-  readonly #retained = new TopicTrie<PersistedPublish>()
-  /** By Client Identifier, then by Topic Filter. */
-  readonly #subscriptions = new Map<string, Map<string, Stored>>()
-  readonly #tree = new SubscriptionTree<MatchedSubscription>()
-  readonly #outgoing = new Map<string, OutgoingQueue>()
-  #emptyQueues = 0
-  /** By Client Identifier, then by Packet Identifier. */
-  readonly #incoming = new Map<string, Map<number, PersistedPublish>>()
-  readonly #wills = new Map<string, PersistedWill>()
+  readonly capabilities: PersistenceCapabilities = { packetProperties: true, ordered: true, atomic: true }
+  protected readonly state: StoredState
+  #order = 0
   #broker: PersistenceBroker | undefined = undefined
   #destroyed = false
+
+  constructor(state: StoredState = new StoredState()) {
+    this.state = state
+  }
 
   get broker(): PersistenceBroker {
     if (this.#broker === undefined) throw new Error('setup() was not called')
@@ -48,7 +39,7 @@ export class MemoryPersistence implements Persistence {
 
   /** How many queues are kept, for those who watch memory. */
   get queueCount(): number {
-    return this.#outgoing.size
+    return this.state.outgoing.size
   }
 
   async setup(broker: PersistenceBroker): Promise<void> {
@@ -60,185 +51,157 @@ export class MemoryPersistence implements Persistence {
     this.#destroyed = true
   }
 
+  async commit(operations: readonly PersistenceOperation[]): Promise<void> {
+    await this.perform(operations)
+  }
+
+  readAll(): Answer<PersistedState> {
+    return new Answer(this.state.all())
+  }
+
+  /** Makes all of the changes or none; resolves with what {@link StoredState.apply} says of the last one. */
+  protected async perform(changes: readonly Change[]): Promise<unknown> {
+    let result: unknown
+    for (const change of changes) {
+      result = this.state.apply(change, this.#order)
+      this.#order += numbersOf(change)
+    }
+    return result
+  }
+
   async storeRetained(packet: PersistedPublish): Promise<void> {
-    if (packet.payload.length === 0) this.#retained.delete(packet.topic)
-    else this.#retained.set(packet.topic, { ...packet })
+    await this.perform([{ kind: 'publish', packet: { ...packet }, targets: [], retain: true }])
   }
 
   async retainedGet(topic: string): Promise<PersistedPublish | undefined> {
-    return this.#retained.get(topic)
+    return this.state.retained.get(topic)?.value.packet
   }
 
   createRetainedStream(topicFilter: string): Answer<PersistedPublish> {
-    return new Answer(this.#retained.match(topicFilter))
+    return new Answer(matchAny(this.state.retained, [topicFilter]))
   }
 
   /** Gives a message once, also when several filters match it. */
   createRetainedStreamCombi(topicFilters: readonly string[]): Answer<PersistedPublish> {
-    return new Answer(matchAny(this.#retained, topicFilters))
+    return new Answer(matchAny(this.state.retained, topicFilters))
   }
 
   async addSubscriptions(client: PersistenceClient, subscriptions: readonly PersistedSubscription[]): Promise<void> {
-    let stored = this.#subscriptions.get(client.id)
-    if (stored === undefined) {
-      stored = new Map()
-      this.#subscriptions.set(client.id, stored)
-    }
-    for (const { topic, qos, rh, rap, nl, subscriptionIdentifier } of subscriptions) {
-      this.#unmatch(stored.get(topic))
-      const subscription: PersistedSubscription = { topic, qos, rh, rap, nl }
-      const matched = qos > 0 ? { clientId: client.id, ...subscription } : undefined
-      if (matched !== undefined) this.#tree.add(topic, matched)
-      stored.set(topic, {
-        subscription: subscriptionIdentifier === undefined ? subscription : { ...subscription, subscriptionIdentifier },
-        matched,
-      })
-    }
+    await this.perform([{ kind: 'subscribe', clientId: client.id, subscriptions }])
   }
 
   async removeSubscriptions(client: PersistenceClient, topicFilters: readonly string[]): Promise<void> {
-    const stored = this.#subscriptions.get(client.id)
-    if (stored === undefined) return
-    for (const topicFilter of topicFilters) {
-      this.#unmatch(stored.get(topicFilter))
-      stored.delete(topicFilter)
-    }
-    if (stored.size === 0) this.#subscriptions.delete(client.id)
+    await this.perform([{ kind: 'unsubscribe', clientId: client.id, topicFilters }])
   }
 
   async cleanSubscriptions(client: PersistenceClient): Promise<void> {
-    for (const stored of this.#subscriptions.get(client.id)?.values() ?? []) this.#unmatch(stored)
-    this.#subscriptions.delete(client.id)
+    await this.perform([{ kind: 'clean subscriptions', clientId: client.id }])
   }
 
   async subscriptionsByClient(client: PersistenceClient): Promise<PersistedSubscription[]> {
-    return Array.from(this.#subscriptions.get(client.id)?.values() ?? [], ({ subscription }) => subscription)
+    return Array.from(this.state.subscriptions.get(client.id)?.values() ?? [], ({ subscription }) => subscription)
   }
 
   async subscriptionsByTopic(topic: string): Promise<MatchedSubscription[]> {
     const found: MatchedSubscription[] = []
-    this.#tree.match(topic, found)
+    this.state.tree.match(topic, found)
     return found
   }
 
   allSubscriptions(): Answer<{ clientId: string; subscription: PersistedSubscription }> {
-    return new Answer(everySubscription(this.#subscriptions))
+    return new Answer(everySubscription(this.state.subscriptions))
   }
 
   async countOffline(): Promise<{ subsCount: number; clientsCount: number }> {
-    return { subsCount: this.#tree.size, clientsCount: this.#subscriptions.size }
+    return { subsCount: this.state.tree.size, clientsCount: this.state.subscriptions.size }
   }
 
   getClientList(topicFilter: string): Answer<string> {
-    return new Answer(clientsWith(this.#subscriptions, topicFilter))
+    return new Answer(clientsWith(this.state.subscriptions, topicFilter))
   }
 
   async outgoingEnqueue(target: { readonly clientId: string }, packet: PersistedPublish): Promise<void> {
-    this.#enqueue(target.clientId, copyOf(packet, undefined))
+    await this.outgoingEnqueueCombi([target], packet)
   }
 
   async outgoingEnqueueCombi(
-    targets: readonly { readonly clientId: string }[],
+    clients: readonly { readonly clientId: string }[],
     packet: PersistedPublish,
   ): Promise<void> {
-    const shared = copyOf(packet, undefined)
-    for (const { clientId } of targets) this.#enqueue(clientId, shared)
+    const { qos, retain } = packet
+    const targets = clients.map(({ clientId }) => ({ clientId, qos, retain }))
+    await this.perform([{ kind: 'publish', packet: copyOf(packet, undefined, packet), targets, retain: false }])
   }
 
   async outgoingUpdate(client: PersistenceClient, packet: PersistedPacket): Promise<void> {
-    if (this.#outgoing.get(client.id)?.update(packet) !== true) throw new Error('no such packet')
+    const updated = await this.perform([{ kind: 'update', clientId: client.id, packet: { ...packet } }])
+    if (updated !== true) throw new Error('no such packet')
   }
 
   /** What it returns belongs to the caller. */
   async outgoingClearMessageId(
     client: PersistenceClient,
-    packet: { readonly messageId: number },
+    { messageId }: { readonly messageId: number },
   ): Promise<PersistedPacket | undefined> {
-    const queue = this.#outgoing.get(client.id)
-    const removed = queue?.remove(packet.messageId)
-    if (removed !== undefined && queue?.length === 0) {
-      this.#emptyQueues += 1
-      if (this.#emptyQueues > KEPT_QUEUES && this.#emptyQueues > this.#outgoing.size / 2) this.#removeEmptyQueues()
-    }
-    return removed
+    const removed = await this.perform([{ kind: 'complete', clientId: client.id, messageId }])
+    return removed instanceof Entry ? packetOf(removed) : undefined
   }
 
   /** What it gives belongs to the caller. */
   outgoingStream(client: PersistenceClient): Answer<PersistedPacket> {
-    return new Answer(this.#outgoing.get(client.id)?.packets() ?? [])
+    return new Answer(this.state.outgoing.get(client.id)?.packets() ?? [])
   }
 
   async cleanOutgoing(client: PersistenceClient): Promise<void> {
-    if (this.#outgoing.get(client.id)?.length === 0) this.#emptyQueues -= 1
-    this.#outgoing.delete(client.id)
+    await this.perform([{ kind: 'clean outgoing', clientId: client.id }])
   }
 
   async incomingStorePacket(client: PersistenceClient, packet: PersistedPublish): Promise<void> {
-    if (packet.messageId === undefined) throw new TypeError('messageId: expected a Packet Identifier, got undefined')
-    let stored = this.#incoming.get(client.id)
-    if (stored === undefined) {
-      stored = new Map()
-      this.#incoming.set(client.id, stored)
-    }
-    stored.set(packet.messageId, copyOf(packet, packet.messageId))
+    const { messageId } = packet
+    if (messageId === undefined) throw new TypeError('messageId: expected a Packet Identifier, got undefined')
+    await this.perform([
+      { kind: 'incoming', clientId: client.id, messageId, packet: copyOf(packet, messageId, packet) },
+    ])
   }
 
+  /** Of a message that came with `commit` only the Packet Identifier is kept; it is not found here. */
   async incomingGetPacket(
     client: PersistenceClient,
     packet: { readonly messageId: number },
   ): Promise<PersistedPublish> {
-    const stored = this.#incoming.get(client.id)?.get(packet.messageId)
+    const stored = this.state.incoming.get(client.id)?.get(packet.messageId)?.value
     if (stored === undefined) throw new Error('no such packet')
     return stored
   }
 
-  async incomingDelPacket(client: PersistenceClient, packet: { readonly messageId: number }): Promise<void> {
-    const stored = this.#incoming.get(client.id)
-    if (stored?.delete(packet.messageId) !== true) throw new Error('no such packet')
-    if (stored.size === 0) this.#incoming.delete(client.id)
+  async incomingDelPacket(client: PersistenceClient, { messageId }: { readonly messageId: number }): Promise<void> {
+    const removed = await this.perform([{ kind: 'incoming done', clientId: client.id, messageId }])
+    if (removed !== true) throw new Error('no such packet')
   }
 
   async cleanIncoming(client: PersistenceClient): Promise<void> {
-    this.#incoming.delete(client.id)
+    await this.perform([{ kind: 'clean incoming', clientId: client.id }])
   }
 
   async putWill(client: PersistenceClient, will: PersistedWill): Promise<void> {
     // On the object itself: the suite of aedes-persistence looks for it there.
     will.clientId = client.id
     will.brokerId = this.broker.id
-    this.#wills.set(client.id, will)
+    await this.perform([{ kind: 'will', clientId: client.id, will }])
   }
 
   async getWill(client: PersistenceClient): Promise<PersistedWill | undefined> {
-    return this.#wills.get(client.id)
+    return this.state.wills.get(client.id)?.value
   }
 
   async delWill(client: PersistenceClient): Promise<PersistedWill | undefined> {
-    const will = this.#wills.get(client.id)
-    this.#wills.delete(client.id)
+    const will = this.state.wills.get(client.id)?.value
+    await this.perform([{ kind: 'will', clientId: client.id, will: undefined }])
     return will
   }
 
   streamWill(brokers: Readonly<Record<string, unknown>> = {}): Answer<PersistedWill> {
-    return new Answer(willsOfOthers(this.#wills, brokers))
-  }
-
-  #unmatch(stored: Stored | undefined): void {
-    if (stored?.matched !== undefined) this.#tree.remove(stored.subscription.topic, stored.matched)
-  }
-
-  #enqueue(clientId: string, packet: PersistedPublish): void {
-    let queue = this.#outgoing.get(clientId)
-    if (queue === undefined) {
-      queue = new OutgoingQueue()
-      this.#outgoing.set(clientId, queue)
-    } else if (queue.length === 0) this.#emptyQueues -= 1
-    queue.push(packet)
-  }
-
-  #removeEmptyQueues(): void {
-    for (const [clientId, queue] of this.#outgoing) if (queue.length === 0) this.#outgoing.delete(clientId)
-    this.#emptyQueues = 0
+    return new Answer(willsOfOthers(this.state.wills, brokers))
   }
 }
 
@@ -262,21 +225,21 @@ export class Answer<T> implements AsyncIterable<T>, Iterable<T> {
 }
 
 function* matchAny(
-  retained: TopicTrie<PersistedPublish>,
+  retained: TopicTrie<Numbered<Message>>,
   topicFilters: readonly string[],
 ): Generator<PersistedPublish> {
-  const given = new Set<PersistedPublish>()
+  const given = topicFilters.length > 1 ? new Set<Message>() : undefined
   for (const topicFilter of topicFilters) {
-    for (const packet of retained.match(topicFilter)) {
-      if (given.has(packet)) continue
-      given.add(packet)
-      yield packet
+    for (const { value: message } of retained.match(topicFilter)) {
+      if (given?.has(message)) continue
+      given?.add(message)
+      yield message.packet
     }
   }
 }
 
 function* everySubscription(
-  subscriptions: ReadonlyMap<string, ReadonlyMap<string, Stored>>,
+  subscriptions: ReadonlyMap<string, ReadonlyMap<string, StoredSubscription>>,
 ): Generator<{ clientId: string; subscription: PersistedSubscription }> {
   for (const [clientId, stored] of subscriptions) {
     for (const { subscription } of stored.values()) yield { clientId, subscription }
@@ -284,17 +247,19 @@ function* everySubscription(
 }
 
 function* clientsWith(
-  subscriptions: ReadonlyMap<string, ReadonlyMap<string, Stored>>,
+  subscriptions: ReadonlyMap<string, ReadonlyMap<string, StoredSubscription>>,
   topicFilter: string,
 ): Generator<string> {
   for (const [clientId, stored] of subscriptions) if (stored.has(topicFilter)) yield clientId
 }
 
 function* willsOfOthers(
-  wills: ReadonlyMap<string, PersistedWill>,
+  wills: ReadonlyMap<string, Numbered<PersistedWill>>,
   brokers: Readonly<Record<string, unknown>>,
 ): Generator<PersistedWill> {
-  for (const will of wills.values()) {
-    if (will.brokerId === undefined || !Object.hasOwn(brokers, will.brokerId)) yield will
+  for (const [clientId, { value: will }] of wills) {
+    if (will.brokerId === undefined || !Object.hasOwn(brokers, will.brokerId)) {
+      yield will.clientId === undefined ? { ...will, clientId } : will
+    }
   }
 }

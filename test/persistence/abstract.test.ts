@@ -1,8 +1,10 @@
 /** The suite that aedes-persistence has for every persistence. */
 import { createRequire } from 'node:module'
-import { test } from 'node:test'
+import { after, test } from 'node:test'
+import { LogPersistence } from '../../lib/persistence/log/log-persistence.ts'
 import { MemoryPersistence } from '../../lib/persistence/memory.ts'
 import type { Persistence } from '../../types/persistence.ts'
+import { directories } from './log-directories.ts'
 
 const abstractPersistence: (options: {
   test: typeof test
@@ -10,4 +12,8 @@ const abstractPersistence: (options: {
   testAsync: true
 }) => void = createRequire(import.meta.url)('aedes-persistence/abstract.js')
 
+const { make, removeAll } = directories()
+after(removeAll)
+
 abstractPersistence({ test, persistence: async () => new MemoryPersistence(), testAsync: true })
+abstractPersistence({ test, persistence: async () => new LogPersistence({ dir: make() }), testAsync: true })

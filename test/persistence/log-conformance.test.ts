@@ -1,0 +1,24 @@
+/** What our broker needs of a persistence, of the durable one and with a restart before each question. */
+import { rmSync } from 'node:fs'
+import { LogPersistence } from '../../lib/persistence/log/log-persistence.ts'
+import { testPersistence } from '../../lib/testing/index.ts'
+import type { Persistence } from '../../types/persistence.ts'
+import { directories } from './log-directories.ts'
+
+const { make } = directories()
+const dirs = new Map<Persistence, string>()
+
+function open(dir: string, segmentBytes: number): Persistence {
+  const persistence = new LogPersistence({ dir, durability: 'os', segmentBytes })
+  dirs.set(persistence, dir)
+  return persistence
+}
+
+for (const segmentBytes of [4096, 67_108_864]) {
+  testPersistence({
+    name: `log, files of ${segmentBytes} bytes`,
+    open: () => open(make(), segmentBytes),
+    reopen: (closed) => open(dirs.get(closed)!, segmentBytes),
+    remove: (closed) => rmSync(dirs.get(closed)!, { recursive: true, force: true }),
+  })
+}

@@ -1,0 +1,18 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** Directories of a test that are removed after it. */
+export function directories(): { readonly make: () => string; readonly removeAll: () => void } {
+  const made: string[] = []
+  return {
+    make() {
+      const dir = mkdtempSync(join(tmpdir(), 'haltere-log-'))
+      made.push(dir)
+      return dir
+    },
+    removeAll() {
+      for (const dir of made.splice(0)) rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}
