@@ -8,6 +8,7 @@ import { test, type TestContext } from 'node:test'
 import { connect as connectTls } from 'node:tls'
 import { runInNewContext } from 'node:vm'
 import mqtt, { type ErrorWithReasonCode, type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt'
+import { noRedis, RedisServer } from '../support/redis.ts'
 import { CertificateAuthority } from '../transports/certificates.ts'
 import { Program, repository } from './program.ts'
 
@@ -176,6 +177,28 @@ test('enhanced-authentication: a Client that does not know the secret, or anothe
 test('unit-test: the test of an application passes with a broker in its own process', async (t) => {
   const program = new Program(t, 'unit-test')
   assert.match((await program.rest()).join('\n'), /pass 1\n(.*\n)*.*fail 0/)
+})
+
+test('custom-store: a store of the reader passes the suite for authors of stores', async (t) => {
+  const program = new Program(t, 'custom-store')
+  assert.match((await program.rest()).join('\n'), /pass [5-9]\d\n(.*\n)*.*fail 0/)
+})
+
+test('durable: a message for a Client that is away outlives the broker', { timeout: 10_000 }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'haltere-example-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const program = new Program(t, 'durable', { STORE: folder })
+  assert.deepEqual(await program.rest(), ['kept for a Client that is away', 'after a restart: lamps/1/set on'])
+})
+
+test('redis: a Client finds its session and its message at another broker', {
+  skip: noRedis,
+  timeout: 20_000,
+}, async (t) => {
+  const redis = await RedisServer.start()
+  t.after(() => redis.end())
+  const program = new Program(t, 'redis', { REDIS: `redis://127.0.0.1:${redis.port}` })
+  assert.deepEqual(await program.rest(), ['at the other broker: news kept'])
 })
 
 test('shared-work: each job is done once and every worker has its share', async (t) => {

@@ -3,9 +3,24 @@ import { suite, test } from 'node:test'
 import fc from 'fast-check'
 import { MemoryPersistence } from '../../lib/persistence/memory.ts'
 import { OutgoingQueue } from '../../lib/persistence/outgoing-queue.ts'
-import { conformance, publish } from './conformance.ts'
+import { testPersistence } from '../../lib/testing/index.ts'
+import type { PersistedPublish } from '../../types/persistence.ts'
 
-conformance('memory', () => new MemoryPersistence())
+testPersistence({ name: 'memory', open: () => new MemoryPersistence() })
+
+function publish(fields: Partial<PersistedPublish> = {}): PersistedPublish {
+  return {
+    cmd: 'publish',
+    topic: 'a',
+    payload: Buffer.from('x'),
+    qos: 1,
+    retain: false,
+    dup: false,
+    brokerId: 'broker-1',
+    brokerCounter: 1,
+    ...fields,
+  }
+}
 
 suite('memory: the queue of a Client', () => {
   test('behaves like a list, whatever is queued, identified and acknowledged', () => {
@@ -73,4 +88,24 @@ test('memory: Clients that come and go leave no queue behind', async () => {
     if (index % 3 === 0) await persistence.cleanOutgoing({ id })
     assert.ok(persistence.queueCount <= 1001, `${persistence.queueCount} queues`)
   }
+})
+
+test('memory: what is changed on a message that was read does not change the queue', async () => {
+  const persistence = new MemoryPersistence()
+  await persistence.outgoingEnqueue({ clientId: 'c' }, publish())
+  for await (const read of persistence.outgoingStream({ id: 'c' })) Object.assign(read, { topic: 'changed' })
+  const [queued] = persistence.outgoingStream({ id: 'c' })
+  assert.equal(queued?.cmd === 'publish' && queued.topic, 'a')
+})
+
+test('memory: a retained message that several filters match is given once', async () => {
+  const persistence = new MemoryPersistence()
+  await persistence.storeRetained(publish({ retain: true }))
+  assert.equal([...persistence.createRetainedStreamCombi(['a', '#', '+'])].length, 1)
+})
+
+test('memory: it is destroyed once', async () => {
+  const persistence = new MemoryPersistence()
+  await persistence.destroy()
+  await assert.rejects(persistence.destroy())
 })

@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict'
+import type {
+  PersistedPublish,
+  PersistedQueueItem,
+  PersistedSessionInfo,
+  PersistedSubscription,
+  PersistedTarget,
+  PersistedWill,
+} from '../../../types/persistence.ts'
+import type { CommitStore } from '../store-under-test.ts'
+import { contentOf, plain, willContent } from '../values.ts'
+
+/** A session in a form that can be compared: without the order where none is promised. */
+export interface SessionState {
+  readonly clientId: string
+  readonly session: PersistedSessionInfo
+  readonly subscriptions: readonly PersistedSubscription[]
+  readonly queue: readonly PersistedQueueItem[]
+  readonly incoming: readonly number[]
+  readonly will: PersistedWill | undefined
+}
+
+/** Everything that a store keeps, in a form that can be compared. */
+export interface StoreState {
+  readonly retained: unknown[]
+  readonly sessions: unknown[]
+}
+
+/** What `readAll` gives; fails when a topic or a session comes twice. */
+export async function readState(store: CommitStore): Promise<StoreState> {
+  const retained: PersistedPublish[] = []
+  const sessions: SessionState[] = []
+  const seen = new Set<string>()
+  for await (const piece of store.readAll()) {
+    const name = piece.kind === 'retained' ? `retained ${piece.packet.topic}` : `session ${piece.clientId}`
+    assert.ok(!seen.has(name), `${name} came twice from readAll`)
+    seen.add(name)
+    if (piece.kind === 'retained') retained.push(piece.packet)
+    // Its queue is to be read before the next piece is asked for.
+    else sessions.push({ ...piece, queue: [...piece.queue] })
+  }
+  return stateOf(retained, sessions)
+}
+
+export function stateOf(retained: readonly PersistedPublish[], sessions: readonly SessionState[]): StoreState {
+  return {
+    retained: inOrder(retained, ({ topic }) => topic).map((packet) => plain(contentOf(packet))),
+    sessions: inOrder(sessions, ({ clientId }) => clientId).map(comparableSession),
+  }
+}
+
+function comparableSession(state: SessionState): unknown {
+  const { clientId, session, subscriptions, queue, incoming, will } = state
+  const { owner, expiryInterval, expiresAt } = session
+  return {
+    clientId,
+    session: { owner, expiryInterval, expiresAt },
+    subscriptions: inOrder(subscriptions, ({ topic }) => topic).map(comparableSubscription),
+    queue: queue.map(comparableItem),
+    incoming: incoming.toSorted((a, b) => a - b),
+    will: will === undefined ? undefined : plain(willContent(will)),
+  }
+}
+
+function comparableSubscription(subscription: PersistedSubscription): unknown {
+  const { rh, rap, nl } = subscription
+  return plain({ ...subscription, rh: rh ?? 0, rap: rap ?? false, nl: nl ?? false })
+}
+
+function comparableItem(item: PersistedQueueItem): unknown {
+  if (item.target === undefined) return `PUBREL ${item.packet.messageId}`
+  return { message: plain(contentOf(item.packet)), target: comparableTarget(item.target) }
+}
+
+function comparableTarget(target: PersistedTarget): unknown {
+  const { clientId, qos, retain, sharedFilter, messageId, subscriptionIdentifiers } = target
+  return plain({
+    clientId,
+    qos,
+    retain,
+    sharedFilter,
+    messageId,
+    subscriptionIdentifiers: subscriptionIdentifiers?.length === 0 ? undefined : subscriptionIdentifiers,
+  })
+}
+
+function inOrder<T>(list: readonly T[], nameOf: (item: T) => string): T[] {
+  return list.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
+}

@@ -1,0 +1,69 @@
+/** What the cases about `commit` have in common: the same operations for the store and for the model. */
+import assert from 'node:assert/strict'
+import type {
+  PersistedPublish,
+  PersistedSessionInfo,
+  PersistedTarget,
+  PersistenceOperation,
+} from '../../../types/persistence.ts'
+import type { StoreUnderTest } from '../store-under-test.ts'
+import { publish } from '../values.ts'
+import { StoreModel } from './model.ts'
+import { readState } from './state.ts'
+
+export const CONNECTED: PersistedSessionInfo = { owner: undefined, expiryInterval: 4_294_967_295, expiresAt: null }
+
+/** A store and its model, which must stay alike. */
+export class ComparedStore {
+  readonly model: StoreModel = new StoreModel()
+  readonly #store: StoreUnderTest
+
+  constructor(store: StoreUnderTest) {
+    this.#store = store
+  }
+
+  /** Commits and compares, before a restart and after it. */
+  async commit(...operations: PersistenceOperation[]): Promise<void> {
+    await this.#store.commits.commit(operations)
+    this.model.commit(operations)
+    await this.compare()
+    if (await this.#store.restart()) await this.compare()
+  }
+
+  async compare(message?: string): Promise<void> {
+    const found = await readState(this.#store.commits)
+    const expected = this.model.state()
+    if (message === undefined) assert.deepEqual(found, expected)
+    else assert.deepEqual(found, expected, `${message}\n${difference(found, expected)}`)
+  }
+}
+
+function difference(found: unknown, expected: unknown): string {
+  try {
+    assert.deepEqual(found, expected)
+    return ''
+  } catch (error) {
+    return error instanceof Error ? error.message : ''
+  }
+}
+
+export function session(clientId: string, info: PersistedSessionInfo = CONNECTED): PersistenceOperation {
+  return { kind: 'session', clientId, session: info }
+}
+
+export function target(clientId: string, fields: Partial<PersistedTarget> = {}): PersistedTarget {
+  return { clientId, qos: 1, retain: false, ...fields }
+}
+
+/** A message with this number goes to the queues of these targets. */
+export function message(
+  brokerCounter: number,
+  targets: readonly PersistedTarget[],
+  fields: Partial<PersistedPublish> = {},
+): PersistenceOperation {
+  return { kind: 'publish', packet: publish({ brokerCounter, ...fields }), targets, retain: false }
+}
+
+export function retained(topic: string, fields: Partial<PersistedPublish> = {}): PersistenceOperation {
+  return { kind: 'publish', packet: publish({ topic, retain: true, ...fields }), targets: [], retain: true }
+}

@@ -1,0 +1,12 @@
+/** For authors of stores: `haltere/testing`. */
+export {
+  type PersistenceTestOptions,
+  type TestFunction,
+  type TestFunctionContext,
+  testPersistence,
+} from './test-persistence.ts'
+export type { PersistencePart } from './test-case.ts'
+export type * from '../../types/emitter.ts'
+export type * from '../../types/packets.ts'
+export type * from '../../types/persistence.ts'
+export type * from '../../types/properties.ts'

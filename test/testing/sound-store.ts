@@ -1,0 +1,50 @@
+import { MemoryPersistence } from '../../lib/persistence/memory.ts'
+import { StoreModel } from '../../lib/testing/commit/model.ts'
+import type {
+  PersistedState,
+  PersistedSubscription,
+  Persistence,
+  PersistenceClient,
+  PersistenceOperation,
+} from '../../types/persistence.ts'
+
+export interface SoundStore extends Required<Persistence> {
+  readonly model: StoreModel
+}
+
+/** A store that does all that it has to do, and that can be opened again as often as one likes. */
+export function soundStore(): SoundStore {
+  const model = new StoreModel()
+  const memory = new MemoryPersistence()
+  const granted = new Map<string, PersistedSubscription>()
+  const add = memory.addSubscriptions.bind(memory)
+  const byClient = memory.subscriptionsByClient.bind(memory)
+  return Object.assign(memory, {
+    model,
+    destroy: async () => undefined,
+    async addSubscriptions(client: PersistenceClient, subscriptions: readonly PersistedSubscription[]) {
+      for (const each of subscriptions) granted.set(`${client.id}\0${each.topic}`, each)
+      await add(client, subscriptions)
+    },
+    async subscriptionsByClient(client: PersistenceClient) {
+      const stored = await byClient(client)
+      return stored.map((each) => granted.get(`${client.id}\0${each.topic}`) ?? each)
+    },
+    async commit(operations: readonly PersistenceOperation[]) {
+      model.commit(operations)
+    },
+    async *readAll(): AsyncGenerator<PersistedState, void, undefined> {
+      for (const packet of model.retained.values()) yield { kind: 'retained', packet }
+      for (const [clientId, session] of model.sessions) {
+        yield {
+          ...session,
+          kind: 'session',
+          clientId,
+          subscriptions: [...session.subscriptions.values()],
+          queue: [...session.sent, ...session.waiting],
+          incoming: [...session.incoming],
+        }
+      }
+    },
+  })
+}
