@@ -1,0 +1,5 @@
+/** aedes-persistence has no types for this file of it. */
+declare module 'aedes-persistence/promisified.js' {
+  /** The promise form of a persistence that has callbacks only. */
+  export const PromisifiedPersistence: new (instance: object) => object
+}

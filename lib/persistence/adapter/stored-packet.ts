@@ -1,0 +1,208 @@
+import { createHash } from 'node:crypto'
+import type { PersistedPublish, PersistedTarget } from '../../../types/persistence.ts'
+import type { PublishProperties } from '../../../types/properties.ts'
+import { openEnvelope, putIntoEnvelope } from './envelope.ts'
+import { bytesOf, fieldsOf, numberOf, qosOf, textOf } from './plain-value.ts'
+import { RESERVED, storedTopic, topicOf } from './stored-topic.ts'
+
+/** In every queue that a message is in, it is named by these two. */
+export interface MessageName {
+  readonly brokerId: string
+  readonly brokerCounter: number
+}
+
+/** A packet with every key, so that a store that only overwrites what it is given cannot leave an old value. */
+export interface StoredPacket extends MessageName {
+  readonly cmd: 'publish'
+  readonly topic: string
+  readonly payload: Buffer
+  readonly qos: 0 | 1 | 2
+  readonly retain: boolean
+  readonly dup: boolean
+  readonly messageId: number | undefined
+  readonly clientId: string
+  readonly nl: boolean
+  readonly properties: PublishProperties
+  readonly messageExpiry: number
+}
+
+/** What a message is in one queue and was not when it was published. */
+type Target = Omit<PersistedTarget, 'clientId'>
+
+/** What adapters have no field for; it stands among the Properties. */
+interface Ours {
+  /** The QoS of the message, when the receiver gets less. */
+  readonly qos?: number
+  /** RETAIN of the message, when the receiver gets another. */
+  readonly retain?: boolean
+  readonly sharedFilter?: string
+  /** True when we stored it, and not aedes. */
+  readonly haltere: true
+}
+
+/** In the place of a message whose PUBREC came, where the store cannot put a PUBREL there. */
+const releasedTopic = `${RESERVED}released`
+/** In the place of a QoS 2 message from a Client that was handed on. */
+const acceptedTopic = `${RESERVED}accepted`
+/** Stands at the end of a queue to see whether a store gives all of it. */
+export const endTopic: string = `${RESERVED}end`
+
+export function nameText({ brokerId, brokerCounter }: MessageName): string {
+  return `${brokerId}/${brokerCounter}`
+}
+
+const queueMark = /~[\w-]{16}(?:~\d+)?$/
+
+/**
+ * The broker id under which a message stands in the queue of one Client. Redis keeps one packet for each broker id and
+ * counter, and with it one Packet Identifier and QoS for all queues: so each queue gets a name of its own.
+ */
+export function queueBrokerId(brokerId: string, clientId: string, copy = 0): string {
+  const mark = createHash('sha256').update(clientId).digest('base64url').slice(0, 16)
+  return copy === 0 ? `${brokerId}~${mark}` : `${brokerId}~${mark}~${copy}`
+}
+
+export function originalBrokerId(brokerId: string): string {
+  return brokerId.replace(queueMark, '')
+}
+
+/** @param enveloped - true when the store keeps neither Properties nor the expiry. */
+export function toStored(
+  packet: PersistedPublish,
+  name: MessageName,
+  enveloped: boolean,
+  target?: Target,
+  messageId?: number,
+): StoredPacket {
+  const ours: Ours = {
+    haltere: true,
+    ...(target !== undefined && target.qos !== packet.qos && { qos: packet.qos }),
+    ...(target !== undefined && target.retain !== packet.retain && { retain: packet.retain }),
+    ...(target?.sharedFilter !== undefined && { sharedFilter: target.sharedFilter }),
+  }
+  const identifiers = target?.subscriptionIdentifiers ?? packet.properties?.subscriptionIdentifiers
+  const properties: PublishProperties & { ours: Ours } = {
+    ...packet.properties,
+    ...(packet.properties?.correlationData !== undefined && {
+      correlationData: Buffer.from(packet.properties.correlationData),
+    }),
+    ...(identifiers !== undefined && { subscriptionIdentifiers: identifiers }),
+    ours,
+  }
+  const payload = Buffer.isBuffer(packet.payload) ? packet.payload : Buffer.from(packet.payload)
+  return {
+    cmd: 'publish',
+    brokerId: name.brokerId,
+    brokerCounter: name.brokerCounter,
+    topic: packet.topic,
+    payload: enveloped ? putIntoEnvelope({ properties, messageExpiry: packet.messageExpiry }, payload) : payload,
+    qos: target?.qos ?? packet.qos,
+    retain: target?.retain ?? packet.retain,
+    dup: packet.dup ?? false,
+    messageId,
+    clientId: packet.clientId ?? '',
+    nl: packet.nl ?? false,
+    properties: enveloped ? {} : properties,
+    messageExpiry: enveloped ? 0 : (packet.messageExpiry ?? 0),
+  }
+}
+
+/** A PUBLISH that stands for something else than a message. */
+function standIn(topic: string, name: MessageName, messageId: number): StoredPacket {
+  return toStored({ cmd: 'publish', topic, payload: '', qos: 2, retain: false }, name, false, undefined, messageId)
+}
+
+export function releasedStandIn(name: MessageName, messageId: number): StoredPacket {
+  return standIn(releasedTopic, name, messageId)
+}
+
+export function acceptedStandIn(name: MessageName, messageId: number): StoredPacket {
+  return standIn(acceptedTopic, name, messageId)
+}
+
+/** What came back from a store. */
+export interface ReadPacket {
+  /** `released` and `pubrel` are the same to the broker: PUBREC came. */
+  readonly kind: 'message' | 'pubrel' | 'released' | 'accepted' | 'end'
+  /** As it is stored. */
+  readonly stored: MessageName
+  readonly packet: PersistedPublish
+  readonly target: Target
+  readonly messageId: number | undefined
+  /** False for what aedes wrote. */
+  readonly isOurs: boolean
+}
+
+export function fromStored(raw: unknown): ReadPacket {
+  const fields = fieldsOf(raw)
+  const stored = storedName(fields)
+  const outside = fieldsOf(fields.properties)
+  let payload = bytesOf(fields.payload)
+  // With Properties of its own it is not in an envelope, whatever its payload begins with.
+  const envelope = Object.keys(outside).length === 0 ? openEnvelope(payload) : undefined
+  if (envelope !== undefined) payload = envelope.payload
+  const { ours, ...properties } = envelope === undefined ? outside : fieldsOf(envelope.fields.properties)
+  const extra = fieldsOf(ours)
+  const messageExpiry = numberOf((envelope?.fields ?? fields).messageExpiry)
+  const { subscriptionIdentifiers, ...messageProperties } = properties as PublishProperties
+  const messageId = numberOf(fields.messageId)
+  const qos = qosOf(fields.qos)
+  const retain = fields.retain === true
+  const topic = topicOf(textOf(fields.topic) ?? '')
+  const clientId = textOf(fields.clientId)
+  const sharedFilter = textOf(extra.sharedFilter)
+  const packet: PersistedPublish = {
+    cmd: 'publish',
+    topic,
+    payload,
+    qos: extra.qos === undefined ? qos : qosOf(extra.qos),
+    retain: typeof extra.retain === 'boolean' ? extra.retain : retain,
+    brokerId: originalBrokerId(stored.brokerId),
+    brokerCounter: stored.brokerCounter,
+    ...(fields.dup === true && { dup: true }),
+    ...(clientId !== undefined && { clientId }),
+    ...(fields.nl === true && { nl: true }),
+    ...(Object.keys(messageProperties).length > 0 && { properties: messageProperties }),
+    ...(messageExpiry !== undefined && { messageExpiry }),
+  }
+  const target: Target = {
+    qos,
+    retain,
+    ...(subscriptionIdentifiers !== undefined && { subscriptionIdentifiers }),
+    ...(sharedFilter !== undefined && { sharedFilter }),
+    ...(messageId !== undefined && { messageId }),
+  }
+  return { kind: kindOf(fields.cmd, topic), stored, packet, target, messageId, isOurs: extra.haltere === true }
+}
+
+function kindOf(cmd: unknown, topic: string): ReadPacket['kind'] {
+  if (cmd === 'pubrel') return 'pubrel'
+  if (topic === releasedTopic) return 'released'
+  if (topic === acceptedTopic) return 'accepted'
+  return topic === endTopic ? 'end' : 'message'
+}
+
+/**
+ * A PUBREL that takes the place of what has its Packet Identifier. Most adapters replace by identifier only what comes
+ * without a broker id, so the name stands as text in the counter.
+ */
+export function pubrelByIdentifier(name: MessageName, messageId: number): MessageName & { messageId: number } {
+  const pubrel = { cmd: 'pubrel', messageId, brokerId: '', brokerCounter: nameText(name) }
+  return pubrel as unknown as MessageName & { messageId: number } // The counter is text here, and only here.
+}
+
+function storedName(fields: Readonly<Record<string, unknown>>): MessageName {
+  const { brokerId, brokerCounter } = fields
+  if (typeof brokerId === 'string' && brokerId !== '') return { brokerId, brokerCounter: numberOf(brokerCounter) ?? 0 }
+  const text = typeof brokerCounter === 'string' ? brokerCounter : ''
+  const slash = text.lastIndexOf('/')
+  if (slash === -1) return { brokerId: '', brokerCounter: numberOf(brokerCounter) ?? 0 }
+  return { brokerId: text.slice(0, slash), brokerCounter: Number(text.slice(slash + 1)) }
+}
+
+/** A retained message: its topic must fit into a trie. */
+export function toRetained(packet: PersistedPublish, enveloped: boolean): StoredPacket {
+  const name = { brokerId: packet.brokerId ?? '', brokerCounter: packet.brokerCounter ?? 0 }
+  const stored = { ...toStored(packet, name, enveloped && packet.payload.length > 0), topic: storedTopic(packet.topic) }
+  return { ...stored, retain: true }
+}

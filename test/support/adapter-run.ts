@@ -1,0 +1,155 @@
+/** A store made for aedes, with our broker in front of it that can be started anew. */
+import mqemitter from 'mqemitter'
+import { AdapterBackend } from '../../lib/persistence/adapter/adapter-backend.ts'
+import { brokerHandle } from '../../lib/persistence/adapter/broker-handle.ts'
+import { promiseForm } from '../../lib/persistence/adapter/promise-form.ts'
+import { backendOf } from '../../lib/persistence/adapter/backend-of.ts'
+import type { BackendOptions } from '../../lib/persistence/backend.ts'
+import type { Emitter } from '../../types/emitter.ts'
+import type {
+  PersistedPublish,
+  PersistedQueueItem,
+  PersistedSessionState,
+  PersistedTarget,
+  Persistence,
+} from '../../types/persistence.ts'
+
+/** What is stored outlives each of the persistences that are opened for it. */
+export interface AdapterStore {
+  /** A persistence over it, as the package gives it. */
+  persistence(): unknown
+  end(): Promise<void>
+}
+
+export interface ReadEverything {
+  readonly sessions: Map<string, PersistedSessionState>
+  readonly queues: Map<string, PersistedQueueItem[]>
+  readonly retained: Map<string, PersistedPublish>
+}
+
+let starts = 0
+
+export class AdapterRun {
+  readonly warnings: string[] = []
+  readonly #store: AdapterStore
+  readonly #options: BackendOptions
+  readonly #wrap: (persistence: unknown) => unknown
+  backend!: AdapterBackend
+  brokerId = ''
+  counter = 0
+
+  private constructor(store: AdapterStore, options: BackendOptions, wrap: (persistence: unknown) => unknown) {
+    this.#store = store
+    this.#options = options
+    this.#wrap = wrap
+  }
+
+  /** @param wrap - what to put around each persistence. */
+  static async start(
+    store: AdapterStore,
+    options: BackendOptions = {},
+    wrap: (persistence: unknown) => unknown = (persistence) => persistence,
+  ): Promise<AdapterRun> {
+    const run = new AdapterRun(store, options, wrap)
+    await run.open()
+    return run
+  }
+
+  async open(emitter: Emitter = mqemitter()): Promise<void> {
+    starts += 1
+    this.brokerId = `${(1_800_000_000_000 + starts).toString(36).padStart(9, '0')}-start${starts}`
+    this.counter = 0
+    const broker = {
+      id: this.brokerId,
+      emitter,
+      warn: (text: string) => this.warnings.push(text),
+      now: () => Date.now(),
+    }
+    const backend = backendOf(this.#wrap(this.#store.persistence()), broker, this.#options)
+    if (!(backend instanceof AdapterBackend)) throw new Error('it was taken for one of our own')
+    this.backend = backend
+    await backend.open()
+  }
+
+  /** The persistence as aedes would use it. */
+  async bare(): Promise<{ persistence: Persistence; close(): Promise<unknown> }> {
+    const persistence = promiseForm(this.#store.persistence() as object)
+    await persistence.setup(brokerHandle('aedes-1', mqemitter()))
+    return { persistence, close: () => persistence.destroy() }
+  }
+
+  async restart(): Promise<void> {
+    await this.backend.close()
+    await this.open()
+  }
+
+  async end(): Promise<void> {
+    await this.backend.close()
+    await this.#store.end()
+  }
+
+  /** A message with the next name. */
+  message(fields: Partial<PersistedPublish> = {}): PersistedPublish {
+    this.counter += 1
+    const { brokerId, counter: brokerCounter } = this
+    return {
+      cmd: 'publish',
+      topic: 'a',
+      payload: Buffer.from('x'),
+      qos: 1,
+      retain: false,
+      brokerId,
+      brokerCounter,
+      ...fields,
+    }
+  }
+
+  /** Queues a message for each of the targets. */
+  async publish(fields: Partial<PersistedPublish>, ...targets: readonly PersistedTarget[]): Promise<PersistedPublish> {
+    const packet = this.message(fields)
+    await this.backend.commit([{ kind: 'publish', packet, targets, retain: false }])
+    return packet
+  }
+
+  /** Makes sessions that have no end. */
+  async sessions(...clientIds: readonly string[]): Promise<void> {
+    const session = { expiryInterval: 4_294_967_295, expiresAt: null }
+    await this.backend.commit(clientIds.map((clientId) => ({ kind: 'session', clientId, session })))
+  }
+
+  async read(): Promise<ReadEverything> {
+    const [sessions, queues, retained] = [new Map(), new Map(), new Map()] as [
+      ReadEverything['sessions'],
+      ReadEverything['queues'],
+      ReadEverything['retained'],
+    ]
+    for await (const state of this.backend.readAll()) {
+      if (state.kind === 'retained') retained.set(state.packet.topic, state.packet)
+      else {
+        sessions.set(state.clientId, state)
+        queues.set(state.clientId, [...state.queue])
+      }
+    }
+    return { sessions, queues, retained }
+  }
+
+  async queue(clientId: string): Promise<PersistedQueueItem[]> {
+    return [...((await this.backend.readSession(clientId))?.queue ?? [])]
+  }
+}
+
+/** The persistence with some of its methods replaced; what is replaced is given the real one. */
+export function withMethods(
+  persistence: unknown,
+  methods: Readonly<Record<string, (real: (...values: unknown[]) => unknown, ...values: unknown[]) => unknown>>,
+): unknown {
+  return new Proxy(persistence as object, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key)
+      if (typeof value !== 'function') return value
+      const real = (...values: unknown[]): unknown => Reflect.apply(value, target, values)
+      const replaced = typeof key === 'string' ? methods[key] : undefined
+      return replaced === undefined ? real : (...values: unknown[]) => replaced(real, ...values)
+    },
+  })
+}
