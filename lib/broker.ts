@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import { isIPv4 } from 'node:net'
@@ -16,9 +17,13 @@ import type { Client } from './client.ts'
 import { Connection } from './connection.ts'
 import { Connections } from './connections.ts'
 import type { Core } from './core.ts'
+import { makeStore } from './durability/make-store.ts'
+import { restore } from './durability/restore.ts'
+import { storeRefusal } from './durability/store-refusal.ts'
+import type { Store } from './durability/store.ts'
 import { InvalidOptionError, MqttError } from './errors.ts'
 import { Hooks, isPromise } from './hooks.ts'
-import { Bus } from './messages/bus.ts'
+import { Bus, OwnEmitter } from './messages/bus.ts'
 import { LocalSubscriptions } from './messages/local-subscriptions.ts'
 import { Message } from './messages/message.ts'
 import { RetainedMessages } from './messages/retained-messages.ts'
@@ -68,8 +73,13 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   readonly #listeners = new Set<Listener>()
   readonly #local: LocalSubscriptions
   readonly #teardowns: (() => MaybePromise<void>)[] = []
+  #tornDown = false
   readonly #upgrades: WebSocketEndpoint
   #ready: Promise<void> | undefined
+  /** What the store has is back. */
+  #restored: Promise<void> | undefined
+  #isRestored = false
+  #isStoreOpen = false
   #closing: Promise<void> | undefined
 
   constructor(options?: BrokerOptions<S>) {
@@ -80,9 +90,21 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     const timers = new Timers(clock, (error) => this.#reportError(error))
     const subscriptions = new Subscriptions()
     const turn = new Turn((error) => this.#reportError(error))
-    const retained = new RetainedMessages(timers, limits)
+    // In the order of the starts; no name of a message may come twice.
+    const bootId = `${Date.now().toString(36).padStart(9, '0')}-${randomBytes(6).toString('hex')}`
+    const emitter = this.#settings.emitter ?? new OwnEmitter()
+    const store = makeStore(this.#settings, bootId, timers, {
+      emitter,
+      committed: (operations) => this.#bus.committed(operations),
+      notify: (name, ...values) => this.#notify(name, values),
+      reportError: (error) => this.#reportError(error),
+    })
+    const retained = new RetainedMessages(timers, limits, (topic) => store?.forgetRetained(topic))
     const hooks = new Hooks(timers, limits.hookTimeoutMs, (error) => this.#reportError(error))
-    const router = new Router(subscriptions, retained, turn, (message) => this.#bus.publish(message))
+    const joinsBrokers = this.#settings.emitter !== undefined
+    const router = new Router(subscriptions, retained, turn, store, joinsBrokers, (message) =>
+      this.#bus.publish(message),
+    )
     const core = {
       settings: this.#settings,
       timers,
@@ -92,6 +114,9 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
       router,
       subscriptions,
       retained,
+      store,
+      bootId,
+      sharedSessions: undefined,
       connectionClosed: (connection: Connection) => this.#connections.delete(connection),
       clientConnected: (client: Client, sessionPresent: boolean) => this.#clientConnected(client, sessionPresent),
       clientGone: (client: Client) => this.#clientGone(client),
@@ -102,9 +127,13 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     core.wills = new WillMessages(core)
     core.sessions = new SessionRegistry(core)
     this.#core = core
-    this.#bus = new Bus(core)
+    this.#bus = new Bus(core, emitter)
     this.#local = new LocalSubscriptions(core)
     this.#upgrades = new WebSocketEndpoint({ maxPayload: limits.maxPacketSize + WEBSOCKET_SLACK }, this.#accept)
+    if (store !== undefined) {
+      this.#restored = this.#open(store)
+      this.#before(() => this.#restored)
+    }
     for (const plugin of this.#settings.plugins) this.#add(plugin)
     if (this.#settings.sysInterval !== false) {
       this.#sysTopics = new SysTopics(core, this.#settings.sysInterval)
@@ -204,7 +233,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
 
   /**
    * Publishes a message as the application, without asking the hooks. Resolves when it is where it is kept.
-   * Rejects with an `MqttError` when the topic is not a Topic Name, or when retained messages are full.
+   * Rejects with an `MqttError` when the topic is not a Topic Name, when retained messages are full, or when the store fails.
    */
   async publish(init: MessageInit, options: { signal?: AbortSignal } = {}): Promise<void> {
     options.signal?.throwIfAborted()
@@ -221,11 +250,26 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     const fault = init.properties && faultInMessageProperties(init.properties)
     if (fault !== undefined) throw new InvalidOptionError(fault)
     const message = Message.of(init, undefined, this.#core.timers)
+    await this.#restored
     if (message.retain && !this.#core.retained.hasRoomFor(message)) {
       throw new MqttError('quota-exceeded', 'too many retained messages')
     }
-    this.#core.router.publish(message)
+    await this.#publish(message)
+  }
+
+  async #publish(message: Message): Promise<void> {
+    const { router, retained, store } = this.#core
+    const retainedBefore = message.retain ? retained.get(message.topic) : undefined
+    router.publish(message)
     this.#core.notify('published', message, undefined)
+    if (store?.tells(message) !== true) return
+    store.mayRefuse(message)
+    try {
+      await store.settled()
+    } catch (error) {
+      router.takeBack(message, retainedBefore)
+      throw storeRefusal(error as Error)
+    }
   }
 
   /**
@@ -247,7 +291,8 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   ): LocalSubscription {
     const listener = typeof second === 'function' ? second : undefined
     const options = (typeof second === 'function' ? third : second) ?? {}
-    return this.#local.subscribe(typeof filter === 'string' ? [filter] : filter, listener, options)
+    const filters = typeof filter === 'string' ? [filter] : filter
+    return this.#local.subscribe(filters, listener, options, this.#isRestored ? undefined : this.#restored)
   }
 
   /** Knows the listener until it is closed. */
@@ -266,6 +311,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
 
   /** The retained messages whose topics match. */
   async *retained(filter = '#'): AsyncIterableIterator<PublicMessage> {
+    await this.#restored
     if (!hasWildcard(filter)) {
       const message = this.#core.retained.get(filter)
       if (message !== undefined) yield message
@@ -308,6 +354,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     await this.#upgrades.close().catch(ignore)
     await stopped
     this.#local.close()
+    this.#tornDown = true
     for (const teardown of this.#teardowns) {
       try {
         await teardown()
@@ -316,6 +363,8 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
       }
     }
     this.#sysTopics?.stop()
+    await this.#restored?.catch(ignore)
+    if (this.#isStoreOpen) await this.#core.store?.close().catch((error: Error) => this.#reportError(error))
     this.#core.timers.clear()
     await this.#bus.close().catch(ignore)
   }
@@ -365,12 +414,27 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   #add(plugin: Plugin<never>): void {
     this.#core.hooks.add(plugin)
     if (plugin.setup === undefined) return
-    const before = this.#ready ?? Promise.resolve()
-    this.#ready = before.then(async () => {
+    this.#before(async () => {
       const teardown = await plugin.setup?.(this as unknown as PluginBroker<never>)
-      if (typeof teardown === 'function') this.#teardowns.push(teardown)
+      if (typeof teardown !== 'function') return
+      if (this.#tornDown) await teardown()
+      else this.#teardowns.push(teardown)
     })
+  }
+
+  /** Does something before the first connection is looked at, after what is to be done already. */
+  #before(prepare: () => Promise<void> | undefined): void {
+    this.#ready = (this.#ready ?? Promise.resolve()).then(prepare)
     this.#ready.catch(ignore) // It rejects `listen`, and every connection.
+  }
+
+  async #open(store: Store): Promise<void> {
+    await store.backend.open()
+    this.#isStoreOpen = true
+    const { shared } = store.backend
+    if (shared === undefined || this.#settings.emitter === undefined) await restore(this.#core, store)
+    else this.#core.sharedSessions = await this.#bus.shareSessions(store, shared)
+    this.#isRestored = true
   }
 
   /** Without an `authenticate` hook only this machine is let in, unless the application says otherwise. */

@@ -7,8 +7,13 @@ import type { BrokerOptions } from '../types/options.ts'
 import type { ListenOptionsMap } from '../types/listen.ts'
 import { Broker } from './broker.ts'
 import { logEvents } from './cli-log.ts'
+import { directoryStore, redisStore } from './cli-store.ts'
 import { InvalidOptionError } from './errors.ts'
 import { version } from './version.ts'
+
+// Milliseconds for the broker and its store to close, and for one that could not be opened.
+const LONGEST_GOODBYE_MS = 15_000
+const FAILED_START_MS = 1000
 
 const usage = `haltere ${version}: an MQTT 3.1, 3.1.1 and 5.0 broker
 
@@ -24,6 +29,9 @@ const usage = `haltere ${version}: an MQTT 3.1, 3.1.1 and 5.0 broker
   --key F --cert F        private key and certificate, PEM files
   --ca F                  authorities that sign the certificates of Clients, PEM file
   --require-client-cert   refuse Clients without such a certificate
+  --store D               directory for what is to outlive the process (default: nothing outlives it)
+  --durability W          what it outlives with --store: fsync (power loss, the default), os (its own end), none
+  --redis URL             Redis for what is to outlive the process, shared with other brokers that have it
   --config F              JSON file with these options by name and with "limits"
   --allow-anonymous       let Clients of other machines in without a password
   --quiet                 print only where it listens
@@ -46,6 +54,9 @@ const known = {
   cert: { type: 'string' },
   ca: { type: 'string' },
   'require-client-cert': { type: 'boolean' },
+  store: { type: 'string' },
+  durability: { type: 'string' },
+  redis: { type: 'string' },
   config: { type: 'string' },
   'allow-anonymous': { type: 'boolean' },
   quiet: { type: 'boolean' },
@@ -60,6 +71,8 @@ interface Command {
   readonly listen: ListenOptionsMap
   readonly log: 'quiet' | 'normal' | 'verbose'
   readonly json: boolean
+  /** The URL of Redis. */
+  readonly redis: string | undefined
 }
 
 /** The command line was wrong: said in one line, exit code 2. */
@@ -172,14 +185,18 @@ function parseCommand(values: Values): Command {
     if (has('tls-port')) listen.tls = { ...host, ...tls, port: port('tls-port', given['tls-port']) }
     if (has('wss-port')) listen.wss = { ...webSocket, ...tls, port: port('wss-port', given['wss-port']) }
   }
+  const redis = has('redis') ? text('redis', given.redis) : undefined
+  if (has('store') && redis !== undefined) throw new UsageError('--store: there is --redis too; a broker has one store')
+  if (has('durability') && !has('store')) throw new UsageError('--durability: needs --store')
   const broker = {
+    ...(has('store') && directoryStore(text('store', given.store), given.durability)),
     allowAnonymous: isOn('allow-anonymous'),
     ...(has('limits') && { limits: given.limits as NonNullable<BrokerOptions['limits']> }),
     ...(has('sys-interval') && { sysInterval: given['sys-interval'] as number | false }),
     ...(has('id') && { id: text('id', given.id) }),
   }
   const log = isOn('quiet') ? 'quiet' : isOn('verbose') ? 'verbose' : 'normal'
-  return { broker, listen, log, json: isOn('json') }
+  return { broker, listen, log, json: isOn('json'), redis }
 }
 
 async function main(): Promise<void> {
@@ -187,15 +204,31 @@ async function main(): Promise<void> {
   if (values.help === true) return void process.stdout.write(usage)
   if (values.version === true) return void process.stdout.write(`${version}\n`)
   const command = parseCommand(values)
-  const broker = new Broker(command.broker)
+  const redis = command.redis === undefined ? undefined : await redisStore(command.redis)
+  const broker = new Broker({ ...command.broker, ...redis?.options })
   const log = logEvents(broker, command)
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       log.say(`${signal}: closing`)
-      void broker.close().then(() => process.exit(0))
+      exitLater(0, LONGEST_GOODBYE_MS)
+      void broker
+        .close()
+        .then(() => redis?.close())
+        .then(() => process.exit(0))
     })
   }
-  for (const listener of await broker.listen(command.listen)) log.listening(listener.url)
+  try {
+    for (const listener of await broker.listen(command.listen)) log.listening(listener.url)
+  } catch (error) {
+    exitLater(1, FAILED_START_MS)
+    void broker.close().then(() => redis?.close())
+    throw error
+  }
+}
+
+/** A Redis that is away keeps no process. */
+function exitLater(code: number, milliseconds: number): void {
+  setTimeout(() => process.exit(code), milliseconds).unref()
 }
 
 /** Ports that are taken or forbidden are not the command line's fault: exit code 1. */

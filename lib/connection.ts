@@ -68,6 +68,8 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
   /** The CONNECT time-out at first, then the keep-alive, at last the lingering. */
   #timer: Timer | undefined
   #inputEnded = false
+  /** Answers that wait for the store. */
+  #unsafe = 0
   #scheduled = false
   #closed = false
   #whenClosed: (() => void)[] | undefined
@@ -200,6 +202,44 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
     refusal?: MqttError,
   ): void {
     this.send({ type, packetId, reasonCode, properties: refusal && this.textsOf(refusal) })
+  }
+
+  /** Answers wait until the store has what they promise. */
+  get waitsForStore(): boolean {
+    return this.#unsafe > 0
+  }
+
+  /**
+   * Calls `onSafe` when all that was told to the store is safe, or `onFailed` when it failed; without one the store
+   * tries again. A Client that is far ahead of the store is not read from.
+   */
+  whenSafe(onSafe: () => void, onFailed?: (error: Error) => void): void {
+    const { store, settings } = this.core
+    if (store === undefined) return onSafe()
+    store.congestion.hold(this.input)
+    this.#unsafe += 1
+    if (this.#unsafe === settings.limits.receiveMaximum) this.input.holdBack()
+    const settled = (): void => {
+      if (this.#unsafe === settings.limits.receiveMaximum) this.input.letGo()
+      this.#unsafe -= 1
+    }
+    store.wait(
+      () => {
+        settled()
+        onSafe()
+      },
+      onFailed &&
+        ((error) => {
+          settled()
+          onFailed(error)
+        }),
+    )
+  }
+
+  /** An answer that depends on nothing that is stored, but must not come before those that do. */
+  afterOthers(answer: () => void): void {
+    if (this.waitsForStore) this.whenSafe(answer, answer)
+    else answer()
   }
 
   /** The texts of a refusal, for a packet that may go without; undefined when the Client does not want them. */

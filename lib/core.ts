@@ -1,6 +1,8 @@
 import type { BrokerEvents } from '../types/events.ts'
 import type { Client } from './client.ts'
+import type { SharedSessions } from './cluster/shared-sessions.ts'
 import type { Connection } from './connection.ts'
+import type { Store } from './durability/store.ts'
 import type { Hooks } from './hooks.ts'
 import type { RetainedMessages } from './messages/retained-messages.ts'
 import type { Subscriptions } from './messages/subscriptions.ts'
@@ -24,6 +26,12 @@ export interface Core {
   readonly subscriptions: Subscriptions
   readonly retained: RetainedMessages
   readonly wills: WillMessages
+  /** Another one at each start of a broker, and in the order of the starts. */
+  readonly bootId: string
+  /** Sessions that may be with other brokers; undefined when there are none. */
+  sharedSessions: SharedSessions | undefined
+  /** What is to outlive the process; undefined when nothing is. */
+  readonly store: Store | undefined
   /** Network connections that are not closed, and the Clients that were let in. */
   connectionClosed(connection: Connection): void
   clientConnected(client: Client, sessionPresent: boolean): void

@@ -4,6 +4,7 @@ import type { Emitter } from '../types/emitter.ts'
 import type { Plugin } from '../types/hooks.ts'
 import type { SubscribeOptions } from '../types/local-subscription.ts'
 import type { BrokerOptions, Clock, Limits, Logger } from '../types/options.ts'
+import type { Persistence } from '../types/persistence.ts'
 import { InvalidOptionError } from './errors.ts'
 
 /** The options with every default filled in. */
@@ -17,6 +18,8 @@ export interface Settings {
   readonly responseInformation: (clientId: string) => string | undefined
   readonly sysInterval: number | false
   readonly emitter: Emitter | undefined
+  readonly persistence: Persistence | undefined
+  readonly store: string | undefined
   readonly logger: Logger | undefined
   readonly signal: AbortSignal | undefined
   readonly clock: Clock
@@ -32,6 +35,7 @@ const defaultLimits: Readonly<Limits> = {
   maxConnectionsPerIp: 50_000,
   connectTimeoutMs: 10_000,
   hookTimeoutMs: 10_000,
+  storeTimeoutMs: 10_000,
   drainTimeoutMs: 60_000,
   holdBackMs: 500,
   receiveMaximum: 1024,
@@ -60,6 +64,7 @@ const ranges: Partial<Record<keyof Limits, readonly [number, number]>> = {
   maxConnectPacketSize: [64, 268_435_460],
   connectTimeoutMs: [1, Infinity],
   hookTimeoutMs: [1, Infinity],
+  storeTimeoutMs: [1, Infinity],
   drainTimeoutMs: [1, Infinity],
   receiveMaximum: [1, 65_535],
   maxInflight: [1, 65_535],
@@ -75,6 +80,7 @@ const ranges: Partial<Record<keyof Limits, readonly [number, number]>> = {
 const { timeOrigin } = performance
 const systemClock: Clock = {
   now: () => timeOrigin + performance.now(),
+  wallClock: () => Date.now(),
   setTimeout: (callback, milliseconds) => setTimeout(callback, milliseconds),
   clearTimeout: (handle: NodeJS.Timeout) => clearTimeout(handle),
 }
@@ -133,6 +139,10 @@ const types: Record<keyof BrokerOptions, (option: string, value: unknown) => voi
       expected(option, 'milliseconds from 1, or false', value)
   },
   emitter: (option, value) => hasMethods(option, value, ['on', 'emit', 'removeListener', 'close']),
+  persistence: (option, value) => hasMethods(option, value, ['setup', 'outgoingEnqueue', 'outgoingStream', 'destroy']),
+  store: (option, value) => {
+    if (typeof value !== 'string' || value === '') expected(option, 'the path of a directory', value)
+  },
   logger: (option, value) => hasMethods(option, value, ['debug', 'info', 'warn', 'error']),
   signal: (option, value) => {
     if (!(value instanceof AbortSignal)) expected(option, 'an AbortSignal', value)
@@ -224,6 +234,9 @@ export function parseOptions<S>(options: BrokerOptions<S> = {}): Settings {
     if (value !== undefined) types[name as keyof BrokerOptions](name, value)
   }
   const { responseInformation } = options
+  if (options.store !== undefined && options.persistence !== undefined) {
+    throw new InvalidOptionError('store: there is a persistence too; a broker has one of them')
+  }
   return {
     id: options.id ?? randomUUID(),
     plugins: (options.plugins ?? []) as unknown as readonly Plugin<never>[],
@@ -234,6 +247,8 @@ export function parseOptions<S>(options: BrokerOptions<S> = {}): Settings {
     responseInformation: typeof responseInformation === 'function' ? responseInformation : () => responseInformation,
     sysInterval: options.sysInterval ?? 10_000,
     emitter: options.emitter,
+    persistence: options.persistence,
+    store: options.store,
     logger: options.logger,
     signal: options.signal,
     clock: options.clock ?? systemClock,

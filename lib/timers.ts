@@ -37,6 +37,20 @@ export class Timers {
     return this.#clock.now()
   }
 
+  /** A time of this clock in milliseconds since 1970, which another process understands. */
+  toWallClock(time: number): number {
+    return Math.round(time - this.now() + this.#wallClock())
+  }
+
+  /** A time in milliseconds since 1970 as one of this clock. */
+  fromWallClock(time: number): number {
+    return time - this.#wallClock() + this.now()
+  }
+
+  #wallClock(): number {
+    return this.#clock.wallClock?.() ?? this.now()
+  }
+
   after(milliseconds: number, run: () => void): Timer {
     return this.at(this.#clock.now() + milliseconds, run)
   }
@@ -52,6 +66,12 @@ export class Timers {
     if (timer === undefined || timer.index < 0) return
     timer.run = undefined
     this.#remove(timer)
+  }
+
+  /** Does what is due by now at once, in its order, rather than soon. */
+  catchUp(): void {
+    this.#disarm()
+    this.#fire()
   }
 
   /** How many are waiting. */

@@ -34,6 +34,10 @@ export interface BrokerEvents<S = unknown> {
   unsubscribed: [topicFilter: string, client: Client<S>]
   /** A receiver missed a message. */
   dropped: [message: Message, clientId: string, why: DropReason]
+  /** The store failed. What depends on it is refused or waits; the broker tries again by itself. */
+  storeFailed: [error: Error]
+  /** The store works again. */
+  storeRecovered: []
   /** A fault that is not a Client's: a hook, a listener or a store failed. Without a listener it becomes a process warning. */
   error: [error: Error]
 }

@@ -1,6 +1,7 @@
 import type { Client } from './client.ts'
 import type { Emitter } from './emitter.ts'
 import type { Plugin } from './hooks.ts'
+import type { Persistence } from './persistence.ts'
 
 /** What one Client, and all of them together, may take. Every limit holds; 0 and Infinity mean what they say. */
 export interface Limits {
@@ -16,6 +17,8 @@ export interface Limits {
   connectTimeoutMs: number
   /** Milliseconds that one call of a hook may take. Default: 10,000. */
   hookTimeoutMs: number
+  /** Milliseconds for the store to answer; then what waits for it is refused. Default: 10,000. */
+  storeTimeoutMs: number
   /** Milliseconds after which a connection is ended that takes nothing of what is written to it. Default: 60,000. */
   drainTimeoutMs: number
   /** Milliseconds for which a receiver that falls behind may hold back those who publish to it. Default: 500. */
@@ -62,6 +65,8 @@ export interface Limits {
 export interface Clock {
   /** Milliseconds; must not go back. */
   now(): number
+  /** Milliseconds since 1970, for what is stored. Default: `now`. */
+  wallClock?(): number
   setTimeout(callback: () => void, milliseconds: number): unknown
   clearTimeout(handle: never): void
 }
@@ -100,6 +105,16 @@ export interface BrokerOptions<S = unknown> {
   readonly sysInterval?: number | false
   /** A mqemitter on which this broker and others share what is published. Default: one of our own. */
   readonly emitter?: Emitter
+  /**
+   * The directory in which what must outlive the process is kept: `persistence: log({ dir })` in short.
+   * Default: nothing outlives the process.
+   */
+  readonly store?: string
+  /**
+   * Where sessions, queued messages, retained messages and Wills are kept: `log({ dir })`, or an adapter of aedes such as
+   * aedes-persistence-redis. Not together with `store`. Default: nothing outlives the process.
+   */
+  readonly persistence?: Persistence
   /** Default: no log. */
   readonly logger?: Logger
   /** Aborting it closes the broker. */

@@ -7,9 +7,11 @@ import { Authentication } from '../authentication.ts'
 import { Client } from '../client.ts'
 import type { Connection } from '../connection.ts'
 import { MqttError } from '../errors.ts'
+import { storeRefusal } from '../durability/store-refusal.ts'
 import { Subscription } from '../messages/receiver.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import type { Session, StoredWill } from '../sessions/session.ts'
+import type { SessionRegistry } from '../sessions/session-registry.ts'
 import { checkPublishedTopic, checkRewrittenTopic } from '../messages/published-topic.ts'
 import { grant } from './subscribe.ts'
 
@@ -51,8 +53,31 @@ async function connect(connection: Connection, packet: ConnectPacket): Promise<v
   connection.authentication = undefined
 
   const storedWill = will && (await authorizeWill(connection, will, client))
+  const owner = ownerOf(connection, client)
+  const release = await core.sharedSessions?.claim(clientId, owner)
+  try {
+    await open(connection, packet, client, owner, storedWill, authentication)
+  } finally {
+    release?.()
+  }
+}
+
+/** The Client may come in: its session is opened, and it has its answer. */
+async function open(
+  connection: Connection,
+  packet: ConnectPacket,
+  client: Client,
+  owner: string | undefined,
+  storedWill: StoredWill | undefined,
+  authentication: Authentication,
+): Promise<void> {
+  const { core } = connection
+  const clientId = client.id
   const changes = packet.cleanStart ? [] : await authorizeStored(connection, clientId, client)
-  if (!connection.isOpen) return // It left meanwhile; nothing was begun.
+  if (!connection.isOpen) {
+    core.sharedSessions?.abandoned(clientId) // It left meanwhile; nothing was begun.
+    return
+  }
 
   const expiry = expiryOf(connection, packet)
   const keepAlive = keepAliveOf(connection, packet)
@@ -61,18 +86,40 @@ async function connect(connection: Connection, packet: ConnectPacket): Promise<v
       ? connackProperties(connection, packet, clientId, expiry, keepAlive, authentication)
       : undefined
 
-  const { session, present } = core.sessions.open(clientId, ownerOf(connection, client), packet.cleanStart)
+  const { session, before } = core.sessions.open(clientId, owner, packet.cleanStart, expiry)
   applyChanges(connection, session, changes)
-  session.expiryInterval = expiry
   if (!connection.isOpen) {
     core.sessions.leave(session) // A listener sent it away while the other connection was ended.
     return
   }
-  session.will = storedWill
+  core.wills.connected(session, storedWill)
+  if (session.isRecorded && !(await isKept(connection, session, before))) return
   client.subscriptions = session.subscriptions
-  const sessionPresent = present && packet.protocolLevel !== 3 // A reserved byte in MQTT 3.1.
+  const sessionPresent = before !== undefined && packet.protocolLevel !== 3 // A reserved byte in MQTT 3.1.
   const connack: ConnackPacket = { type: 'connack', sessionPresent, reasonCode: ReasonCode.success, properties }
   connection.connected(connack, session, client, keepAlive, packet.properties?.topicAliasMaximum ?? 0)
+}
+
+/** Waits until the store has the session. False when the connection is not to go on; throws when the store failed. */
+async function isKept(
+  connection: Connection,
+  session: Session,
+  before: ReturnType<SessionRegistry['open']>['before'],
+): Promise<boolean> {
+  const { core } = connection
+  session.claim = connection
+  let failure: unknown
+  try {
+    await core.store?.settled()
+  } catch (error) {
+    failure = error
+  }
+  if (session.claim !== connection) return false // Another connection has it now.
+  session.claim = undefined
+  if (failure === undefined && connection.isOpen) return true
+  core.sessions.giveBack(session, before)
+  if (failure !== undefined) throw storeRefusal(failure as Error)
+  return false
 }
 
 /** The Client's own identifier, or a new one where it may leave the choice to us [MQTT-3.1.3-6]. */
@@ -151,7 +198,7 @@ async function authorizeWill(connection: Connection, will: Will, client: Client)
   const message: WillMessage = { ...will, properties: will.properties && properties }
   const permitted = await connection.core.hooks.authorizePublish(message, client)
   if (permitted !== message) checkRewrittenTopic(connection.core, permitted.topic)
-  return { message, delay: willDelayInterval, client }
+  return { message, permitted, delay: willDelayInterval, client }
 }
 
 interface Change {

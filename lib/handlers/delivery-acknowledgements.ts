@@ -15,10 +15,17 @@ export function handlePubrec(connection: Connection, packet: PubrecPacket): void
   if (session === undefined) return
   const refused = packet.reasonCode >= 0x80
   const outcome = session.pubrec(packet.packetId, refused)
-  if (outcome === 'continues') connection.pubrel(packet.packetId) // [MQTT-4.3.3-4]
+  if (outcome === 'continues') {
+    // [MQTT-4.3.3-4]; a Client that has the PUBREL takes a PUBLISH with this identifier for a new message.
+    if (session.isStored) connection.whenSafe(() => connection.pubrel(packet.packetId))
+    else connection.pubrel(packet.packetId)
+  }
   if (outcome !== 'unknown' || refused) return
   const reasonCode = connection.protocolLevel === 5 ? ReasonCode.packetIdentifierNotFound : ReasonCode.success
-  connection.acknowledge('pubrel', packet.packetId, reasonCode)
+  const acknowledge = (): void => connection.acknowledge('pubrel', packet.packetId, reasonCode)
+  if (connection.waitsForStore)
+    connection.whenSafe(acknowledge) // In the order of the PUBRECs [MQTT-4.6.0-4].
+  else acknowledge()
 }
 
 /** PUBCOMP (section 3.7) completes a message at QoS 2. */

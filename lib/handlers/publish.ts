@@ -2,8 +2,11 @@ import type { PublishPacket } from '../../types/packets.ts'
 import type { MessageProperties } from '../../types/properties.ts'
 import type { Message as PublicMessage } from '../../types/message.ts'
 import type { Connection } from '../connection.ts'
+import type { Session } from '../sessions/session.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
 import { isPromise } from '../hooks.ts'
+import { storeRefusal } from '../durability/store-refusal.ts'
+import { messageOf } from '../durability/stored-message.ts'
 import { expiryOf, Message } from '../messages/message.ts'
 import { refusalCodeFor } from '../packets/reason-code-lists.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
@@ -13,6 +16,7 @@ import { checkPublishedTopic, checkRewrittenTopic } from '../messages/published-
 export function handlePublish(connection: Connection, packet: PublishPacket): void | Promise<void> {
   const { core, session, client } = connection
   if (session === undefined || client === undefined) return undefined
+  if (packet.qos === 2 && session.incoming.isInDoubt(packet.packetId)) return afterInquiry(connection, packet)
   core.statistics.publishReceived += 1
   core.statistics.publishBytesReceived += packet.payload.length
   connection.countPublish()
@@ -80,11 +84,54 @@ function accept(connection: Connection, packet: PublishPacket, permitted: Public
     throw new MqttError('quota-exceeded', 'too many retained messages')
   }
   if (packet.qos === 2) reserve(connection, packet.packetId)
+  const { store } = core
+  const retainedBefore = message.retain ? core.retained.get(message.topic) : undefined
+  if (store !== undefined && packet.qos === 2 && session.isStored && !session.ended) {
+    message.ticket = store.incoming(message, session.clientId, packet.packetId)
+  }
   const reached = core.router.publish(message, connection.input)
   core.notify('published', message, client)
-  if (packet.qos === 0) return
+  if (packet.qos === 0) {
+    if (message.retain) store?.congestion.hold(connection.input)
+    return
+  }
   const reasonCode = reached === 0 && isTold ? ReasonCode.noMatchingSubscribers : ReasonCode.success
-  connection.acknowledge(packet.qos === 1 ? 'puback' : 'pubrec', packet.packetId, reasonCode)
+  const type = packet.qos === 1 ? 'puback' : 'pubrec'
+  // In the order of the messages [MQTT-4.6.0-2] [MQTT-4.6.0-3].
+  if (store === undefined || (!store.tells(message) && !connection.waitsForStore)) {
+    connection.acknowledge(type, packet.packetId, reasonCode)
+    return
+  }
+  store.mayRefuse(message)
+  const settle = packet.qos === 2 ? outcomeOf(session, packet.packetId) : undefined
+  connection.whenSafe(
+    () => {
+      settle?.(undefined)
+      connection.acknowledge(type, packet.packetId, reasonCode)
+    },
+    (error) => {
+      core.router.takeBack(message, retainedBefore)
+      const refusal = storeRefusal(error)
+      settle?.(refusal)
+      if (packet.qos === 2 && session.incoming.release(packet.packetId) && connection.openExchanges > 0)
+        connection.openExchanges -= 1
+      // MQTT 3 cannot say no; without an acknowledgement its Client sends it again on the next connection.
+      if (connection.protocolLevel === 5)
+        connection.acknowledge(type, packet.packetId, refusalCodeFor(type, refusal.reasonCode), refusal)
+      else connection.fail(refusal)
+    },
+  )
+}
+
+/** Lets the same PUBLISH wait for what becomes of this one. */
+function outcomeOf(session: Session, packetId: number): (refusal: MqttError | undefined) => void {
+  let settle: ((refusal: MqttError | undefined) => void) | undefined
+  const outcome = new Promise<number>((resolve, reject) => {
+    settle = (refusal) => (refusal === undefined ? resolve(ReasonCode.success) : reject(refusal))
+  })
+  outcome.catch(() => undefined) // Mostly nobody waits.
+  session.incoming.reserve(packetId, outcome)
+  return (refusal) => settle?.(refusal)
 }
 
 /** Takes the Packet Identifier until its PUBREL, and one of the exchanges that this connection may have open. */
@@ -115,13 +162,35 @@ async function acceptLater(
   }
 }
 
+/** What became of this PUBLISH before the process began is asked of the store. */
+async function afterInquiry(connection: Connection, packet: PublishPacket): Promise<void> {
+  const { core, session } = connection
+  if (session === undefined) return
+  const found = await session.incoming.inquire(packet.packetId)
+  if (found === 'accepted') session.incoming.reserve(packet.packetId)
+  else if (found !== 'unknown') {
+    const message = messageOf(found, core.timers)
+    message.hadBy = await core.sharedSessions?.whoHad(message)
+    core.router.handOnAgain(message)
+    core.store?.incoming(message, session.clientId, packet.packetId)
+    session.incoming.reserve(packet.packetId)
+    await core.store?.settled()
+  }
+  await handlePublish(connection, packet)
+}
+
 /** A PUBLISH at QoS 2 that came before is acknowledged again and not handed on again [MQTT-4.3.3-10]. */
 function acceptedBefore(connection: Connection, packet: PublishPacket): void | Promise<void> {
   const outcome = connection.session?.incoming.outcome(packet.packetId)
-  if (outcome === undefined) return connection.acknowledge('pubrec', packet.packetId, ReasonCode.success)
-  // Another connection of this session brought it and a hook is still at it.
+  if (outcome === undefined) {
+    return connection.afterOthers(() => connection.acknowledge('pubrec', packet.packetId, ReasonCode.success))
+  }
+  // A hook or the store is still at it, perhaps for another connection of this session; a hook may be followed by the store.
   return outcome.then((reasonCode) => {
-    connection.acknowledge('pubrec', packet.packetId, connection.protocolLevel === 5 ? reasonCode : ReasonCode.success)
+    const next = connection.session?.incoming.outcome(packet.packetId)
+    if (next !== undefined && next !== outcome) return acceptedBefore(connection, packet)
+    const told = connection.protocolLevel === 5 ? reasonCode : ReasonCode.success
+    return connection.afterOthers(() => connection.acknowledge('pubrec', packet.packetId, told))
   })
 }
 
@@ -133,9 +202,11 @@ function refuse(connection: Connection, packet: PublishPacket, error: unknown): 
   if (connection.protocolLevel === 5) {
     if (packet.qos === 2 && connection.session?.incoming.release(packet.packetId) === true)
       connection.openExchanges -= 1
-    connection.acknowledge(type, packet.packetId, refusalCodeFor(type, error.reasonCode), error)
+    connection.afterOthers(() =>
+      connection.acknowledge(type, packet.packetId, refusalCodeFor(type, error.reasonCode), error),
+    )
     return
   }
   if (packet.qos === 2) reserve(connection, packet.packetId)
-  connection.acknowledge(type, packet.packetId, ReasonCode.success)
+  connection.afterOthers(() => connection.acknowledge(type, packet.packetId, ReasonCode.success))
 }

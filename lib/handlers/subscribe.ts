@@ -3,10 +3,12 @@ import type { Subscription as PublicSubscription } from '../../types/subscriptio
 import type { Connection } from '../connection.ts'
 import type { Core } from '../core.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
+import { storeRefusal } from '../durability/store-refusal.ts'
 import { isPromise } from '../hooks.ts'
 import { Subscription } from '../messages/receiver.ts'
 import { refusalCodeFor } from '../packets/reason-code-lists.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
+import type { Session } from '../sessions/session.ts'
 import { parseTopicFilter } from '../topics/topic-filter.ts'
 
 /** What one Topic Filter came to. */
@@ -77,7 +79,10 @@ function refusalOf(error: unknown): Answer {
 /** The subscription with its ShareName, when its Topic Filter is one; throws an `MqttError` otherwise. */
 export function grant(core: Core, subscription: PublicSubscription): PublicSubscription {
   const parsed = parseTopicFilter(subscription.topicFilter, core.settings.limits.maxTopicLevels)
-  if (parsed === undefined) throw new MqttError('topic-filter-invalid')
+  const reserved = core.store?.backend.reserved
+  if (parsed === undefined || (reserved !== undefined && parsed.topicFilter.startsWith(reserved))) {
+    throw new MqttError('topic-filter-invalid')
+  }
   return { ...subscription, shareName: parsed.shareName }
 }
 
@@ -85,14 +90,13 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
   const { core, session, client } = connection
   if (session === undefined || client === undefined || !connection.isOpen) return
   const reasonCodes: number[] = []
-  const retained: { subscription: Subscription; isNew: boolean }[] = []
+  const made: Made[] = []
   let refusal: MqttError | undefined
   for (const [index, answer] of answers.entries()) {
     if (session.ended) return // A listener of `subscribed` sent the Client away.
     if ('granted' in answer && hasRoom(connection, answer.requested)) {
       const subscription = new Subscription(session, answer.requested, answer.granted)
-      const isNew = core.sessions.subscribe(session, subscription)
-      retained.push({ subscription, isNew })
+      made.push({ subscription, previous: core.sessions.subscribe(session, subscription) })
       reasonCodes.push(subscription.qos) // [MQTT-3.8.4-7]
       core.notify('subscribed', answer.granted, client)
       continue
@@ -101,13 +105,56 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
     reasonCodes.push(refusalCode(connection, refusal, packet.subscriptions[index] as SubscriptionRequest))
   }
   const properties = refusal && connection.textsOf(refusal)
-  connection.send({ type: 'suback', packetId: packet.packetId, reasonCodes, properties })
-  for (const { subscription, isNew } of retained) {
+  const answer = (): void => {
+    connection.send({ type: 'suback', packetId: packet.packetId, reasonCodes, properties })
+    if (connection.isOpen) deliverRetained(session, made)
+  }
+  if (session.isStored) connection.whenSafe(answer, (error) => takeBack(connection, packet, made, reasonCodes, error))
+  else answer()
+}
+
+/** A subscription that was made, and the one that it took the place of. */
+interface Made {
+  readonly subscription: Subscription
+  readonly previous: Subscription | undefined
+}
+
+// What there was before subscriptions that were refused: later ones of the same Client took their place.
+const before = new WeakMap<Subscription, Subscription | undefined>()
+
+function deliverRetained(session: Session, made: readonly Made[]): void {
+  for (const { subscription, previous } of made) {
     if (subscription.shareName !== undefined) continue // Nothing retained for shared subscriptions (section 4.8.2).
-    if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && !isNew)) continue
+    if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && previous !== undefined)) continue
     session.deliverRetained(subscription)
   }
   session.flow()
+}
+
+/** The store failed: what was granted is refused after all. */
+function takeBack(
+  connection: Connection,
+  packet: SubscribePacket,
+  made: readonly Made[],
+  reasonCodes: readonly number[],
+  error: Error,
+): void {
+  const { core, session } = connection
+  if (session === undefined) return
+  for (const { subscription, previous } of made) {
+    const { topicFilter } = subscription.requested
+    const kept = previous !== undefined && before.has(previous) ? before.get(previous) : previous
+    before.set(subscription, kept)
+    if (session.subscriptions.get(topicFilter) !== subscription) continue // It was replaced or ended meanwhile.
+    if (kept === undefined) core.sessions.unsubscribe(session, topicFilter)
+    else core.sessions.subscribe(session, kept)
+  }
+  const refusal = storeRefusal(error)
+  const { packetId } = packet
+  const refused = refusalCodeFor('suback', refusal.reasonCode)
+  const codes = reasonCodes.map((code) => (code < 0x80 ? (connection.protocolLevel === 5 ? refused : 0x80) : code))
+  if (connection.protocolLevel === 3) connection.fail(refusal)
+  else connection.send({ type: 'suback', packetId, reasonCodes: codes, properties: connection.textsOf(refusal) })
 }
 
 function hasRoom(connection: Connection, requested: PublicSubscription): boolean {

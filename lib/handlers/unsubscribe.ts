@@ -15,5 +15,9 @@ export function handleUnsubscribe(connection: Connection, packet: UnsubscribePac
     const isValid = parseTopicFilter(topicFilter, core.settings.limits.maxTopicLevels) !== undefined
     return isValid ? ReasonCode.noSubscriptionExisted : ReasonCode.topicFilterInvalid
   })
-  connection.send({ type: 'unsuback', packetId: packet.packetId, reasonCodes, properties: undefined }) // [MQTT-3.10.4-5]
+  const answer = (): void => {
+    connection.send({ type: 'unsuback', packetId: packet.packetId, reasonCodes, properties: undefined }) // [MQTT-3.10.4-5]
+  }
+  if (session.isStored) connection.whenSafe(answer)
+  else answer()
 }

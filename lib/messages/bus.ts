@@ -1,103 +1,99 @@
 import mqemitter from 'mqemitter'
 import type { Emitter, EmitterListener, EmitterMessage } from '../../types/emitter.ts'
-import type { MessageProperties } from '../../types/properties.ts'
+import type { PersistenceOperation } from '../../types/persistence.ts'
+import { Brokers } from '../cluster/brokers.ts'
+import type { SharedSessions } from '../cluster/shared-sessions.ts'
 import type { Core } from '../core.ts'
-import { faultInMessageProperties } from '../packets/properties.ts'
-import { isValidTopicName } from '../topics/topic-name.ts'
-import { expiryOf, Message } from './message.ts'
+import type { Store } from '../durability/store.ts'
+import type { SharedReading } from '../persistence/backend.ts'
+import type { Message } from './message.ts'
 
 /**
  * The emitter, ours or the application's. What is published goes onto ours only while somebody listens there;
- * one that the application gave joins brokers: each puts what it is given onto it and takes what the others put there.
+ * one that the application gave joins brokers.
  */
 export class Bus {
   readonly emitter: Emitter
   readonly #core: Core
-  readonly #joinsBrokers: boolean
-  #listeners = 0
+  readonly #brokers: Brokers | undefined
 
-  constructor(core: Core) {
+  constructor(core: Core, emitter: Emitter) {
     this.#core = core
-    const given = core.settings.emitter
-    this.#joinsBrokers = given !== undefined
-    this.emitter = given ?? this.#ownEmitter()
-    if (this.#joinsBrokers) this.emitter.on('#', this.#fromOthers)
+    this.emitter = emitter
+    if (emitter instanceof OwnEmitter) return
+    this.#brokers = new Brokers(core, emitter)
+    void this.#brokers.start()
   }
 
   /** Puts a message onto the emitter. Nothing waits for it to arrive. */
   publish(message: Message): void {
-    if (!this.#joinsBrokers && this.#listeners === 0) return
-    if (message.topic.startsWith('$SYS/')) return // Each broker has its own.
+    if (this.#brokers !== undefined) {
+      this.#brokers.publish(message)
+      return
+    }
+    if ((this.emitter as OwnEmitter).listeners === 0 || message.topic.startsWith('$SYS/')) return
+    const { topic, payload, qos, retain, properties, publisher: clientId } = message
+    const { id: brokerId } = this.#core.settings
     try {
-      this.emitter.emit({
-        topic: message.topic,
-        cmd: 'publish',
-        payload: message.payload,
-        qos: message.qos,
-        retain: message.retain,
-        properties: message.properties,
-        clientId: message.publisher,
-        brokerId: this.#core.settings.id,
-      } as EmitterMessage)
+      const packet = { topic, cmd: 'publish', payload, qos, retain, properties, clientId, brokerId }
+      this.emitter.emit(packet satisfies EmitterMessage)
     } catch (error) {
       this.#core.reportError(error as Error) // mqemitter throws for more than 100 levels.
     }
   }
 
-  close(): Promise<void> {
-    if (this.#joinsBrokers) {
-      this.emitter.removeListener('#', this.#fromOthers)
-      return Promise.resolve() // It is the application's to close.
-    }
-    return new Promise((resolve) => this.emitter.close(() => resolve()))
+  /** The store has all of this: the other brokers may know. */
+  committed(operations: readonly PersistenceOperation[]): void {
+    this.#brokers?.committed(operations)
   }
 
-  /** A real mqemitter that counts who listens. */
-  #ownEmitter(): Emitter {
-    const emitter = mqemitter({ matchEmptyLevels: true }) as unknown as Emitter // Its own types know less than it does.
-    const on = emitter.on.bind(emitter)
-    const removeListener = emitter.removeListener.bind(emitter)
-    emitter.on = (topic, listener, callback) => {
-      this.#listeners += 1
-      return on(topic, listener, callback)
-    }
-    emitter.removeListener = (topic, listener, callback) => {
-      this.#listeners = Math.max(this.#listeners - 1, 0)
-      return removeListener(topic, listener, callback)
-    }
-    return emitter
+  /** Takes part in the sessions of brokers that share this store too; undefined when there is no emitter to join them. */
+  async shareSessions(store: Store, shared: SharedReading): Promise<SharedSessions | undefined> {
+    await this.#brokers?.start()
+    return this.#brokers?.shareSessions(store, shared)
   }
 
-  // Declared with both parameters: mqemitter gives a function of one parameter something else.
-  readonly #fromOthers: EmitterListener = (message, done) => {
-    done()
-    if (message.brokerId === undefined || message.brokerId === this.#core.settings.id) return
-    const received = this.#messageOf(message)
-    if (received === undefined) return
-    if (received.retain) this.#core.retained.store(received)
-    this.#core.router.distribute(received)
+  async close(): Promise<void> {
+    if (this.#brokers !== undefined)
+      await this.#brokers.stop() // The emitter is the application's to close.
+    else await new Promise<void>((resolve) => void this.emitter.close(resolve))
+  }
+}
+
+/** The emitter of a broker that has none to share: a mqemitter that counts who listens. */
+export class OwnEmitter implements Emitter {
+  listeners = 0
+  readonly #emitter: Emitter = mqemitter({ matchEmptyLevels: true })
+
+  on(topic: string, listener: EmitterListener, callback?: () => void): this {
+    this.listeners += 1
+    this.#emitter.on(topic, listener, callback)
+    return this
   }
 
-  /** What another broker put there, looked at as closely as what a Client sends; undefined when it is no message. */
-  #messageOf(message: EmitterMessage): Message | undefined {
-    const { topic, payload, qos, retain, clientId } = message
-    if (message.cmd !== 'publish' || typeof topic !== 'string') return undefined
-    if (!isValidTopicName(topic, this.#core.settings.limits.maxTopicLevels) || topic.startsWith('$SYS/'))
-      return undefined
-    if (!(payload instanceof Uint8Array) || (qos !== 0 && qos !== 1 && qos !== 2)) return undefined
-    const properties =
-      typeof message.properties === 'object' && message.properties !== null
-        ? (message.properties as MessageProperties)
-        : undefined
-    if (properties !== undefined && faultInMessageProperties(properties) !== undefined) return undefined
-    return new Message(
-      topic,
-      Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength),
-      qos,
-      retain === true,
-      properties,
-      typeof clientId === 'string' ? clientId : undefined,
-      expiryOf(properties, this.#core.timers),
-    )
+  emit(message: { readonly topic: string }, callback?: (error?: Error | null) => void): void {
+    this.#emitter.emit(message, callback)
+  }
+
+  removeListener(topic: string, listener: EmitterListener, callback?: () => void): this {
+    this.listeners = Math.max(this.listeners - 1, 0)
+    this.#emitter.removeListener(topic, listener, callback)
+    return this
+  }
+
+  close(callback: () => void): void {
+    this.#emitter.close(callback)
+  }
+
+  get current(): number {
+    return this.#emitter.current ?? 0
+  }
+
+  get concurrency(): number {
+    return this.#emitter.concurrency ?? 0
+  }
+
+  get closed(): boolean {
+    return this.#emitter.closed === true
   }
 }

@@ -33,6 +33,8 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
   readonly #leave: (subscriber: LocalSubscriber) => void
   #takers: Taker[] = []
   #isListening = false
+  /** What is retained is not known yet; until then nothing is given out. */
+  #isWaiting = false
   #retained: Iterator<Message> | undefined
   #qos: QoS = 2
   #error: Error | undefined
@@ -56,16 +58,28 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
 
   /** What is retained comes first, one message whenever one is taken. */
   begin(retained: Iterator<Message>, qos: QoS): void {
+    this.#isWaiting = false
+    if (this.#closed) return
     this.#retained = retained
     this.#qos = qos
+    while (this.#takers.length > 0) {
+      const value = this.#take()
+      if (value === undefined) break
+      this.#takers.shift()?.resolve({ done: false, value })
+    }
     if (this.#listener !== undefined) this.#listen()
+  }
+
+  /** `begin` will be called, and nothing is given out before. */
+  wait(): void {
+    this.#isWaiting = true
   }
 
   deliver(message: Message, qos: QoS, retain: boolean): void {
     if (this.#closed) return
     if (this.#takers.length === 0) message.keep()
     const copy = copyOf(message, qos, retain)
-    const taker = this.#takers.shift()
+    const taker = this.#isWaiting ? undefined : this.#takers.shift()
     if (taker !== undefined) {
       taker.resolve({ done: false, value: copy })
       return
@@ -117,6 +131,7 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
   }
 
   #take(): PublicMessage | undefined {
+    if (this.#isWaiting) return undefined
     const step = this.#retained?.next()
     if (step?.done === false) return copyOf(step.value, this.#qos < step.value.qos ? this.#qos : step.value.qos, true)
     this.#retained = undefined

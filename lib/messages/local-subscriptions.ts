@@ -18,11 +18,15 @@ export class LocalSubscriptions {
     this.#core = core
   }
 
-  /** Throws before anything is subscribed to: an `InvalidOptionError`, or an `MqttError` for what is no Topic Filter. */
+  /**
+   * What is retained comes when all that the store has is back, when that is still to come.
+   * Throws before anything is subscribed to: an `InvalidOptionError`, or an `MqttError` for what is no Topic Filter.
+   */
   subscribe(
     filters: readonly string[],
     listener: ((message: PublicMessage) => MaybePromise<void>) | undefined,
     options: SubscribeOptions,
+    restored?: Promise<void>,
   ): LocalSubscription {
     const { timers, settings, retained } = this.#core
     checkSubscribeOptions(options)
@@ -45,13 +49,19 @@ export class LocalSubscriptions {
     options.signal?.addEventListener('abort', () => void subscriber.close(), { once: true })
     if (options.retained !== false) {
       const alone = subscriptions.filter(({ shareName }) => shareName === undefined)
-      subscriber.begin(
-        retainedFor(
-          alone.map(({ matchFilter }) => matchFilter),
-          (filter) => retained.match(filter),
-        ),
-        qos,
-      )
+      const begin = (): void =>
+        subscriber.begin(
+          retainedFor(
+            alone.map(({ matchFilter }) => matchFilter),
+            (filter) => retained.match(filter),
+          ),
+          qos,
+        )
+      if (restored === undefined) begin()
+      else {
+        subscriber.wait()
+        restored.then(begin, begin)
+      }
     }
     return subscriber
   }

@@ -1,6 +1,8 @@
 import type { Message as PublicMessage, MessageInit } from '../../types/message.ts'
 import type { ProtocolLevel, QoS } from '../../types/packets.ts'
 import type { MessageProperties } from '../../types/properties.ts'
+import type { Travel } from '../cluster/travel.ts'
+import type { StoredPacket } from '../durability/stored-message.ts'
 import { propertiesSize } from '../packets/properties.ts'
 import { writePublish } from '../packets/publish.ts'
 import { Writer } from '../packets/writer.ts'
@@ -31,6 +33,20 @@ export class Message implements PublicMessage {
   isShared = false
   /** How many sessions hold it, queued or in flight. */
   holders = 0
+  /** How it is stored, once it is. */
+  stored: StoredPacket | undefined
+  /** Copies at QoS 2 are sent when this ticket of the store is safe, whoever gets them; 0 when at once. */
+  ticket = 0
+  /** The store failed and the publisher was told: nobody gets it. */
+  isRefused = false
+  /** What it is a copy of, for another member of a shared subscription. */
+  origin: Message | undefined
+  /** Some of its receivers may have it from before the process began. */
+  isResumed = false
+  /** Those of them with other brokers, by Client Identifier. */
+  hadBy: ReadonlySet<string> | undefined
+  /** What other brokers must know of it; undefined when there are none. */
+  travel: Travel | undefined
   /** What it costs to keep, roughly, in bytes. */
   readonly size: number
   #frames: (Frame | undefined)[] | undefined
@@ -54,12 +70,16 @@ export class Message implements PublicMessage {
     this.expiresAt = expiresAt
     this.size =
       128 + topic.length + payload.length + (properties === undefined ? 0 : propertiesSize(properties, 'publish'))
+    this.stored = undefined
+    this.travel = undefined
+    this.origin = undefined
+    this.hadBy = undefined
     this.#frames = undefined
   }
 
-  /** What a hook or the application made, as a message of ours. */
+  /** What a hook or the application made, as a message of ours; one that is stored already is another message. */
   static from(init: PublicMessage | MessageInit, publisher: string | undefined, timers: Timers): Message {
-    return init instanceof Message ? init : Message.of(init, publisher, timers)
+    return init instanceof Message && init.stored === undefined ? init : Message.of(init, publisher, timers)
   }
 
   /** The same, but never the very message: a message of another broker is that broker's. */
@@ -74,6 +94,16 @@ export class Message implements PublicMessage {
       publisher,
       expiresAt,
     )
+  }
+
+  /** The same for another receiver; one that is stored gets a name of its own, as that receiver may have it already. */
+  moved(): Message {
+    if (this.stored === undefined) return this
+    const { topic, payload, qos, retain, properties, publisher, expiresAt } = this
+    const copy = new Message(topic, payload, qos, retain, properties, publisher, expiresAt)
+    copy.origin = this.origin ?? this
+    copy.ticket = this.ticket
+    return copy
   }
 
   /** What a hook put in its place. It expires when this one would have, unless the hook says otherwise [MQTT-3.3.2-6]. */

@@ -10,6 +10,10 @@ export function checkPublishedTopic(core: Core, topic: string): void {
     if (topic === '$share' || topic.startsWith('$share/')) {
       throw new MqttError('topic-name-invalid', '$share is for subscriptions')
     }
+    const reserved = core.store?.backend.reserved
+    if (reserved !== undefined && topic.startsWith(reserved)) {
+      throw new MqttError('not-authorized', `${reserved} is the store’s`)
+    }
   }
   if (topic.length > maxTopicLevels && countLevels(topic) > maxTopicLevels) {
     throw new MqttError('topic-name-invalid', 'too many levels')

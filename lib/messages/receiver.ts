@@ -12,6 +12,8 @@ export interface Receiver {
   /** Whether a message would not have to wait. */
   readonly takesNow: boolean
   readonly congestion: Congestion | undefined
+  /** Another broker has it, and sends it what it gets. */
+  readonly isElsewhere?: boolean
   /**
    * The one way for a message to a receiver. `qos` and `retain` are those of this copy;
    * `group` is set when the receiver was chosen from a shared subscription.

@@ -13,11 +13,14 @@ export class RetainedMessages {
   readonly #timers: Timers
   readonly #limits: Readonly<Limits>
   readonly #byTopic = new TopicTrie<Retained>()
+  /** Told of a topic whose message expired. */
+  readonly #expired: (topic: string) => void
   #bytes = 0
 
-  constructor(timers: Timers, limits: Readonly<Limits>) {
+  constructor(timers: Timers, limits: Readonly<Limits>, expired: (topic: string) => void) {
     this.#timers = timers
     this.#limits = limits
+    this.#expired = expired
   }
 
   get size(): number {
@@ -38,20 +41,24 @@ export class RetainedMessages {
 
   /**
    * Keeps, replaces [MQTT-3.3.1-5] or, without a payload, removes [MQTT-3.3.1-6] [MQTT-3.3.1-7].
-   * Without room for the new message the old one goes too, rather than pass for the last.
+   * Without room for the new message the old one goes too, rather than pass for the last. Answers whether it is kept.
    */
-  store(message: Message): void {
+  store(message: Message): boolean {
     if (message.payload.length === 0 || !this.hasRoomFor(message)) {
-      this.#remove(message.topic)
-      return
+      this.remove(message.topic)
+      return false
     }
     const retained: Retained = { message: message.keep(), expiry: undefined }
     const previous = this.#byTopic.set(message.topic, retained)
     if (previous !== undefined) this.#forget(previous)
     this.#bytes += message.size
     if (message.expiresAt !== Infinity) {
-      retained.expiry = this.#timers.at(message.expiresAt, () => this.#remove(message.topic))
+      retained.expiry = this.#timers.at(message.expiresAt, () => {
+        this.remove(message.topic)
+        this.#expired(message.topic)
+      })
     }
+    return true
   }
 
   get(topic: string): Message | undefined {
@@ -68,7 +75,7 @@ export class RetainedMessages {
     for (const retained of this.#byTopic.search(topicFilter)) yield retained?.message
   }
 
-  #remove(topic: string): void {
+  remove(topic: string): void {
     const removed = this.#byTopic.delete(topic)
     if (removed !== undefined) this.#forget(removed)
   }

@@ -1,4 +1,6 @@
 import type { Held } from '../sessions/congestion.ts'
+import { sharedFilterOf, Travel } from '../cluster/travel.ts'
+import type { Store } from '../durability/store.ts'
 import type { Delivery } from '../sessions/delivery.ts'
 import type { SharedGroup } from '../topics/shared-subscriptions.ts'
 import type { Turn } from '../turn.ts'
@@ -29,15 +31,26 @@ function isAnyone(): boolean {
   return true
 }
 
+/** The broker that published a message has chosen for all; one that knew of no member leaves it to those who have one. */
+function chosenBefore(group: SharedGroup<Subscription>, travel: Travel): Subscription | undefined {
+  const chosen = travel.choices.get(sharedFilterOf(group))
+  if (chosen === undefined) return group.next((member) => member.receiver.isElsewhere !== true)
+  return group.members.find(({ receiver }) => receiver.clientId === chosen)
+}
+
 /** The way of a message from its publisher to its receivers. */
 export class Router {
   readonly #subscriptions: Subscriptions
   readonly #retained: RetainedMessages
   readonly #turn: Turn
+  readonly #store: Store | undefined
+  readonly #joinsBrokers: boolean
   #routes = new Map<string, Route>()
   #olderRoutes = new Map<string, Route>()
   #version = 0
   #routeTargets = 0
+  /** What was retained before a message that was refused, or before one that took the place of such a one. */
+  readonly #retainedBefore = new WeakMap<Message, Message | undefined>()
   /** Told of every message, for the emitter. */
   readonly #published: (message: Message) => void
 
@@ -45,11 +58,15 @@ export class Router {
     subscriptions: Subscriptions,
     retained: RetainedMessages,
     turn: Turn,
+    store: Store | undefined,
+    joinsBrokers: boolean,
     published: (message: Message) => void,
   ) {
     this.#subscriptions = subscriptions
     this.#retained = retained
     this.#turn = turn
+    this.#store = store
+    this.#joinsBrokers = joinsBrokers
     this.#published = published
   }
 
@@ -58,18 +75,53 @@ export class Router {
    * Answers how many there were. A publisher is held back when one of them cannot keep up.
    */
   publish(message: Message, publisher?: Held): number {
-    if (message.retain) this.#retained.store(message)
+    if (this.#joinsBrokers) message.travel = new Travel(false)
+    if (message.retain) this.retain(message)
     const reached = this.distribute(message, publisher)
     this.#published(message)
     return reached
+  }
+
+  /** A message that was being handed on when the process ended goes to those who do not have it. */
+  handOnAgain(message: Message): void {
+    message.isResumed = true
+    if (this.#joinsBrokers) message.travel = new Travel(false)
+    if (message.retain) this.retain(message)
+    this.distribute(message)
+    if (this.#joinsBrokers) this.#published(message)
+  }
+
+  /** Keeps the message for those who subscribe later, or removes the one there was. */
+  retain(message: Message): void {
+    const isKept = this.#retained.store(message)
+    if (this.#store === undefined || message.topic.startsWith('$SYS/')) return // Each broker counts anew.
+    if (isKept || message.payload.length === 0) this.#store.retain(message)
+    else this.#store.forgetRetained(message.topic)
+  }
+
+  /** A message that was not accepted after all: what it took the place of is retained again. */
+  takeBack(message: Message, retainedBefore: Message | undefined): void {
+    message.isRefused = true
+    if (!message.retain) return
+    const before =
+      retainedBefore?.isRefused === false ? retainedBefore : this.#retainedBefore.get(retainedBefore ?? message)
+    this.#retainedBefore.set(message, before)
+    const present = this.#retained.get(message.topic)
+    if (present !== (message.payload.length === 0 ? undefined : message)) {
+      if (present !== undefined && !this.#retainedBefore.has(present)) this.#retainedBefore.set(present, before)
+    } else if (before === undefined) {
+      this.#retained.remove(message.topic)
+      this.#store?.forgetRetained(message.topic)
+    } else this.retain(before)
   }
 
   /** Gives each receiver of this broker its copy. */
   distribute(message: Message, publisher?: Held): number {
     const route = this.#route(message.topic)
     let congested: Receiver | undefined
-    message.isShared = route.targets.length > 1
-    for (const target of route.targets) {
+    const targets = message.travel?.onlyShared === true ? [] : route.targets
+    message.isShared = targets.length > 1
+    for (const target of targets) {
       const { receiver } = target
       if (target.noLocal && receiver.clientId === message.publisher && message.publisher !== undefined) {
         this.#deliverNotLocal(target, message)
@@ -80,7 +132,7 @@ export class Router {
       if (receiver.congestion?.holds === true) congested = receiver
     }
     message.distributed()
-    let reached = route.targets.length
+    let reached = targets.length
     for (const group of route.groups) if (this.#deliverToOne(group, message)) reached += 1
     this.#turn.work += reached
     if (congested !== undefined && publisher !== undefined) congested.congestion?.hold(publisher)
@@ -90,7 +142,11 @@ export class Router {
   /** A message of a shared subscription whose member left goes to another one (section 4.8.2). */
   moveOn(orphans: readonly Delivery[]): void {
     for (const { group, message } of orphans) {
-      if (group !== undefined && group.members.length > 0) this.#deliverToOne(group, message)
+      if (group === undefined || group.members.length === 0) continue
+      const moved = message.moved()
+      if (this.#joinsBrokers) moved.travel = new Travel(false, true)
+      this.#deliverToOne(group, moved)
+      if (this.#joinsBrokers) this.#published(moved)
     }
   }
 
@@ -105,8 +161,13 @@ export class Router {
 
   /** One member that can take it now; else one that is connected; else one whose session keeps it. */
   #deliverToOne(group: SharedGroup<Subscription>, message: Message): boolean {
-    const member = group.next(isReady, isConnected) ?? group.next(isAnyone)
+    const { travel } = message
+    const member =
+      travel?.isForeign === true
+        ? chosenBefore(group, travel)
+        : (group.next(isReady, isConnected) ?? group.next(isAnyone))
     if (member === undefined) return false
+    if (travel?.isForeign === false) travel.choices.set(sharedFilterOf(group), member.receiver.clientId ?? '')
     const qos = Math.min(member.qos, message.qos) as QoS // [MQTT-4.8.2-3]
     member.receiver.deliver(message, qos, member.retainAsPublished && message.retain, member.identifiers, group)
     return true

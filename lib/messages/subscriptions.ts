@@ -38,6 +38,12 @@ export class Subscriptions {
     return group
   }
 
+  /** The members of a shared subscription, by its Topic Filter with `$share/name/`; undefined when there are none. */
+  group(sharedFilter: string): SharedGroup<Subscription> | undefined {
+    const [, shareName = '', ...levels] = sharedFilter.split('/')
+    return this.#shared.get(shareName, levels.join('/'))
+  }
+
   /** Appends what matches a topic. */
   match(topic: string, found: Subscription[], groups: SharedGroup<Subscription>[]): void {
     this.#alone.match(topic, found)

@@ -1,10 +1,11 @@
+import type { Message as PublicMessage } from '../../types/message.ts'
+import type { PersistedWill } from '../../types/persistence.ts'
 import type { Core } from '../core.ts'
 import { MqttError } from '../errors.ts'
 import { isPromise } from '../hooks.ts'
 import type { Session, StoredWill } from '../sessions/session.ts'
 import { Message } from './message.ts'
 import { checkRewrittenTopic } from './published-topic.ts'
-import type { Message as PublicMessage } from '../../types/message.ts'
 
 /** When a Will is sent (section 3.1.2.5): after its connection, its delay or its session, whichever of the last two ends first. */
 export class WillMessages {
@@ -14,24 +15,48 @@ export class WillMessages {
     this.#core = core
   }
 
+  /** A connection of the session began, with this Will. */
+  connected(session: Session, will: StoredWill | undefined): void {
+    session.will = will
+    if (will === undefined) return
+    if (this.#core.store !== undefined && !session.isRecorded) {
+      session.isRecorded = true // A Will is sent although the process ends [MQTT-3.1.2-8].
+      this.#core.store.session(session.clientId, {
+        owner: session.owner,
+        expiryInterval: session.expiryInterval,
+        expiresAt: null,
+      })
+    }
+    this.#tell(session, undefined)
+  }
+
   /** The connection ended; `graceful` with a DISCONNECT that takes the Will back [MQTT-3.14.4-3]. */
   connectionEnded(session: Session, graceful: boolean): void {
     const will = session.will
     if (will === undefined) return
     if (graceful) {
       session.will = undefined
+      this.#tell(session, undefined)
       return
     }
     const delay = Math.min(will.delay, session.expiryInterval)
     if (delay === 0) this.sessionEnded(session)
-    else session.willDelay = this.#core.timers.after(delay * 1000, () => this.sessionEnded(session))
+    else this.waitUntil(session, this.#core.timers.now() + delay * 1000)
+  }
+
+  /** The Will is sent at this time of the broker's clock, or when its session ends. */
+  waitUntil(session: Session, due: number): void {
+    session.willDelay = this.#core.timers.at(due, () => this.sessionEnded(session))
+    this.#tell(session, this.#core.timers.toWallClock(due))
   }
 
   /** The Client is back in time [MQTT-3.1.3-9]. */
   sessionResumed(session: Session): void {
     this.#core.timers.cancel(session.willDelay)
     session.willDelay = undefined
+    if (session.will === undefined) return
     session.will = undefined
+    this.#tell(session, undefined)
   }
 
   /** Nothing to wait for any more. Once sent, the Will is gone [MQTT-3.1.2-10]. */
@@ -40,30 +65,54 @@ export class WillMessages {
     session.willDelay = undefined
     const will = session.will
     session.will = undefined
-    if (will !== undefined) this.#publish(will)
+    if (will !== undefined) this.#publish(session, will)
   }
 
-  /** The right to publish may have been lost since the Client connected, so it is asked for again. */
-  #publish(will: StoredWill): void {
+  /** The right to publish may have been lost since the Client connected, so it is asked for again; not after a restart. */
+  #publish(session: Session, will: StoredWill): void {
     try {
-      const permitted = this.#core.hooks.authorizePublish(will.message, will.client)
+      const permitted =
+        will.client === undefined ? will.permitted : this.#core.hooks.authorizePublish(will.message, will.client)
       if (isPromise(permitted)) {
-        permitted.then((message) => this.#send(will, message)).catch((error: Error) => this.#failed(error))
-      } else this.#send(will, permitted)
+        permitted
+          .then((message) => this.#send(session, will, message))
+          .catch((error: Error) => this.#failed(session, error))
+      } else this.#send(session, will, permitted)
     } catch (error) {
-      this.#failed(error as Error)
+      this.#failed(session, error as Error)
     }
   }
 
-  #send(will: StoredWill, permitted: PublicMessage): void {
+  #send(session: Session, will: StoredWill, permitted: PublicMessage): void {
     checkRewrittenTopic(this.#core, permitted.topic)
-    const message = Message.from(permitted, will.client.id, this.#core.timers)
+    const message = Message.from(permitted, session.clientId, this.#core.timers)
     this.#core.router.publish(message)
+    this.#tell(session, undefined) // With what it published, or not at all.
     this.#core.notify('published', message, will.client)
   }
 
   /** A refusal is the application's decision: the Will is not published. */
-  #failed(error: Error): void {
+  #failed(session: Session, error: Error): void {
+    this.#tell(session, undefined)
     if (!(error instanceof MqttError)) this.#core.reportError(error)
+  }
+
+  /** `dueAt` in milliseconds since 1970; undefined while the Client is connected. */
+  #tell(session: Session, dueAt: number | undefined): void {
+    if (!session.isRecorded || session.ended) return
+    this.#core.store?.will(session.clientId, session.will && persistedWill(session.will, dueAt))
+  }
+}
+
+/** Another process has no Client to ask the application about. */
+function persistedWill({ permitted, delay }: StoredWill, dueAt: number | undefined): PersistedWill {
+  const { topic, payload, qos, retain, properties } = permitted
+  return {
+    topic,
+    payload,
+    qos,
+    retain,
+    properties: delay === 0 ? properties : { ...properties, willDelayInterval: delay },
+    ...(dueAt !== undefined && { dueAt }),
   }
 }

@@ -18,6 +18,14 @@ export class Delivery {
   state: 'queued' | 'publish sent' | 'pubrel sent' = 'queued'
   /** Sent on the present connection, so that it counts against the send quota. */
   onWire = false
+  /** It was written once, on whichever connection, so that it is written again as a duplicate [MQTT-3.3.1-1]. */
+  wasWritten = false
+  /** It stands in the store, in the queue of its session. */
+  isStored = false
+  /** It was put there while another broker had the session, so the store does not know what became of it. */
+  wasElsewhere = false
+  /** It is written when this ticket of the store is safe; 0 when at once. */
+  ticket = 0
 
   constructor(
     message: Message,

@@ -43,17 +43,27 @@ export class OutgoingExchanges {
     do {
       packetId = packetId === HIGHEST_PACKET_ID ? 1 : packetId + 1
     } while (this.get(packetId) !== undefined)
-    this.#lastPacketId = packetId
-    this.#lastOrder += 1
     delivery.packetId = packetId
-    delivery.order = this.#lastOrder
     delivery.state = 'publish sent'
     delivery.onWire = true
+    this.#keep(delivery)
+    this.#inFlight += 1
+    return packetId
+  }
+
+  /** Knows again what was sent before this process began; it is sent again on the next connection. */
+  restore(delivery: Delivery): void {
+    if (this.get(delivery.packetId) === undefined) this.#keep(delivery)
+  }
+
+  #keep(delivery: Delivery): void {
+    const { packetId } = delivery
+    this.#lastPacketId = packetId
+    this.#lastOrder += 1
+    delivery.order = this.#lastOrder
     while (this.#table[packetId & (this.#table.length - 1)] !== undefined || this.#table.length === 0) this.#grow()
     this.#table[packetId & (this.#table.length - 1)] = delivery
     this.#size += 1
-    this.#inFlight += 1
-    return packetId
   }
 
   get(packetId: number): Delivery | undefined {

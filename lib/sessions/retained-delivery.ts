@@ -69,6 +69,8 @@ export class RetainedDelivery {
   #deliver(subscription: Subscription, message: Message): void {
     if (subscription.noLocal && message.publisher === this.#session.clientId) return
     const qos = Math.min(subscription.qos, message.qos) as QoS
-    this.#session.deliver(message, qos, true, subscription.identifiers, undefined) // RETAIN 1 [MQTT-3.3.1-8 of 3.1.1]
+    // In a queue of the store each message has a name of its own, also one that the queue had before.
+    const copy = this.#session.isStored && qos > 0 ? message.moved() : message
+    this.#session.deliver(copy, qos, true, subscription.identifiers, undefined) // RETAIN 1 [MQTT-3.3.1-8 of 3.1.1]
   }
 }

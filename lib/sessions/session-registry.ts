@@ -1,7 +1,16 @@
 import type { Core } from '../core.ts'
+import { persistedSubscription } from '../durability/stored-subscription.ts'
 import { MqttError } from '../errors.ts'
 import type { Subscription } from '../messages/receiver.ts'
-import { type Link, Session } from './session.ts'
+import { type Link, Session, type StoredWill } from './session.ts'
+
+/** How a session stands that waits for its Client. Times on the broker's clock. */
+interface Standing {
+  readonly expiryInterval: number
+  readonly endsAt: number | undefined
+  readonly will: StoredWill | undefined
+  readonly willAt: number | undefined
+}
 
 const FOR_EVER = 0xffff_ffff
 
@@ -28,28 +37,70 @@ export class SessionRegistry {
 
   /**
    * The session for a Client that was let in (section 3.1.4): the stored one, or a new one. A connection that has it
-   * is ended first [MQTT-3.1.4-3]. Throws an `MqttError` when it is somebody else's or when there are too many.
+   * is ended first [MQTT-3.1.4-3]. Answers how a stored one stood before.
+   * Throws an `MqttError` when it is somebody else's or when there are too many.
    */
-  open(clientId: string, owner: string | undefined, cleanStart: boolean): { session: Session; present: boolean } {
+  open(
+    clientId: string,
+    owner: string | undefined,
+    cleanStart: boolean,
+    expiryInterval: number,
+  ): { session: Session; before: Standing | undefined } {
     const existing = this.#sessions.get(clientId)
-    if (existing !== undefined && this.#protectsOwner && existing.owner !== owner) {
+    if (existing !== undefined && this.protectsOwner && existing.owner !== owner) {
       throw new MqttError('not-authorized', 'the Client Identifier belongs to another user')
     }
     existing?.link?.takenOver()
+    if (existing?.claim !== undefined) this.#revoke(existing)
     const stored = this.#sessions.get(clientId) // Its end of connection may have been the end of the session.
     if (stored !== undefined && !cleanStart) {
+      const before = standingOf(stored)
       this.#core.timers.cancel(stored.expiry)
       stored.expiry = undefined
+      stored.expiryInterval = expiryInterval
+      stored.since = this.#core.timers.toWallClock(this.#core.timers.now())
       this.#core.wills.sessionResumed(stored)
-      return { session: stored, present: true }
+      this.#tell(stored, null)
+      return { session: stored, before }
     }
     if (stored !== undefined) this.end(stored) // [MQTT-3.1.2-4]
     if (this.#sessions.size >= this.#core.settings.limits.maxSessions) {
       throw new MqttError('quota-exceeded', 'too many sessions')
     }
-    const session = new Session(this.#core, clientId, owner)
+    const session = new Session(this.#core, clientId, owner, this.#core.store !== undefined && expiryInterval > 0)
+    session.expiryInterval = expiryInterval
+    session.since = this.#core.timers.toWallClock(this.#core.timers.now())
     this.#sessions.set(clientId, session)
-    return { session, present: false }
+    this.#tell(session, null)
+    return { session, before: undefined }
+  }
+
+  /** The connection for which it was opened was not let in after all: all is as it was before. */
+  giveBack(session: Session, before: Standing | undefined): void {
+    this.#core.wills.sessionResumed(session) // As it was never connected its Will is not sent.
+    if (before === undefined) {
+      this.end(session)
+      return
+    }
+    session.expiryInterval = before.expiryInterval
+    if (before.endsAt === undefined) this.leave(session)
+    else this.leaveUntil(session, before.endsAt)
+    session.will = before.will
+    if (before.willAt !== undefined) this.#core.wills.waitUntil(session, before.willAt)
+  }
+
+  /** A connection that was to have the session has lost it before it was let in; its Will is not sent. */
+  #revoke(session: Session): void {
+    const { claim } = session
+    session.claim = undefined
+    claim?.takenOver()
+    this.#core.wills.sessionResumed(session)
+    this.leave(session)
+  }
+
+  /** Knows again what the store had. */
+  restore(session: Session): void {
+    this.#sessions.set(session.clientId, session)
   }
 
   /** The connection of a session ended. */
@@ -63,9 +114,15 @@ export class SessionRegistry {
   /** Nobody has the session now. It lives on for as long as was agreed (section 3.1.2.11.2). */
   leave(session: Session): void {
     if (session.expiryInterval === 0) this.end(session)
-    else if (session.expiryInterval !== FOR_EVER) {
-      session.expiry = this.#core.timers.after(session.expiryInterval * 1000, () => this.end(session))
-    }
+    else if (session.expiryInterval === FOR_EVER) this.#tell(session, null)
+    else this.leaveUntil(session, this.#core.timers.now() + session.expiryInterval * 1000)
+  }
+
+  /** Nobody has the session, which ends at this time of the broker's clock. */
+  leaveUntil(session: Session, due: number): void {
+    this.#core.timers.cancel(session.expiry)
+    session.expiry = this.#core.timers.at(due, () => this.end(session))
+    this.#tell(session, this.#core.timers.toWallClock(due))
   }
 
   /** Nothing of the session is left [MQTT-4.1.0-2]. */
@@ -73,40 +130,77 @@ export class SessionRegistry {
     if (this.#sessions.get(session.clientId) !== session) return
     this.#sessions.delete(session.clientId)
     this.#core.timers.cancel(session.expiry)
-    for (const subscription of session.subscriptions.values()) this.#core.subscriptions.remove(subscription)
-    session.subscriptions.clear()
+    this.#removeSubscriptions(session)
     this.#core.wills.sessionEnded(session)
+    if (session.isRecorded) this.#core.store?.endSession(session.clientId)
     this.#core.router.moveOn(session.end())
   }
 
-  /** Adds a subscription or puts it in the place of the one with the same Topic Filter [MQTT-3.8.4-3]. Answers whether it is new. */
-  subscribe(session: Session, subscription: Subscription): boolean {
-    if (session.ended) return false
+  /** Another broker has the session: nothing of it is left here, and all of it in the store. */
+  letGo(session: Session): void {
+    this.#sessions.delete(session.clientId)
+    this.#core.timers.cancel(session.expiry)
+    this.#core.timers.cancel(session.willDelay)
+    this.#removeSubscriptions(session)
+    session.end()
+  }
+
+  #removeSubscriptions(session: Session): void {
+    for (const subscription of session.subscriptions.values()) {
+      this.#core.subscriptions.remove(subscription)
+      this.#core.sharedSessions?.memberChanged(session, subscription, false)
+    }
+    session.subscriptions.clear()
+  }
+
+  /** Adds a subscription or puts it in the place of the one with the same Topic Filter [MQTT-3.8.4-3], which it answers. */
+  subscribe(session: Session, subscription: Subscription): Subscription | undefined {
+    if (session.ended) return undefined
+    if (session.isStored) this.#core.store?.subscribe(session.clientId, persistedSubscription(subscription))
+    return this.subscribeAgain(session, subscription)
+  }
+
+  /** The same for one that the store has. */
+  subscribeAgain(session: Session, subscription: Subscription): Subscription | undefined {
     const { topicFilter } = subscription.requested
     const previous = session.subscriptions.get(topicFilter)
     // The new one first: no message may fall between the two [MQTT-3.8.4-4].
     this.#core.subscriptions.add(subscription)
     if (previous !== undefined) this.#core.subscriptions.remove(previous)
     session.subscriptions.set(topicFilter, subscription)
+    this.#core.sharedSessions?.memberChanged(session, subscription, true)
     session.subscriptionBytes +=
       previous === undefined ? bytesOf(subscription) : bytesOf(subscription) - bytesOf(previous)
-    return previous === undefined
+    return previous
   }
 
   unsubscribe(session: Session, topicFilter: string): boolean {
     const subscription = session.subscriptions.get(topicFilter)
     if (subscription === undefined) return false
     session.subscriptions.delete(topicFilter)
+    if (session.isStored) this.#core.store?.unsubscribe(session.clientId, topicFilter)
+    this.#core.sharedSessions?.memberChanged(session, subscription, false)
     session.subscriptionBytes -= bytesOf(subscription)
     const group = this.#core.subscriptions.remove(subscription)
     if (group !== undefined) this.#core.router.moveOn(session.leave(group))
     return true
   }
 
-  get #protectsOwner(): boolean {
+  /** `expiresAt` in milliseconds since 1970; null while there is no such time. */
+  #tell(session: Session, expiresAt: number | null): void {
+    const { clientId, owner, expiryInterval, isRecorded } = session
+    if (isRecorded) this.#core.store?.session(clientId, { owner, expiryInterval, expiresAt })
+  }
+
+  /** Whether a session is its owner's only. */
+  get protectsOwner(): boolean {
     const { sessionOwner } = this.#core.settings
     return sessionOwner === undefined ? this.#core.hooks.canAuthenticate : sessionOwner !== 'anyone'
   }
+}
+
+function standingOf({ expiryInterval, expiry, will, willDelay }: Session): Standing {
+  return { expiryInterval, endsAt: expiry?.due, will: willDelay && will, willAt: willDelay?.due }
 }
 
 /** What its filters take, roughly; each level is a node of its own. */

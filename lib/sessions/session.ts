@@ -10,6 +10,7 @@ import type { Timer } from '../timers.ts'
 import { Congestion } from './congestion.ts'
 import { Delivery } from './delivery.ts'
 import { IncomingExchanges } from './incoming-exchanges.ts'
+import { MessageNames } from './message-names.ts'
 import { OutgoingExchanges, type Outcome } from './outgoing-exchanges.ts'
 import { Queue } from './queue.ts'
 import { RetainedDelivery } from './retained-delivery.ts'
@@ -41,10 +42,14 @@ export interface Link {
 
 /** A Will that waits for the end of its connection, of its delay or of its session. */
 export interface StoredWill {
+  /** As the Client sent it. */
   readonly message: PublicMessage
+  /** As the application permitted it when the Client connected. */
+  readonly permitted: PublicMessage
   /** Seconds. */
   readonly delay: number
-  readonly client: Client
+  /** Undefined when the Will is from before this process began. */
+  readonly client: Client | undefined
 }
 
 /**
@@ -56,32 +61,53 @@ export class Session implements Receiver {
   readonly clientId: string
   /** Whose it is: a user name, the subject of a certificate, or what the application says; undefined for nobody's. */
   readonly owner: string | undefined
+  /** What it has outlives the process: its queue, its exchanges, its subscriptions. */
+  readonly isStored: boolean
+  /** The store knows of it: all that it has, or only its Will. */
+  isRecorded: boolean
   readonly subscriptions: Map<string, Subscription> = new Map()
   readonly incoming: IncomingExchanges = new IncomingExchanges()
   readonly outgoing: OutgoingExchanges = new OutgoingExchanges()
   readonly congestion: Congestion
   /** What the filters of its subscriptions take. */
   subscriptionBytes = 0
+  /** When its last connection began, in milliseconds since 1970: the later one of two brokers has it. */
+  since = 0
   /** Seconds it outlives its connection. */
   expiryInterval = 0
   expiry: Timer | undefined
   will: StoredWill | undefined
   willDelay: Timer | undefined
   client: Client | undefined
+  /** The connection that will have it once the store has it. */
+  claim: { takenOver(): void } | undefined
   readonly #core: Core
   readonly #queue = new Queue<Delivery>()
   /** Of what is queued and what is in flight. */
   #bytes = 0
   #link: Link | undefined
+  /** Started, with Packet Identifiers, but not written before the store has them. */
+  readonly #held = new Queue<Delivery>()
+  #waitsForStore = false
+  /** Messages that it has from the store: the broker that published one may still tell of it, or hand it on again. */
+  #readNames: MessageNames | undefined
+  /** Something was lost on the way here, so what others publish is to come from the store, in its order. */
+  #isBehind = false
+  /** What they publish while that is read. */
+  #late: Delivery[] | undefined
+  /** What is gone since the reading began. */
+  #goneNames: MessageNames | undefined
   #retained: RetainedDelivery | undefined
   /** Queued messages of each shared subscription; undefined when there are none. */
   #grouped: Map<SharedGroup<Subscription>, number> | undefined
   #ended = false
 
-  constructor(core: Core, clientId: string, owner: string | undefined) {
+  constructor(core: Core, clientId: string, owner: string | undefined, isStored: boolean) {
     this.#core = core
     this.clientId = clientId
     this.owner = owner
+    this.isStored = isStored
+    this.isRecorded = isStored
     this.congestion = new Congestion(core.timers, core.settings.limits.holdBackMs)
   }
 
@@ -131,6 +157,7 @@ export class Session implements Receiver {
     if (this.#link !== link) return
     this.#link = undefined
     this.client = undefined
+    this.#held.clear() // It is among what is to be sent again.
     this.congestion.drained()
   }
 
@@ -149,19 +176,28 @@ export class Session implements Receiver {
       if (link.outboundBusy) this.congestion.fillsUp()
       return
     }
-    if (this.#ended) return
+    if (this.#ended || this.#cameBefore(message)) return
+    if (this.#isBehind && this.#isStoredBy(message, group)) {
+      if (this.#late === undefined) return // It is in the store, to be read soon.
+      const delivery = new Delivery(message, qos, retain, identifiers, group)
+      delivery.isStored = true
+      this.#late.push(delivery)
+      return
+    }
     const isSentNow = this.takesNow && !this.outgoing.hasUnsent
     if (!this.#hasRoomFor(message, isSentNow)) {
       this.#dropped(message, 'queue-full')
       return
     }
     const delivery = new Delivery(message, qos, retain, identifiers, group)
+    delivery.isStored = this.#isStoredBy(message, group)
     this.#hold(message)
     if (link !== undefined && isSentNow) {
       this.#transmit(link, delivery)
       return
     }
     message.keep()
+    if (!delivery.isStored) this.#store(delivery)
     this.#enqueue(delivery)
     const { maxQueuedMessages, maxQueuedBytes } = this.#core.settings.limits
     if (link !== undefined && (this.#queue.length > maxQueuedMessages >> 1 || this.#bytes > maxQueuedBytes / 2)) {
@@ -182,9 +218,10 @@ export class Session implements Receiver {
   flow(): void {
     const link = this.#link
     if (link === undefined) return
+    this.#writeHeld(link)
     while (this.outgoing.hasUnsent && this.#mayTransmit(link)) {
       const delivery = this.outgoing.nextUnsent()
-      if (delivery !== undefined) this.#transmitAgain(link, delivery)
+      if (delivery !== undefined) this.#writeWhenSafe(link, delivery)
     }
     while (this.#queue.length > 0 && this.#mayTransmit(link)) this.#transmit(link, this.#dequeue())
     if (!this.takesMore) return
@@ -202,6 +239,7 @@ export class Session implements Receiver {
     const delivery = this.outgoing.get(packetId)
     const outcome = this.outgoing.pubrec(packetId, refused)
     if (outcome === 'complete') this.#completed(delivery)
+    else if (outcome === 'continues' && this.isStored) this.#core.store?.release(this.clientId, packetId)
     return outcome
   }
 
@@ -212,6 +250,8 @@ export class Session implements Receiver {
 
   #completed(delivery: Delivery | undefined): void {
     if (delivery === undefined) return
+    if (delivery.isStored) this.#core.store?.complete(this.clientId, delivery.packetId)
+    this.#goneNames?.add(delivery.message)
     this.#release(delivery.message)
     this.flow()
   }
@@ -231,6 +271,7 @@ export class Session implements Receiver {
       this.#release(delivery.message)
     }
     this.#retained = undefined
+    this.#held.clear()
     this.outgoing.clear()
     this.incoming.clear()
     this.congestion.drained()
@@ -243,12 +284,110 @@ export class Session implements Receiver {
     if (this.#grouped?.has(group) !== true) return orphans
     for (let left = this.#queue.length; left > 0; left -= 1) {
       const delivery = this.#dequeue()
-      if (delivery.group === group) {
-        orphans.push(delivery)
-        this.#release(delivery.message)
-      } else this.#enqueue(delivery)
+      if (delivery.group === group) orphans.push(delivery)
+      else this.#enqueue(delivery)
     }
+    for (const delivery of orphans) this.#forget(delivery)
+    if (this.isStored) this.#storeAgain(new Set(orphans.map(({ message }) => message)))
     return orphans
+  }
+
+  /**
+   * The store knows a message by its name only, and has forgotten those that came by another subscription too.
+   * So that they keep their place, all that waits behind the first of them is stored anew.
+   */
+  #storeAgain(messages: ReadonlySet<Message>): void {
+    const queued = [...this.#queue]
+    const first = queued.findIndex(({ message }) => messages.has(message))
+    if (first === -1) return
+    const rest = queued.slice(first)
+    const discarded = new Set(messages)
+    for (const delivery of rest) {
+      if (!discarded.has(delivery.message)) this.#core.store?.discard(this.clientId, delivery)
+      discarded.add(delivery.message)
+    }
+    for (const delivery of rest) {
+      delivery.isStored = false
+      this.#store(delivery)
+    }
+  }
+
+  /** Puts a message back where the store had it; one with a Packet Identifier is in flight. */
+  restore(delivery: Delivery): void {
+    delivery.isStored = true
+    this.#readNames ??= new MessageNames()
+    this.#readNames.add(delivery.message)
+    this.#hold(delivery.message)
+    if (delivery.packetId === 0) this.#enqueue(delivery)
+    else this.outgoing.restore(delivery)
+  }
+
+  /** Whether it has this message, queued or in flight, or had it from the store. */
+  hasHad(message: Message): boolean {
+    return this.#readNames?.has(message) === true || this.#has(message)
+  }
+
+  #has(message: Message): boolean {
+    if (message.stored === undefined) return false
+    const isSame = (delivery: Delivery): boolean => nameOf(delivery.message) === nameOf(message)
+    return this.outgoing.inOrder().some(isSame) || [...this.#queue].some(isSame)
+  }
+
+  /** Whether a message of another broker, or one that is handed on once more, is here already. */
+  #cameBefore(message: Message): boolean {
+    if (message.isResumed) return this.hasHad(message)
+    return this.#readNames !== undefined && message.travel?.isForeign === true && this.#readNames.has(message)
+  }
+
+  #isStoredBy(message: Message, group: SharedGroup<Subscription> | undefined): boolean {
+    return this.isStored && message.travel?.isStoredFor(this.clientId, group) === true
+  }
+
+  /** Queues what came while the session was on its way here, unless it came with it. */
+  deliverAgain(delivery: Delivery): void {
+    if (this.hasHad(delivery.message)) return
+    this.#queueAgain(delivery)
+    this.flow()
+  }
+
+  /** Something was lost on the way here: what others have stored for it waits until `deliverMissing`. */
+  fallBehind(): void {
+    this.#isBehind = this.isStored
+  }
+
+  /** What the store has for it is read now. */
+  catchingUp(): void {
+    this.#isBehind = true
+    this.#late = []
+    this.#goneNames = new MessageNames()
+  }
+
+  /** Queues what the store has for it and this broker has not heard of, and what came meanwhile. */
+  deliverMissing(stored: Iterable<Delivery>): void {
+    const late = this.#late ?? []
+    const gone = this.#goneNames
+    this.#isBehind = false
+    this.#late = undefined
+    this.#goneNames = undefined
+    const known = new Set<string>()
+    for (const { message } of this.outgoing.inOrder()) known.add(nameOf(message))
+    for (const { message } of this.#queue) known.add(nameOf(message))
+    for (const delivery of [...stored, ...late]) {
+      const { message, packetId } = delivery
+      if (packetId !== 0 || known.has(nameOf(message)) || gone?.has(message) === true) continue
+      known.add(nameOf(message))
+      this.#readNames ??= new MessageNames()
+      this.#readNames.add(message)
+      this.#queueAgain(delivery)
+    }
+    this.flow()
+  }
+
+  #queueAgain(delivery: Delivery): void {
+    this.#hold(delivery.message)
+    delivery.message.keep()
+    if (!delivery.isStored) this.#store(delivery)
+    this.#enqueue(delivery)
   }
 
   #mayTransmit(link: Link): boolean {
@@ -303,51 +442,103 @@ export class Session implements Receiver {
   }
 
   #transmitAtMostOnce(link: Link, message: Message, retain: boolean, identifiers: readonly number[] | undefined): void {
-    const permitted = this.#permitted(message)
+    if (this.#isPast(message)) return
+    const permitted = this.#authorized(message)
     if (permitted === undefined) return
     if (!link.publish(permitted, 0, retain, false, 0, identifiers)) this.#dropped(message, 'too-large')
   }
 
   #transmit(link: Link, delivery: Delivery): void {
-    const { message } = delivery
-    const permitted = this.#permitted(message)
-    if (permitted === undefined || this.#ended) {
-      this.#release(message) // A hook may have sent the Client away.
+    if (this.#isPast(delivery.message)) {
+      this.#forget(delivery)
       return
     }
-    const packetId = this.outgoing.start(delivery)
-    if (!link.publish(permitted, delivery.qos, delivery.retain, false, packetId, delivery.identifiers)) {
-      this.#giveUp(delivery, 'too-large') // As if it had been delivered [MQTT-3.1.2-25].
-      return
-    }
-    if (this.outgoing.inFlight > MOST_VIEWS) message.keep()
+    this.outgoing.start(delivery)
+    this.#store(delivery)
+    this.#writeWhenSafe(link, delivery)
   }
 
-  #transmitAgain(link: Link, delivery: Delivery): void {
+  /** Its Packet Identifier, which the Client will answer with, must outlive us before the Client has it. */
+  #writeWhenSafe(link: Link, delivery: Delivery): void {
+    const { store } = this.#core
+    if (store === undefined || (this.#held.length === 0 && store.isSafe(delivery.ticket))) this.#write(link, delivery)
+    else {
+      this.#held.push(delivery)
+      this.#waitForStore()
+    }
+  }
+
+  #writeHeld(link: Link): void {
+    const { store } = this.#core
+    for (let next = this.#held.peek(); next !== undefined; next = this.#held.peek()) {
+      if (store?.isSafe(next.ticket) !== true) return this.#waitForStore()
+      this.#held.shift()
+      if (this.outgoing.get(next.packetId) === next) this.#write(link, next)
+    }
+  }
+
+  #waitForStore(): void {
+    if (this.#waitsForStore) return
+    this.#waitsForStore = true
+    this.#core.store?.wait(() => {
+      this.#waitsForStore = false
+      this.flow()
+    })
+  }
+
+  /** A message whose Packet Identifier is set, for the first time or again. */
+  #write(link: Link, delivery: Delivery): void {
     if (delivery.state === 'pubrel sent') {
       link.pubrel(delivery.packetId) // Never the PUBLISH again [MQTT-4.3.3-6].
       return
     }
     // Once sent it does not expire [MQTT-4.3.3-7], but a Client that lost the right does not get it.
-    const { packetId, qos, retain, identifiers } = delivery
+    const { packetId, qos, retain, identifiers, wasWritten } = delivery
     const message = this.#authorized(delivery.message)
-    if (message === undefined) this.#giveUp(delivery, undefined)
-    else if (!link.publish(message, qos, retain, true, packetId, identifiers)) this.#giveUp(delivery, 'too-large')
+    if (this.#ended) return // A hook may have sent the Client away.
+    delivery.wasWritten = true
+    if (message === undefined || isRefused(delivery.message)) this.#giveUp(delivery, undefined)
+    else if (!link.publish(message, qos, retain, wasWritten, packetId, identifiers)) {
+      this.#giveUp(delivery, 'too-large') // As if it had been delivered [MQTT-3.1.2-25].
+    } else if (this.outgoing.inFlight > MOST_VIEWS) delivery.message.keep()
+  }
+
+  /** Tells the store what becomes of the delivery: that it is queued, or that it has its Packet Identifier. */
+  #store(delivery: Delivery): void {
+    const { store } = this.#core
+    if (store === undefined) return
+    if (!this.isStored) {
+      if (delivery.qos === 2) delivery.ticket = delivery.message.ticket
+    } else if (!delivery.isStored) {
+      delivery.isStored = true
+      delivery.ticket = store.enqueue(this.clientId, delivery)
+    } else {
+      const ticket = store.send(this.clientId, delivery)
+      if (delivery.qos === 2) delivery.ticket = ticket // One at QoS 1 that is sent twice is a duplicate like others.
+    }
+  }
+
+  /** What waits is not to be sent. */
+  #forget(delivery: Delivery): void {
+    if (delivery.isStored) this.#core.store?.discard(this.clientId, delivery)
+    this.#goneNames?.add(delivery.message)
+    this.#release(delivery.message)
   }
 
   #giveUp(delivery: Delivery, why: DropReason | undefined): void {
     this.outgoing.drop(delivery)
+    if (delivery.isStored) this.#core.store?.complete(this.clientId, delivery.packetId)
+    this.#goneNames?.add(delivery.message)
     this.#release(delivery.message)
     if (why !== undefined) this.#dropped(delivery.message, why)
   }
 
-  /** The message to send, or undefined when it has expired or this Client may not have it. */
-  #permitted(message: Message): Message | undefined {
-    if (message.expiresAt !== Infinity && message.expiresAt <= this.#core.timers.now()) {
-      this.#dropped(message, 'expired') // [MQTT-3.3.2-5]
-      return undefined
-    }
-    return this.#core.hooks.checksDeliver ? this.#authorized(message) : message
+  /** Whether it is too late to send the message: it has expired, or it was not accepted after all. */
+  #isPast(message: Message): boolean {
+    if (isRefused(message) || this.#ended) return true
+    if (message.expiresAt === Infinity || message.expiresAt > this.#core.timers.now()) return false
+    this.#dropped(message, 'expired') // [MQTT-3.3.2-5]
+    return true
   }
 
   #authorized(message: Message): Message | undefined {
@@ -364,4 +555,13 @@ export class Session implements Receiver {
     this.#core.statistics.publishDropped += 1
     this.#core.notify('dropped', message, this.clientId, why)
   }
+}
+
+/** The name of a message in the store. */
+function nameOf({ stored }: Message): string {
+  return stored === undefined ? '' : `${stored.brokerId}:${stored.brokerCounter}`
+}
+
+function isRefused({ isRefused, origin }: Message): boolean {
+  return isRefused || origin?.isRefused === true
 }

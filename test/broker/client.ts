@@ -4,6 +4,7 @@ import type { TestContext } from 'node:test'
 import { Broker } from '../../lib/broker.ts'
 import { Decoder } from '../../lib/packets/decoder.ts'
 import { encode } from '../../lib/packets/encoder.ts'
+import { MemoryPersistence } from '../../lib/persistence/memory.ts'
 import type { BrokerOptions } from '../../types/options.ts'
 import type {
   ConnackPacket,
@@ -320,7 +321,9 @@ export interface Setting {
 export function start(t: TestContext, options: BrokerOptions = {}): Setting {
   const clock = new ManualClock()
   const errors: Error[] = []
-  const broker = new Broker({ sysInterval: false, clock, ...options })
+  // What holds without a store holds with one.
+  const persistence = process.env.TEST_STORE === 'memory' ? new MemoryPersistence() : undefined
+  const broker = new Broker({ sysInterval: false, clock, ...(persistence && { persistence }), ...options })
   broker.on('error', (error) => errors.push(error))
   t.after(async () => {
     const wait = setInterval(() => undefined, 1000) // A process does not end in the middle of a test.

@@ -8,6 +8,7 @@ export const defaultLimits: Limits = {
   maxConnectionsPerIp: 50_000,
   connectTimeoutMs: 10_000,
   hookTimeoutMs: 10_000,
+  storeTimeoutMs: 10_000,
   drainTimeoutMs: 60_000,
   holdBackMs: 500,
   receiveMaximum: 1024,

@@ -40,8 +40,7 @@ class SlowStream extends Duplex {
   }
 
   override _writev(chunks: { chunk: Buffer }[], callback: () => void): void {
-    this.taken.push(...chunks.map(({ chunk }) => chunk))
-    this.#waiting = callback
+    Reflect.apply(this['_write'], this, [Buffer.concat(chunks.map(({ chunk }) => chunk)), 'buffer', callback])
   }
 
   takePiece(): void {

@@ -12,7 +12,7 @@ export async function check(runs: number, seed: number, path?: string, timeLimit
   const begin = performance.now()
   let commands = 0
   const property = fc.asyncProperty(conversation, async (all) => {
-    await using held = new Conversation()
+    await using held = new Conversation(all.some((one) => one.do === 'restart'))
     await held.run(all)
     commands += held.executed
   })

@@ -49,6 +49,14 @@ export interface PublishCommand {
   readonly lost: boolean
 }
 
+/** The Server ends, with or without a goodbye, and another one goes on with what was stored. */
+export interface RestartCommand {
+  readonly do: 'restart'
+  readonly how: 'kill' | 'close'
+  /** That it takes. */
+  readonly milliseconds: number
+}
+
 /** One thing that a Client does, or time that passes. `client` is an index; what is not possible just then is left out. */
 export type Command =
   | ConnectCommand
@@ -60,6 +68,7 @@ export type Command =
   | { do: 'release'; client: number; count: number }
   | { do: 'acknowledge'; client: number; count: number; refuse: boolean }
   | { do: 'wait'; milliseconds: number }
+  | RestartCommand
 
 export const CLIENTS = 4
 
@@ -156,7 +165,7 @@ const disconnect: fc.Arbitrary<Command> = fc.record({
 })
 
 /** Any command, the busy ones more often. */
-const command: fc.Arbitrary<Command> = fc.oneof(
+const commands: fc.WeightedArbitrary<unknown>[] = [
   { weight: 7, arbitrary: connect },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('drop'), client }) },
   { weight: 1, arbitrary: disconnect },
@@ -187,16 +196,32 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       milliseconds: fc.constantFrom(500, 1000, 4000, 5000, 12_000, 60_000),
     }),
   },
-) as fc.Arbitrary<Command>
+]
+const command = fc.oneof(...commands) as fc.Arbitrary<Command>
+
+const restart = fc.record({
+  do: fc.constant('restart'),
+  how: fc.constantFrom('kill', 'close'),
+  milliseconds: fc.constantFrom(0, 0, 3000, 12_000),
+})
+const commandOrRestart = fc.oneof(...commands, { weight: 2, arbitrary: restart }) as fc.Arbitrary<Command>
 
 /** Commands of one conversation, at most. */
 export const CONVERSATION_LENGTH = 150
 
 /** First some Clients connect and subscribe, then anything. */
-export const conversation: fc.Arbitrary<readonly Command[]> = fc
-  .tuple(
-    fc.array(connect, { maxLength: 2 * CLIENTS, size: 'max' }),
-    fc.array(subscribe, { maxLength: 2 * CLIENTS, size: 'max' }),
-    fc.array(command, { maxLength: CONVERSATION_LENGTH - 4 * CLIENTS, size: 'max' }),
-  )
-  .map((parts) => parts.flat())
+function beginning(goesOn: fc.Arbitrary<Command>): fc.Arbitrary<readonly Command[]> {
+  return fc
+    .tuple(
+      fc.array(connect, { maxLength: 2 * CLIENTS, size: 'max' }),
+      fc.array(subscribe, { maxLength: 2 * CLIENTS, size: 'max' }),
+      fc.array(goesOn, { maxLength: CONVERSATION_LENGTH - 4 * CLIENTS, size: 'max' }),
+    )
+    .map((parts) => parts.flat())
+}
+
+/** A third of them with a Server that keeps what it has, and is started again now and then. */
+export const conversation: fc.Arbitrary<readonly Command[]> = fc.oneof(
+  { weight: 2, arbitrary: beginning(command) },
+  { weight: 1, arbitrary: beginning(commandOrRestart) },
+)

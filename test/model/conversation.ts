@@ -1,14 +1,17 @@
 import { once } from 'node:events'
 import { Broker } from '../../lib/index.ts'
+import { MemoryPersistence } from '../../lib/persistence/memory.ts'
 import type { ConnectPacket, Packet, PublishPacket, Will } from '../../types/packets.ts'
 import {
   CLIENTS,
   type Command,
   type ConnectCommand,
   type PublishCommand,
+  type RestartCommand,
   shareNameOf,
   type WillPlan,
 } from './commands.ts'
+import { Access, ProcessClock } from '../broker/process.ts'
 import { ManualClock } from './manual-clock.ts'
 import { ReferenceServer, Violation } from './reference-server.ts'
 import { TestClient } from './test-client.ts'
@@ -117,16 +120,32 @@ export function filterFor(participant: Participant, filter: string): string {
 export class Conversation implements AsyncDisposable {
   executed = 0
   readonly #clock = new ManualClock()
-  readonly #broker: Broker
+  #broker: Broker
+  /** What outlives the broker, when something does. */
+  readonly #disk: MemoryPersistence | undefined
+  #access: Access | undefined
+  #process: ProcessClock | undefined
   readonly #model = new ReferenceServer()
   readonly #participants = Array.from({ length: CLIENTS }, (_, index) => new Participant(index))
   #messages = 0
   #fault: Error | undefined
 
-  constructor() {
-    this.#broker = new Broker({ clock: this.#clock, sysInterval: false })
-    this.#broker.on('error', (error) => (this.#fault = error))
-    this.#broker.on('clientError', (error) => (this.#fault ??= error.message.includes('keep') ? undefined : error))
+  constructor(isStored = false) {
+    this.#disk = isStored ? new MemoryPersistence() : undefined
+    this.#broker = this.#start()
+  }
+
+  #start(): Broker {
+    this.#access = this.#disk && new Access(this.#disk)
+    this.#process = new ProcessClock(this.#clock)
+    const broker = new Broker({
+      clock: this.#process,
+      sysInterval: false,
+      ...(this.#access && { persistence: this.#access }),
+    })
+    broker.on('error', (error) => (this.#fault = error))
+    broker.on('clientError', (error) => (this.#fault ??= error.message.includes('keep') ? undefined : error))
+    return broker
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -147,6 +166,10 @@ export class Conversation implements AsyncDisposable {
   async #do(command: Command): Promise<boolean> {
     if (command.do === 'wait') {
       await this.#wait(command.milliseconds)
+      return true
+    }
+    if (command.do === 'restart') {
+      await this.#restart(command)
       return true
     }
     const participant = this.#participants[command.client] as Participant
@@ -340,11 +363,51 @@ export class Conversation implements AsyncDisposable {
     }
   }
 
+  /** One broker ends and another one begins. */
+  async #restart({ how, milliseconds }: RestartCommand): Promise<void> {
+    const connected = this.#participants.filter(({ link }) => link !== undefined)
+    if (how === 'close') {
+      await this.#broker.close({ graceMs: 1000 })
+      this.#process?.end()
+    } else {
+      this.#process?.end()
+      if (this.#access !== undefined) this.#access.isDead = true
+      await Promise.all(connected.map(async ({ link }) => link?.drop()))
+      void this.#broker.close({ graceMs: 0 })
+    }
+    for (const participant of connected) {
+      const { link } = participant
+      // A Will that was sent while this Client's turn had not come yet is its to have, or not.
+      const last = link?.taken().at(-1)
+      const isTold = last?.type === 'disconnect' && last.reasonCode === 0x8b
+      if (link?.protocolLevel === 5 && isTold !== (how === 'close'))
+        throw new Violation(`${show(last)} was the last that ${participant.clientId} got of a Server that ends`)
+      participant.connectionEnded()
+    }
+    if (how === 'close') this.#model.closes()
+    this.#clock.advanceTo(this.#clock.now() + milliseconds)
+    this.#model.begins(this.#clock.now())
+    this.#broker = this.#start()
+    await this.#compare(undefined, [])
+  }
+
+  /** Until nothing more comes: what waits for the store comes after the answer to a PINGREQ. */
+  async #stored(connected: readonly Participant[]): Promise<void> {
+    const access = this.#access
+    if (access === undefined) return
+    for (let before = -1; before !== access.count; ) {
+      before = access.count
+      for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+      await Promise.all(connected.map(async ({ link }) => link?.fence()))
+    }
+  }
+
   /** Hears every Client out and shows the model what came. `answers` are due to the one who acted. */
   async #compare(actor: Participant | undefined, answers: readonly Packet[]): Promise<void> {
     await actor?.link?.fence() // Only now everybody else's messages are on their way.
     const connected = this.#participants.filter(({ link }) => link !== undefined)
     await Promise.all(connected.map(async ({ link }) => link?.fence()))
+    await this.#stored(connected)
     for (const participant of connected) {
       this.#model.heard(participant.clientId)
       const others: Packet[] = []
@@ -386,6 +449,10 @@ function withAlias(participant: Participant, packet: PublishPacket): PublishPack
 function checkAnswers(clientId: string, came: readonly Packet[], due: readonly Packet[]): void {
   const [left, right] = [came.map(shown), due.map(shown)]
   if (left.join() !== right.join()) throw new Violation(`${clientId} got ${left.join()} where ${right.join()} was due`)
+}
+
+function show(packet: Packet | undefined): string {
+  return packet === undefined ? 'nothing' : shown(packet)
 }
 
 /** A packet without its Properties. */

@@ -53,6 +53,8 @@ interface Delivery {
   onWire: boolean
   /** A connection that could not take it had it next, so it may be gone. */
   mayBeGone: boolean
+  /** It was about to be sent when the Server ended, so that nobody knows whether it was. */
+  mayBeDuplicate: boolean
 }
 
 interface Connection {
@@ -61,6 +63,8 @@ interface Connection {
   readonly maximumPacketSize: number
   readonly sessionExpiry: number
   readonly keepAlive: number
+  /** Goes up from one to the next. */
+  readonly number: number
   silentSince: number
 }
 
@@ -96,6 +100,7 @@ export class ReferenceServer {
   now = 0
   readonly #sessions = new Map<string, Session>()
   readonly #retained = new Map<string, Message>()
+  #connections = 0
 
   // ─── what Clients do ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -123,6 +128,7 @@ export class ReferenceServer {
       maximumPacketSize: request.maximumPacketSize ?? Infinity,
       sessionExpiry: request.sessionExpiry,
       keepAlive: request.keepAlive,
+      number: (this.#connections += 1),
       silentSince: this.now,
     }
     session.expiry = request.sessionExpiry
@@ -148,11 +154,59 @@ export class ReferenceServer {
     const session = this.#sessions.get(clientId)
     if (session?.connection === undefined) return
     session.connection = undefined
+    this.#forget(session, ({ qos, state, copy }) => qos === 0 && state === 'waiting' && copy !== undefined)
     if (!withWill) session.will = undefined
     const delay = session.will?.properties?.willDelayInterval ?? 0
     if (session.will !== undefined) session.willAt = this.now + delay * 1000
     if (session.expiry !== FOR_EVER) session.endsAt = this.now + session.expiry * 1000
     this.#timePasses()
+  }
+
+  /** The Server says goodbye to everybody, one after the other, and ends. */
+  closes(): void {
+    const connected = [...this.#sessions.values()]
+      .filter(({ connection }) => connection !== undefined)
+      .toSorted((one, other) => (one.connection?.number ?? 0) - (other.connection?.number ?? 0))
+    for (const { clientId } of connected) this.connectionEnds(clientId, true)
+    for (const session of connected) {
+      this.#forget(session, ({ qos, state }) => qos === 0 && state === 'waiting')
+      for (const one of session.deliveries) if (one.state === 'waiting') one.mayBeDuplicate = true
+    }
+  }
+
+  /** A Server goes on with what one that ended has stored, knows nobody's connection, and does what is overdue. */
+  begins(time: number): void {
+    this.now = time
+    const lost = [...this.#sessions.values()].filter(({ connection }) => connection !== undefined)
+    for (const session of lost) {
+      session.connection = undefined
+      this.#forget(session, ({ qos, state }) => qos === 0 && state === 'waiting')
+      if (session.expiry === 0) this.#mayBeUnknown(session)
+      if (session.will !== undefined) session.willAt = time + (session.will.properties?.willDelayInterval ?? 0) * 1000
+      if (session.expiry !== FOR_EVER) session.endsAt = time + session.expiry * 1000
+    }
+    for (const session of lost) this.#passed(session, time)
+    const others = [...this.#sessions.values()]
+    const moments = others.flatMap(({ willAt, endsAt }) => [willAt, endsAt]).filter((moment) => moment <= time)
+    for (const moment of moments.toSorted(byNumber)) for (const session of others) this.#passed(session, moment)
+    for (const session of this.#sessions.values()) this.#discard(session)
+  }
+
+  /** A session that was to end with its connection may not have been stored. */
+  #mayBeUnknown(session: Session): void {
+    for (const one of session.deliveries) {
+      one.mayBeGone = true
+      if (one.copy !== undefined) one.copy.mayBeLost = true
+    }
+  }
+
+  /** Messages that are gone; of those for a group nobody knows. */
+  #forget(session: Session, isGone: (delivery: Delivery) => boolean): void {
+    for (const { copy } of session.deliveries.filter(isGone)) {
+      copy?.candidates.delete(session)
+      if (copy !== undefined) copy.mayBeLost = true
+    }
+    session.deliveries = session.deliveries.filter((one) => !isGone(one))
   }
 
   /** Answers the granted QoS of each [MQTT-3.8.4-6]. */
@@ -255,10 +309,13 @@ export class ReferenceServer {
 
   #timePasses(): void {
     for (const session of this.#sessions.values()) {
-      if (session.connection !== undefined) continue
-      if (session.willAt <= this.now) this.#publishWill(session)
-      if (session.endsAt <= this.now) this.#endSession(session)
+      if (session.connection === undefined) this.#passed(session, this.now)
     }
+  }
+
+  #passed(session: Session, moment: number): void {
+    if (session.willAt <= moment) this.#publishWill(session)
+    if (session.endsAt <= moment && this.#sessions.get(session.clientId) === session) this.#endSession(session)
   }
 
   // ─── what the Server does ────────────────────────────────────────────────────────────────────────────────────────
@@ -332,9 +389,10 @@ export class ReferenceServer {
     const members = this.#members(copy.filter, except)
     if (members.length === 0 && copy.candidates.size === 0) copy.mayBeLost = true
     for (const session of members) {
-      if (copy.candidates.has(session)) continue
       const subscription = session.subscriptions.get(copy.filter) as Subscription
       const qos = Math.min(subscription.qos, message.qos) as QoS // [MQTT-4.8.2-3]
+      // A subscription that was replaced meanwhile may have another QoS.
+      if (session.deliveries.some((one) => one.copy === copy && one.qos === qos)) continue
       if (qos === 0 && session.connection === undefined) {
         copy.mayBeLost = true
         continue
@@ -389,7 +447,9 @@ export class ReferenceServer {
     if (packet.qos > 0 && inUse(session) >= connection.quota)
       throw new Violation('beyond Receive Maximum [MQTT-3.3.4-9]')
     const isWaiting = (one: Delivery): boolean =>
-      packet.dup ? one.state === 'publish sent' && !one.onWire : one.state === 'waiting'
+      packet.dup
+        ? (one.state === 'publish sent' && !one.onWire) || (one.state === 'waiting' && one.mayBeDuplicate)
+        : one.state === 'waiting'
     const due = session.deliveries.filter((one) => isWaiting(one) && isSame(one.message, packet))
     if (due.length === 0) throw new Violation(`nothing like this is due: ${show(packet)}`)
     const faults = due.map((one) => this.#faultIn(packet, one, connection))
@@ -438,7 +498,7 @@ export class ReferenceServer {
     const { message } = due
     if (packet.qos !== due.qos) return `QoS ${due.qos} was due`
     if (!due.retain.has(packet.retain)) return `RETAIN ${[...due.retain].join(' or ')} was due`
-    if (packet.dup && packet.packetId !== due.packetId)
+    if (packet.dup && due.state !== 'waiting' && packet.packetId !== due.packetId)
       return `Packet Identifier ${due.packetId} was due [MQTT-4.4.0-1]`
     if (!packet.dup && message.expiresAt <= this.now) return 'it has expired [MQTT-3.3.2-5]'
     if (level !== 5) return undefined
@@ -499,6 +559,7 @@ export class ReferenceServer {
       if (!isExpired && !isTooLarge) return true
       if (one.copy !== undefined) one.copy.mayBeLost = true
       one.mayBeGone = true
+      if (isExpired && one.mayBeDuplicate) return true // Perhaps it was sent before.
       if (!isExpired && connection !== undefined && inUse(session) >= connection.quota) return true // Not its turn yet.
       one.copy?.candidates.delete(session)
       return false
@@ -526,6 +587,7 @@ function newDelivery(
     packetId: 0,
     onWire: false,
     mayBeGone: false,
+    mayBeDuplicate: false,
   }
 }
 

@@ -1,0 +1,520 @@
+import { createHash } from 'node:crypto'
+import type {
+  PersistedSessionInfo,
+  PersistedSessionState,
+  PersistedSubscription,
+  PersistenceOperation,
+} from '../../types/persistence.ts'
+import type { Core } from '../core.ts'
+import { deliveryOf, leave, restoreRetained, restoreSession } from '../durability/restore.ts'
+import { storeRefusal } from '../durability/store-refusal.ts'
+import type { Store } from '../durability/store.ts'
+import { messageOf } from '../durability/stored-message.ts'
+import { persistedSubscription, subscriptionOf } from '../durability/stored-subscription.ts'
+import { MqttError } from '../errors.ts'
+import type { Message } from '../messages/message.ts'
+import type { Subscription } from '../messages/receiver.ts'
+import type { SharedReading } from '../persistence/backend.ts'
+import type { Session } from '../sessions/session.ts'
+import type { Timer } from '../timers.ts'
+import { type Claim, Claims } from './claims.ts'
+import type { Cluster } from './cluster.ts'
+import { RemoteSession } from './remote-session.ts'
+
+/** What a broker answers when it is asked which sessions it has. */
+interface Kept {
+  readonly sessions: readonly (Told & { readonly session: PersistedSessionInfo })[]
+  /** Sessions that are not stored, with their shared subscriptions. */
+  readonly members: readonly { readonly clientId: string; readonly subscription: PersistedSubscription }[]
+}
+
+interface Adopted {
+  readonly session: Session
+  readonly state: PersistedSessionState
+}
+
+// Milliseconds for another broker to let go of a session.
+const TAKE_OVER_MS = 2000
+// Milliseconds after a loss until what was lost is looked for, so that a burst of losses costs one look.
+const REPAIR_MS = 500
+
+/**
+ * Sessions that brokers with one store share. Each session is with one broker at a time, which has its queue, its
+ * connection and its timers; the others have its subscriptions, as a `RemoteSession`.
+ *
+ *   kept by another ──its Client connects here: that one is asked to let go──▶ read from the store ──▶ kept here
+ *        ▲  └──────────that broker is gone, and this one is next────────────────────┘                      │
+ *        └────────────────────────────its Client connects elsewhere────────────────────────────────────────┘
+ *
+ * What the store has committed is told to the others in that order, so each of them knows all subscriptions.
+ */
+export class SharedSessions {
+  readonly #core: Core
+  readonly #store: Store
+  readonly #shared: SharedReading
+  readonly #cluster: Cluster
+  readonly #id: string
+  readonly #remote = new Map<string, RemoteSession>()
+  readonly #claims = new Claims()
+  /** What is told while the store is being read; it is newer. */
+  #early: (() => void)[] | undefined
+  #repair: Timer | undefined
+  #repairing: Promise<void> | undefined
+
+  constructor(core: Core, store: Store, shared: SharedReading, cluster: Cluster) {
+    this.#core = core
+    this.#store = store
+    this.#shared = shared
+    this.#cluster = cluster
+    this.#id = core.bootId
+  }
+
+  get size(): number {
+    return this.#remote.size
+  }
+
+  /** Reads what is in the store; takes the sessions that nobody has. */
+  async start(): Promise<void> {
+    await this.#readRetained()
+    await this.#compare(true)
+  }
+
+  stop(): void {
+    this.#core.timers.cancel(this.#repair)
+  }
+
+  /** Nothing is being looked for. */
+  async settled(): Promise<void> {
+    await this.#repairing
+  }
+
+  // ─── connections of this broker ──────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Brings the session of a Client here, wherever it is; what is returned is called when its connection has it, or
+   * will not. Throws an `MqttError` when it is somebody else's.
+   */
+  async claim(clientId: string, owner: string | undefined): Promise<() => void> {
+    const claim = this.#claim()
+    claim.begins = () => {
+      claim.isFetching = this.#core.sessions.get(clientId) === undefined
+    }
+    const release = await this.#claims.take(clientId, claim)
+    try {
+      if (claim.isFetching) await this.#fetch(clientId, claim, owner)
+      return release
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  #claim(time: number = this.#core.timers.toWallClock(this.#core.timers.now())): Claim {
+    return { time, isFetching: false, begins: () => undefined }
+  }
+
+  /** The Client left before it had the session that was brought here for it. */
+  abandoned(clientId: string): void {
+    const session = this.#core.sessions.get(clientId)
+    if (session === undefined || session.link !== undefined || session.claim !== undefined) return
+    if (session.expiry === undefined) this.#core.sessions.leave(session)
+  }
+
+  async #fetch(clientId: string, claim: Claim, owner: string | undefined): Promise<void> {
+    const question = { clientId, time: claim.time, owner: owner ?? null }
+    const { answers } = await this.#cluster.ask('take over', question, { timeoutMs: TAKE_OVER_MS })
+    for (const answer of answers.values()) {
+      if (answer === 'forbidden') throw new MqttError('not-authorized', 'the Client Identifier belongs to another user')
+    }
+    // Also one that this broker has not heard of: it may have been told when nobody listened.
+    await this.#adopt(this.#remoteOf(clientId), owner)
+    claim.isFetching = false
+  }
+
+  /** Reads the session into this broker, together with what is published meanwhile. */
+  async #adopt(remote: RemoteSession, owner?: string): Promise<Adopted | undefined> {
+    const { clientId } = remote
+    remote.collected = []
+    let state: PersistedSessionState | undefined
+    try {
+      await this.#store.settled().catch(() => undefined) // What was refused is not in the store.
+      state = await this.#store.backend.readSession(clientId)
+      if (owner !== undefined && this.#core.sessions.protectsOwner && (state?.session.owner ?? owner) !== owner) {
+        throw new MqttError('not-authorized', 'the Client Identifier belongs to another user')
+      }
+    } catch (error) {
+      remote.collected = undefined
+      throw error instanceof MqttError ? error : storeRefusal(error as Error)
+    }
+    const collected = remote.collected
+    this.#forget(clientId)
+    if (state === undefined) return undefined
+    const session = restoreSession(this.#core, this.#store, state)
+    for (const delivery of collected) session.deliverAgain(delivery)
+    return { session, state }
+  }
+
+  // ─── what the others are told ────────────────────────────────────────────────────────────────────────────────────
+
+  /** Tells what the store has now of the sessions of this broker. */
+  committed(operation: PersistenceOperation): void {
+    switch (operation.kind) {
+      case 'session':
+        return this.#tellSession(operation.clientId)
+      case 'subscribe':
+      case 'unsubscribe':
+      case 'end session':
+        return this.#cluster.tell(operation.kind, operation)
+      default:
+        return undefined
+    }
+  }
+
+  #tellSession(clientId: string): void {
+    const session = this.#core.sessions.get(clientId)
+    if (session === undefined) return // Its end comes next.
+    this.#cluster.tell('session', described(session))
+  }
+
+  /** A session that is not stored joined or left a shared subscription. */
+  memberChanged(session: Session, subscription: Subscription, isMember: boolean): void {
+    if (session.isStored || subscription.shareName === undefined) return
+    const { clientId } = session
+    if (isMember) this.#cluster.tell('member', { clientId, subscription: persistedSubscription(subscription) })
+    else this.#cluster.tell('no member', { clientId, topicFilter: subscription.requested.topicFilter })
+  }
+
+  // ─── what the others tell and ask ────────────────────────────────────────────────────────────────────────────────
+
+  told(kind: string, body: unknown, from: string): void {
+    const apply = (): void => this.#told(kind, body as Told, from)
+    if (this.#early === undefined) apply()
+    else this.#early.push(apply)
+  }
+
+  #told(kind: string, body: Told, from: string): void {
+    const { clientId } = body
+    if (typeof clientId !== 'string') return
+    switch (kind) {
+      case 'session': {
+        if (body.session === undefined) return
+        if (this.#isOurs(clientId, body.since ?? 0, from)) return this.#tellSession(clientId)
+        this.#letGo(clientId, from)
+        const remote = this.#remoteOf(clientId)
+        remote.info = body.session
+        remote.keeper = from
+        remote.connected = body.connected === true
+        return
+      }
+      case 'subscribe':
+        for (const stored of body.subscriptions ?? []) this.#subscribe(this.#remoteOf(clientId), stored)
+        return
+      case 'unsubscribe':
+        for (const topicFilter of body.topicFilters ?? []) this.#unsubscribe(clientId, topicFilter)
+        return
+      case 'end session':
+        return this.#forget(clientId)
+      case 'member': {
+        const remote = this.#remoteOf(clientId)
+        remote.keeper = from
+        remote.connected = true
+        if (body.subscription !== undefined) this.#subscribe(remote, body.subscription)
+        return
+      }
+      case 'no member':
+        if (body.topicFilter !== undefined) this.#unsubscribe(clientId, body.topicFilter)
+        return
+      default:
+    }
+  }
+
+  /** Two brokers think that they have it, for example after they did not hear each other: the later connection counts. */
+  #isOurs(clientId: string, since: number, from: string): boolean {
+    const session = this.#core.sessions.get(clientId)
+    return session !== undefined && (session.since > since || (session.since === since && this.#id < from))
+  }
+
+  async asked(kind: string, body: unknown, from: string): Promise<unknown> {
+    if (kind === 'kept') return this.#kept()
+    if (kind === 'had') return this.#whoHad(body as MessageName)
+    if (kind !== 'take over') throw new Error(`nobody knows what ${kind} is`)
+    const { clientId, time, owner } = body as { clientId: string; time: number; owner: string | null }
+    const ours = this.#claims.holder(clientId)
+    // Two brokers that want the same session at once: the older claim has it first, then the other one.
+    const isFirst = ours?.isFetching === true && (time < ours.time || (time === ours.time && from < this.#id))
+    if (isFirst) return 'none' // It is not here.
+    const release = await this.#claims.take(clientId, this.#claim(time), true)
+    try {
+      const session = this.#core.sessions.get(clientId)
+      if (session === undefined) return 'none'
+      if (this.#core.sessions.protectsOwner && session.owner !== (owner ?? undefined)) return 'forbidden'
+      session.link?.takenOver()
+      // What was refused is taken back in the store before another broker reads it.
+      await this.#store.settled().catch(() => this.#store.settled().catch(() => undefined))
+      this.#letGo(clientId, from)
+      return 'done'
+    } finally {
+      release()
+    }
+  }
+
+  /** Clients of other brokers who have a message from when another broker was handing it on, which it did not end. */
+  async whoHad({ stored }: Message): Promise<ReadonlySet<string>> {
+    const clientIds = new Set<string>()
+    if (stored === undefined) return clientIds
+    const { brokerId, brokerCounter } = stored
+    const { answers } = await this.#cluster.ask('had', { brokerId, brokerCounter }, { timeoutMs: TAKE_OVER_MS })
+    for (const answer of answers.values()) {
+      if (Array.isArray(answer)) for (const clientId of answer as string[]) clientIds.add(clientId)
+    }
+    return clientIds
+  }
+
+  #whoHad({ brokerId, brokerCounter }: MessageName): string[] {
+    const nothing = { cmd: 'publish', topic: '', payload: '', qos: 2, retain: false } as const
+    const message = messageOf({ ...nothing, brokerId, brokerCounter }, this.#core.timers)
+    const clientIds: string[] = []
+    for (const session of this.#core.sessions.values()) if (session.hasHad(message)) clientIds.push(session.clientId)
+    return clientIds
+  }
+
+  #kept(): Kept {
+    const sessions: Kept['sessions'][number][] = []
+    const members: Kept['members'][number][] = []
+    for (const session of this.#core.sessions.values()) {
+      const subscriptions = Array.from(session.subscriptions.values(), persistedSubscription)
+      if (session.isRecorded) sessions.push({ ...described(session), subscriptions })
+      if (session.isStored) continue
+      for (const subscription of subscriptions) {
+        if (subscription.topic.startsWith('$share/')) members.push({ clientId: session.clientId, subscription })
+      }
+    }
+    return { sessions, members }
+  }
+
+  /** Another broker has the session: what is here of it is not told to the store any more. */
+  #letGo(clientId: string, to: string): void {
+    const session = this.#core.sessions.get(clientId)
+    if (session === undefined) return
+    session.link?.takenOver()
+    session.claim?.takenOver()
+    session.claim = undefined
+    if (this.#core.sessions.get(clientId) !== session) return // That was its end.
+    const { owner, expiryInterval } = session
+    const subscriptions = [...session.subscriptions.values()]
+    this.#core.sessions.letGo(session)
+    if (!session.isRecorded) return
+    const remote = this.#remoteOf(clientId)
+    remote.info = { owner, expiryInterval, expiresAt: null }
+    remote.keeper = to
+    for (const subscription of subscriptions) this.#subscribe(remote, persistedSubscription(subscription))
+  }
+
+  // ─── brokers that come and go ────────────────────────────────────────────────────────────────────────────────────
+
+  /** A broker is gone: the sessions that it had are taken by one of those that are left. */
+  left(id: string): void {
+    for (const remote of this.#remote.values()) {
+      if (remote.keeper !== id) continue
+      remote.keeper = undefined
+      remote.connected = false
+      if (remote.info === undefined) this.#forget(remote.clientId)
+    }
+    this.missed()
+  }
+
+  /** Something was lost on the way: it is looked for in the store. */
+  missed(): void {
+    for (const session of this.#core.sessions.values()) session.fallBehind()
+    this.#repair ??= this.#core.timers.after(REPAIR_MS, () => {
+      this.#repair = undefined
+      this.#repairing = (this.#repairing ?? Promise.resolve())
+        .then(() => this.#repairAll())
+        .catch((error: Error) => {
+          this.#core.reportError(error)
+          this.missed() // The store does not work just now.
+        })
+    })
+  }
+
+  async #repairAll(): Promise<void> {
+    await this.#readRetained()
+    await this.#compare(false)
+    const sessions = Array.from(this.#core.sessions.values()) // Some come and go meanwhile.
+    for (const session of sessions) {
+      if (session.isStored && !session.ended) await this.#repairSession(session)
+    }
+  }
+
+  /** Queues what is in the store and not here: another broker stored it, and its word of that was lost. */
+  async #repairSession(session: Session): Promise<void> {
+    await this.#store.settled().catch(() => undefined)
+    session.catchingUp() // Also what came while another one was repaired.
+    const state = await this.#store.backend.readSession(session.clientId)
+    if (session.ended) return
+    session.deliverMissing([...(state?.queue ?? [])].map((item) => deliveryOf(this.#core, item)))
+  }
+
+  /** What is retained is what the store has, and what was published here meanwhile. */
+  async #readRetained(): Promise<void> {
+    await this.#store.settled().catch(() => undefined)
+    const { retained, timers } = this.#core
+    const before = new Map<string, Message>()
+    for (const message of retained.match('#')) before.set(message.topic, message)
+    const gone = new Map(before)
+    for await (const packet of this.#shared.readRetained()) {
+      gone.delete(packet.topic)
+      const here = retained.get(packet.topic)
+      if (here?.stored?.brokerCounter === packet.brokerCounter && here?.stored?.brokerId === packet.brokerId) continue
+      // What came or went while this was read is newer than what was read.
+      if (here === before.get(packet.topic)) restoreRetained(this.#core, this.#store, messageOf(packet, timers))
+    }
+    for (const [topic, message] of gone) {
+      if (retained.get(topic) === message && !topic.startsWith('$')) retained.remove(topic)
+    }
+  }
+
+  /** Compares what is known with what the others have, and at the start with the store; takes what nobody has. */
+  async #compare(isStart: boolean): Promise<void> {
+    this.#early = []
+    try {
+      const { answers } = await this.#cluster.ask('kept', {}, { timeoutMs: TAKE_OVER_MS })
+      for (const [id, answer] of answers) {
+        if (answer !== undefined) this.#compareWith(id, answer as Kept) // That one has not begun yet.
+      }
+      if (isStart) {
+        for await (const { clientId, session, subscriptions } of this.#shared.readSessions()) {
+          if (this.#remote.get(clientId)?.info !== undefined) continue
+          this.#know({ clientId, session, subscriptions }, undefined)
+        }
+      }
+      await this.#takeOrphans()
+    } finally {
+      const early = this.#early
+      this.#early = undefined
+      for (const apply of early ?? []) apply()
+    }
+  }
+
+  #compareWith(id: string, { sessions, members }: Kept): void {
+    const kept = new Set<string>()
+    for (const told of [...sessions, ...members]) kept.add(told.clientId)
+    for (const { clientId, keeper } of this.#remote.values()) {
+      if (keeper === id && !kept.has(clientId)) this.#forget(clientId)
+    }
+    for (const told of sessions) {
+      if (this.#isOurs(told.clientId, told.since ?? 0, id)) continue
+      this.#letGo(told.clientId, id)
+      this.#know(told, id)
+    }
+    for (const told of members) this.#told('member', told, id)
+  }
+
+  /** A session of another broker, or of nobody, with these subscriptions and no others. */
+  #know(
+    { clientId, session, connected, subscriptions = [] }: Kept['sessions'][number],
+    keeper: string | undefined,
+  ): void {
+    const remote = this.#remoteOf(clientId)
+    remote.info = session
+    remote.keeper = keeper
+    remote.connected = connected === true
+    const filters = new Set(subscriptions.map(({ topic }) => topic))
+    for (const topicFilter of remote.subscriptions.keys()) {
+      if (!filters.has(topicFilter)) this.#unsubscribe(clientId, topicFilter)
+    }
+    for (const stored of subscriptions) this.#subscribe(remote, stored)
+  }
+
+  /** Takes the sessions that nobody has; first all of them are here, for their Wills and shared subscriptions. */
+  async #takeOrphans(): Promise<void> {
+    const adopted: Adopted[] = []
+    const known = Array.from(this.#remote.values()) // Some come and go meanwhile.
+    for (const remote of known) {
+      const { clientId, keeper } = remote
+      if (keeper !== undefined || this.#claims.holder(clientId) !== undefined || !this.#isNextFor(clientId)) continue
+      if (this.#remote.get(clientId) !== remote) continue
+      const release = await this.#claims.take(clientId, this.#claim())
+      try {
+        const taken = await this.#adopt(remote)
+        if (taken !== undefined) adopted.push(taken)
+      } finally {
+        release()
+      }
+    }
+    for (const { session, state } of adopted) {
+      if (!session.connected && !session.ended && session.claim === undefined) leave(this.#core, session, state)
+    }
+  }
+
+  /** Each broker answers the same as long as they know the same brokers: the highest number has it. */
+  #isNextFor(clientId: string): boolean {
+    const own = rank(clientId, this.#id)
+    for (const id of this.#cluster.members) if (rank(clientId, id) > own) return false
+    return true
+  }
+
+  // ─── remote sessions ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  #remoteOf(clientId: string): RemoteSession {
+    let remote = this.#remote.get(clientId)
+    if (remote === undefined) {
+      remote = new RemoteSession(clientId, undefined, this.#store)
+      this.#remote.set(clientId, remote)
+    }
+    return remote
+  }
+
+  #subscribe(remote: RemoteSession, stored: PersistedSubscription): void {
+    const subscription = subscriptionOf(remote, stored, this.#core.settings.limits.maxTopicLevels)
+    if (subscription === undefined) return
+    const previous = remote.subscriptions.get(stored.topic)
+    if (previous?.isAs(subscription) === true) return
+    this.#core.subscriptions.add(subscription)
+    if (previous !== undefined) this.#core.subscriptions.remove(previous)
+    remote.subscriptions.set(stored.topic, subscription)
+  }
+
+  #unsubscribe(clientId: string, topicFilter: string): void {
+    const remote = this.#remote.get(clientId)
+    const subscription = remote?.subscriptions.get(topicFilter)
+    if (remote === undefined || subscription === undefined) return
+    remote.subscriptions.delete(topicFilter)
+    this.#core.subscriptions.remove(subscription)
+    if (remote.info === undefined && remote.subscriptions.size === 0) this.#remote.delete(clientId)
+  }
+
+  #forget(clientId: string): void {
+    const remote = this.#remote.get(clientId)
+    if (remote === undefined) return
+    this.#remote.delete(clientId)
+    for (const subscription of remote.subscriptions.values()) this.#core.subscriptions.remove(subscription)
+  }
+}
+
+interface MessageName {
+  readonly brokerId: string
+  readonly brokerCounter: number
+}
+
+/** What brokers tell of a session; each kind has some of it. */
+interface Told {
+  readonly clientId: string
+  readonly session?: PersistedSessionInfo
+  readonly connected?: boolean
+  readonly since?: number
+  readonly subscriptions?: readonly PersistedSubscription[]
+  readonly subscription?: PersistedSubscription
+  readonly topicFilters?: readonly string[]
+  readonly topicFilter?: string
+}
+
+function described(session: Session): Kept['sessions'][number] {
+  const { clientId, owner, expiryInterval, since } = session
+  const connected = session.connected || session.claim !== undefined // Then it is about to be.
+  return { clientId, session: { ...(owner !== undefined && { owner }), expiryInterval, expiresAt: null }, connected, since }
+}
+
+function rank(clientId: string, id: string): string {
+  return createHash('sha256').update(`${clientId}\0${id}`).digest('hex')
+}

@@ -1,0 +1,106 @@
+import { EventEmitter } from 'node:events'
+import { MemoryPersistence } from '../../lib/persistence/memory.ts'
+import type { Clock } from '../../types/options.ts'
+import type { PersistenceOperation } from '../../types/persistence.ts'
+import { settle } from './client.ts'
+
+/** A commit that came and was not answered. */
+export interface Commit {
+  readonly operations: readonly PersistenceOperation[]
+  /** Does it and says so. */
+  resolve(): Promise<void>
+  /** Does not do it and says so; or does it and says that it did not. */
+  reject(error: Error, done?: boolean): Promise<void>
+}
+
+/** The clock of one process: it begins at 0, and ends with the process. */
+export class ProcessClock implements Clock {
+  readonly #machine: Clock
+  readonly #begin: number
+  #ended = false
+
+  constructor(machine: Clock) {
+    this.#machine = machine
+    this.#begin = machine.now()
+  }
+
+  now(): number {
+    return this.#machine.now() - this.#begin
+  }
+
+  wallClock(): number {
+    return this.#machine.now()
+  }
+
+  setTimeout(callback: () => void, milliseconds: number): unknown {
+    return this.#machine.setTimeout(() => {
+      if (!this.#ended) callback()
+    }, milliseconds)
+  }
+
+  clearTimeout(handle: never): void {
+    this.#machine.clearTimeout(handle)
+  }
+
+  end(): void {
+    this.#ended = true
+  }
+}
+
+/** How one process sees the disk, which outlives it. */
+export class Access extends MemoryPersistence {
+  readonly #disk: MemoryPersistence
+  isDead = false
+  /** Commits wait in `commits` until the test says. */
+  isHeld = false
+  failure: Error | undefined
+  readonly commits: Commit[] = []
+  /** How many there were. */
+  count = 0
+  readonly #came = new EventEmitter()
+
+  constructor(disk: MemoryPersistence) {
+    super()
+    this.#disk = disk
+  }
+
+  override async destroy(): Promise<void> {
+    this.isDead = true // The disk stays.
+  }
+
+  override async commit(operations: readonly PersistenceOperation[]): Promise<void> {
+    if (this.isDead) return new Promise(() => undefined)
+    this.count += 1
+    if (this.failure !== undefined) throw this.failure
+    if (!this.isHeld) return this.#disk.commit(operations)
+    return new Promise((resolve, reject) => {
+      const perform = async (): Promise<void> => {
+        if (!this.isDead) await this.#disk.commit(operations)
+      }
+      this.commits.push({
+        operations,
+        resolve: async () => {
+          await perform()
+          resolve()
+          await settle()
+        },
+        reject: async (error, done = false) => {
+          if (done) await perform()
+          reject(error)
+          await settle()
+        },
+      })
+      this.#came.emit('commit')
+    })
+  }
+
+  override readAll(): ReturnType<MemoryPersistence['readAll']> {
+    return this.#disk.readAll()
+  }
+
+  /** The commit that has to be answered next. */
+  async next(): Promise<Commit> {
+    if (this.commits.length === 0) await new Promise((resolve) => this.#came.once('commit', resolve))
+    return this.commits.shift() as Commit
+  }
+}
