@@ -31,7 +31,7 @@ export async function runWork(work: Work, name: PeerName, scale: Scale): Promise
   try {
     try {
       for (let count = work.needsTwo === true ? 2 : 1; count > 0; count -= 1) {
-        peers.push(await (work.needsHost === true ? startHost() : start(name)))
+        peers.push(await (work.needsHost === true ? startHost() : start(name, work.needsStore === true)))
       }
     } catch (error) {
       return { error: `did not start: ${(error as Error).message}` }

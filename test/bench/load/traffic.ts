@@ -23,6 +23,8 @@ export interface TrafficPlan {
   readonly payloadBytes?: number
   readonly version?: Version
   readonly webSocket?: boolean
+  /** Sessions that outlive their connections: what a store has to keep. */
+  readonly persistent?: boolean
   readonly useTopicAlias?: boolean
   /** Called with the milliseconds that each delivery took. */
   readonly onLatency?: (milliseconds: number) => void
@@ -46,11 +48,12 @@ export class Traffic {
   }
 
   async #subscribe(plan: TrafficPlan): Promise<void> {
-    const { port, version = 4, webSocket = false, clientPrefix = '' } = plan
+    const { port, version = 4, webSocket = false, persistent = false, clientPrefix = '' } = plan
     const clients = await connectAll(plan.subscribers, (index) => ({
       port,
       version,
       webSocket,
+      cleanStart: !persistent,
       clientId: `${clientPrefix}sub-${index}`,
     }))
     for (const [index, client] of clients.entries()) {
@@ -65,11 +68,13 @@ export class Traffic {
   }
 
   async #connectPublishers(plan: TrafficPlan): Promise<void> {
-    const { port, qos, window, receivers, version = 4, webSocket = false, clientPrefix = '' } = plan
+    const { port, qos, window, receivers, version = 4, webSocket = false, persistent = false } = plan
+    const { clientPrefix = '' } = plan
     const clients = await connectAll(plan.publishers, (index) => ({
       port,
       version,
       webSocket,
+      cleanStart: !persistent,
       clientId: `${clientPrefix}pub-${index}`,
     }))
     for (const [stream, client] of clients.entries()) {

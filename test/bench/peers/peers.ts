@@ -150,12 +150,12 @@ async function startNode(name: PeerName, folder: string, args: string[], listene
   return peerOf(name, child, await announcedPorts(child, listeners), folder)
 }
 
-async function startMosquitto(folder: string): Promise<Peer> {
+async function startMosquitto(folder: string, withStore: boolean): Promise<Peer> {
   const port = await freePort()
   const file = join(folder, 'mosquitto.conf')
   const lines = [
     `user ${userInfo().username}`,
-    'persistence false',
+    ...(withStore ? ['persistence true', `persistence_location ${folder}/`] : ['persistence false']),
     'log_type none',
     'max_queued_messages 0',
     'max_queued_bytes 0',
@@ -170,14 +170,20 @@ async function startMosquitto(folder: string): Promise<Peer> {
   return peerOf('mosquitto', child, new Map([['mqtt', port]]), folder)
 }
 
-function startHaltere(folder: string): Promise<Peer> {
+function startHaltere(folder: string, withStore: boolean): Promise<Peer> {
   const file = join(folder, 'haltere.json')
   writeFileSync(file, JSON.stringify(haltereConfiguration))
   const command = join(root, 'dist/lib/cli.js')
-  return startNode('haltere', folder, [command, '--port', '0', '--ws-port', '0', '--quiet', '--config', file], 2)
+  const store = withStore ? ['--store', join(folder, 'store')] : []
+  return startNode(
+    'haltere',
+    folder,
+    [command, '--port', '0', '--ws-port', '0', '--quiet', '--config', file, ...store],
+    2,
+  )
 }
 
-const starts: Record<PeerName, (folder: string) => Promise<Peer>> = {
+const starts: Record<PeerName, (folder: string, withStore: boolean) => Promise<Peer>> = {
   haltere: startHaltere,
   mosquitto: startMosquitto,
   aedes: (folder) => startNode('aedes', folder, [join(aedesFolder, 'aedes.mjs')], 2),
@@ -189,8 +195,8 @@ function folderFor(name: string): string {
 }
 
 /** A fresh broker, in a folder of its own. */
-export function start(name: PeerName): Promise<Peer> {
-  return starts[name](folderFor(name))
+export function start(name: PeerName, withStore: boolean = false): Promise<Peer> {
+  return starts[name](folderFor(name), withStore)
 }
 
 /** A fresh haltere inside the program of `host.ts`. */

@@ -6,6 +6,7 @@ import { streamFigures, streamResults, type Work } from './work.ts'
 
 interface Stream extends Omit<TrafficPlan, 'port'> {
   readonly without?: readonly PeerName[]
+  readonly needsStore?: true
 }
 
 function streamWork(name: string, title: string, stream: Stream): Work {
@@ -14,6 +15,7 @@ function streamWork(name: string, title: string, stream: Stream): Work {
     title,
     figures: streamFigures,
     ...(stream.without !== undefined && { without: stream.without }),
+    ...(stream.needsStore !== undefined && { needsStore: stream.needsStore }),
     async run(target, scale) {
       const port = stream.webSocket === true ? target.webSocketPort! : target.port
       const traffic = await Traffic.open({ ...stream, port })
@@ -81,4 +83,15 @@ export const streams: readonly Work[] = [
     webSocket: true,
     without: ['relay', 'mosquitto'], // Debian builds mosquitto without WebSocket
   }),
+  // Every acknowledgement waits for the disk; mosquitto writes to it now and then.
+  ...([1, 2] as const).map((qos) =>
+    streamWork(`durable-qos${qos}`, `64 pairs of persistent sessions on the disk, QoS ${qos}, 20 in flight`, {
+      ...pairs(64),
+      qos,
+      window: 20,
+      persistent: true,
+      needsStore: true,
+      without: ['relay', 'aedes'],
+    }),
+  ),
 ]

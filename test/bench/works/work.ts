@@ -44,6 +44,8 @@ export interface Work {
   readonly takesLong?: true
   /** Two fresh brokers, the second as `target.other`. */
   readonly needsTwo?: true
+  /** The broker is to keep what must outlive it, on the disk. */
+  readonly needsStore?: true
   /** The broker is to run inside a program that has timers of its own, see `peers/host.ts`. */
   readonly needsHost?: true
   run(target: Target, scale: Scale): Promise<Outcome>
