@@ -46,6 +46,9 @@ test('--help says every option there is, --version the version', async (t) => {
     '--cert',
     '--ca',
     '--require-client-cert',
+    '--store',
+    '--durability',
+    '--redis',
     '--config',
     '--allow-anonymous',
     '--quiet',
@@ -341,4 +344,63 @@ test('a QoS 1 round trip through net.createServer(broker.handle) takes less than
   }
   times.sort((one, other) => one - other)
   assert.ok((times[25] ?? Infinity) < 10, `median ${times[25]} ms`)
+})
+
+test('--store: what was acknowledged is there after the command was killed', async (t) => {
+  const store = join(folder, 'store')
+  const first = new Command(t, '--store', store, ...anyPort)
+  const sender = await first.client(t)
+  await sender.connect('sender', { cleanStart: false, properties: { sessionExpiryInterval: 60 } })
+  await sender.subscribe('letters', { qos: 1 })
+  await sender.publish('status', 'up', { retain: true, qos: 1 })
+  first.child.kill('SIGKILL')
+  await first.exited
+
+  const second = new Command(t, '--store', store, '--durability', 'os', ...anyPort)
+  const again = await second.client(t)
+  const { sessionPresent } = await again.connect('sender', { cleanStart: false })
+  assert.equal(sessionPresent, true)
+  await again.subscribe('status')
+  assert.equal(await again.message(), 'up')
+})
+
+test('--store: a directory that another process has is refused by its name and pid', async (t) => {
+  const store = join(folder, 'taken')
+  const first = new Command(t, '--store', store, ...anyPort)
+  await first.port()
+  const second = new Command(t, '--store', store, ...anyPort)
+  assert.deepEqual(await second.exited, [1, null])
+  assert.match(second.stderr, /taken: in use by another process, pid \d+/)
+})
+
+for (const [words, why] of [
+  [['--store', 'x', '--redis', 'redis://127.0.0.1:1'], /a broker has one store/],
+  [['--durability', 'os'], /--durability: needs --store/],
+  [['--store', 'x', '--durability', 'maybe'], /expected fsync, os or none, got "maybe"/],
+] as const) {
+  test(`${words.join(' ')} is a mistake on the command line`, async (t) => {
+    const command = new Command(t, ...words, ...anyPort)
+    assert.deepEqual(await command.exited, [2, null])
+    assert.match(command.stderr, why)
+  })
+}
+
+test('--store: what is no directory is said in one line, also where none can be made', async (t) => {
+  for (const path of [key, '/proc/nope/store']) {
+    const command = new Command(t, '--store', path, ...anyPort)
+    assert.deepEqual(await command.exited, [1, null])
+    assert.match(command.stderr, /cannot use this directory/)
+  }
+})
+
+test('--redis without a Redis: the command says so and ends', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  const command = new Command(t, '--redis', `redis://127.0.0.1:${port}`, ...anyPort)
+  const [code] = await command.exited
+  assert.equal(code, 1)
+  assert.match(command.stderr, /^haltere: /m)
+  assert.doesNotMatch(command.stderr, /Unhandled/)
 })

@@ -3,12 +3,13 @@ import { type Command, conversation } from '../model/commands.ts'
 
 /** Shared subscriptions have a topic to themselves: who gets a message is the Server's choice. */
 export const SHARED_TOPIC = 's/h/a/red'
+const leftOut = new Set<Command['do']>(['wait', 'release', 'restart'])
 // So long that it never comes, and still it ends with its session.
 const LONG = 1000
 
 /** The conversations of the model without what takes time, and without what is the Server's choice. */
 export const timelessConversation: fc.Arbitrary<readonly Command[]> = conversation.map((commands) =>
-  dropBeforeTakeOver(commands.filter(({ do: what }) => what !== 'wait' && what !== 'release').map(timeless)),
+  dropBeforeTakeOver(commands.filter(({ do: what }) => !leftOut.has(what)).map(timeless)),
 )
 
 /** Mosquitto forgets the Will of a connection that is taken over (see `avoided`), so those with a Will are dropped first. */

@@ -27,7 +27,7 @@ export class Side implements AsyncDisposable {
 
   /** Does it, waits until everybody has all that comes of it, and answers what they saw; nothing when it is not possible. */
   async perform(command: Command, payload: string): Promise<readonly Seen[] | undefined> {
-    if (command.do === 'wait') return undefined
+    if (command.do === 'wait' || command.do === 'restart') return undefined
     const actor = this.participants[command.client] as Participant
     const before = command.do === 'connect' ? await this.#connect(actor, command, payload) : []
     if (command.do !== 'connect' && !(await this.#act(actor, command, payload))) return undefined
