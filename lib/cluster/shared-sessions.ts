@@ -512,7 +512,12 @@ interface Told {
 function described(session: Session): Kept['sessions'][number] {
   const { clientId, owner, expiryInterval, since } = session
   const connected = session.connected || session.claim !== undefined // Then it is about to be.
-  return { clientId, session: { ...(owner !== undefined && { owner }), expiryInterval, expiresAt: null }, connected, since }
+  return {
+    clientId,
+    session: { ...(owner !== undefined && { owner }), expiryInterval, expiresAt: null },
+    connected,
+    since,
+  }
 }
 
 function rank(clientId: string, id: string): string {

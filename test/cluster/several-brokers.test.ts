@@ -242,7 +242,9 @@ function grounds(title: string, make: () => Ground | Promise<Ground>, skip: stri
       await until(() => all().length >= expected.length, 'all messages')
       for (const member of members) await member.disconnect(0, 0)
       assert.deepEqual(
-        all().map(Number).toSorted((one, other) => one - other),
+        all()
+          .map(Number)
+          .toSorted((one, other) => one - other),
         expected.map(Number),
       )
       assert.ok(takers.every(({ got }) => got.length > 0))

@@ -108,7 +108,13 @@ export function memoryGround(): Ground {
     const setup = async (broker: PersistenceBroker): Promise<void> => {
       await store.setup(broker)
       // As those do that can be shared.
-      await new Promise<void>((resolve) => broker.subscribe('$SYS/sub/+', (_, done) => done(), () => resolve()))
+      await new Promise<void>((resolve) =>
+        broker.subscribe(
+          '$SYS/sub/+',
+          (_, done) => done(),
+          () => resolve(),
+        ),
+      )
     }
     const destroy = async (): Promise<void> => undefined
     return new Proxy(store, {
@@ -267,7 +273,11 @@ export class Taker {
 }
 
 /** Waits for what no event tells; rejects when it takes too long. */
-export async function until(isSo: () => boolean | Promise<boolean>, what: string, milliseconds = 8000): Promise<number> {
+export async function until(
+  isSo: () => boolean | Promise<boolean>,
+  what: string,
+  milliseconds = 8000,
+): Promise<number> {
   const started = performance.now()
   while (!(await isSo())) {
     if (performance.now() - started > milliseconds) throw new Error(`${what}: not within ${milliseconds} ms`)
