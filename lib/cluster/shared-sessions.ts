@@ -123,12 +123,12 @@ export class SharedSessions {
   async #fetch(clientId: string, claim: Claim, owner: string | undefined): Promise<void> {
     const question = { clientId, time: claim.time, owner: owner ?? null }
     const { answers } = await this.#cluster.ask('take over', question, { timeoutMs: TAKE_OVER_MS })
+    claim.isFetching = false
     for (const answer of answers.values()) {
       if (answer === 'forbidden') throw new MqttError('not-authorized', 'the Client Identifier belongs to another user')
     }
     // Also one that this broker has not heard of: it may have been told when nobody listened.
     await this.#adopt(this.#remoteOf(clientId), owner)
-    claim.isFetching = false
   }
 
   /** Reads the session into this broker, together with what is published meanwhile. */

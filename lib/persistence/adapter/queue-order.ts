@@ -23,3 +23,26 @@ export function inOrder(reads: readonly ReadPacket[]): ReadPacket[] {
     return one < other ? -1 : 1
   })
 }
+
+/**
+ * The order of a store that keeps its own, which several brokers fill at once: each has its places there. In them stands
+ * what it put there in the order of its counter, as it does not wait for one before it puts the next.
+ */
+export function inOwnOrder(reads: readonly ReadPacket[]): ReadPacket[] {
+  const byBroker = new Map<string, ReadPacket[]>()
+  const sentFirst = [
+    ...reads.filter(({ messageId }) => messageId !== undefined),
+    ...reads.filter(({ messageId }) => messageId === undefined),
+  ]
+  const placeOf = ({ packet, messageId }: ReadPacket): string => `${messageId === undefined}${packet.brokerId ?? ''}`
+  for (const read of sentFirst) {
+    const place = placeOf(read)
+    const others = byBroker.get(place)
+    if (others === undefined) byBroker.set(place, [read])
+    else others.push(read)
+  }
+  for (const ofOne of byBroker.values()) {
+    ofOne.sort((a, b) => (b.packet.brokerCounter ?? 0) - (a.packet.brokerCounter ?? 0)) // The last one is the first.
+  }
+  return sentFirst.map((read) => byBroker.get(placeOf(read))?.pop() ?? read)
+}

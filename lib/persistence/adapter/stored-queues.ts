@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type {
   ForeignMessage,
   PersistedPacket,
@@ -7,7 +8,7 @@ import type {
   Persistence,
 } from '../../../types/persistence.ts'
 import type { Calls } from './calls.ts'
-import { inOrder } from './queue-order.ts'
+import { inOrder, inOwnOrder } from './queue-order.ts'
 import type { Capabilities } from './probe.ts'
 import {
   endTopic,
@@ -47,6 +48,9 @@ const MOST_EMPTY_PAGES = 1000
 const endPacket: PersistedPublish = { cmd: 'publish', topic: endTopic, payload: '', qos: 1, retain: false }
 const END = 'end'
 
+/** A broker that put an end there and did not take it away in this time has itself ended. */
+const OLD_END_MS = 60_000
+
 /** From this length on it is looked at whether a store gives all of a queue: that of Redis ends after 1,001. */
 const LONG_QUEUE = 100
 
@@ -57,6 +61,8 @@ export class StoredQueues {
   readonly #queues = new Map<string, Queue>()
   #copies = 0
   #removals = 0
+  #ends = 0
+  readonly #endsOf = randomBytes(6).toString('hex')
 
   constructor(calls: Calls, capabilities: Capabilities) {
     this.#calls = calls
@@ -160,7 +166,8 @@ export class StoredQueues {
   async read(clientId: string): Promise<PersistedQueueItem[]> {
     this.#queues.delete(clientId)
     const items: PersistedQueueItem[] = []
-    for (const read of inOrder(await this.#readAll(clientId))) {
+    const all = await this.#readAll(clientId)
+    for (const read of this.#can.sharedPackets ? inOwnOrder(all) : inOrder(all)) {
       const { packet, messageId, stored } = read
       const name = { brokerId: packet.brokerId ?? '', brokerCounter: packet.brokerCounter ?? 0 }
       const known = this.#find(clientId, name)
@@ -182,13 +189,15 @@ export class StoredQueues {
     const first = await this.#page(clientId)
     // In Redis what expired counts too, so a short answer may be the beginning of a long queue.
     if (first.length < LONG_QUEUE && !this.#can.sharedPackets) return first.filter(({ kind }) => kind !== 'end')
-    const end = { brokerId: queueBrokerId(END, clientId), brokerCounter: 1 }
+    // Another one each time: other brokers may read the same queue.
+    this.#ends = Math.max(this.#ends + 1, Date.now())
+    const end = { brokerId: queueBrokerId(`${END}-${this.#endsOf}`, clientId), brokerCounter: this.#ends }
     await this.#append(clientId, endPacket, { clientId, qos: 1, retain: false }, end)
     const moved = new Map<string, ReadPacket>()
     let rounds = 0
     for (;;) {
-      const page = await this.#page(clientId)
-      const last = page.find(({ kind }) => kind === 'end')
+      const page = await this.#pageUpTo(clientId, end)
+      const last = page.find(({ stored }) => nameText(stored) === nameText(end))
       if (last !== undefined) {
         await this.#remove(clientId, last)
         const rest = page.filter(({ kind, stored }) => kind !== 'end' && !moved.has(nameText(stored)))
@@ -200,6 +209,16 @@ export class StoredQueues {
       // So that the store gives what comes next, what it gave goes to the end.
       for (const read of await this.#moveToEnd(clientId, page)) moved.set(nameText(read.stored), read)
     }
+  }
+
+  /** Without the ends that others look for; those that nobody looks for any more are removed. */
+  async #pageUpTo(clientId: string, end: MessageName): Promise<ReadPacket[]> {
+    const page = await this.#page(clientId)
+    const others = page.filter(({ kind, stored }) => kind === 'end' && nameText(stored) !== nameText(end))
+    for (const other of others) {
+      if (other.stored.brokerCounter < Date.now() - OLD_END_MS) await this.#remove(clientId, other)
+    }
+    return page.filter((read) => !others.includes(read))
   }
 
   /** First a copy under another name, then the first one away: what ends between leaves two, and one is dropped. */
