@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import type { ConnackPacket, ProtocolLevel, PublishPacket } from '../../types/packets.ts'
 import { ack, type ConnectOptions, filter, levels, publishPacket, TestClient, will } from '../broker/client.ts'
-import { type BrokerKind, BrokerProcess } from './broker-process.ts'
+import { type BrokerKind, BrokerProcess, RedisProcess } from './broker-process.ts'
 
-// Also of use to try other stores: `STATE_STORE=level`.
+// Other stores by `STATE_STORE=level` or `redis`, as state-adapters.test.ts does.
 const kind = (process.env['STATE_STORE'] ?? 'log') as BrokerKind
 
 /** Packet Identifiers that were seen before the kill. */
@@ -14,8 +14,19 @@ const sent = new Map<string, number[]>()
 type Resume = (clientId: string, options?: ConnectOptions) => Promise<{ client: TestClient; connack: ConnackPacket }>
 
 class Setting {
-  readonly broker: BrokerProcess = new BrokerProcess({ kind })
+  readonly #redis = kind === 'redis' ? new RedisProcess() : undefined
+  #broker: BrokerProcess | undefined
   readonly #clients: TestClient[] = []
+
+  get broker(): BrokerProcess {
+    this.#broker ??= new BrokerProcess({ kind, ...(this.#redis !== undefined && { redisUrl: this.#redis.url }) })
+    return this.#broker
+  }
+
+  async start(): Promise<void> {
+    await this.#redis?.start()
+    await this.broker.start()
+  }
 
   /** A Client with a session that stays, connected. */
   readonly resume: Resume = async (clientId, options = {}) => {
@@ -37,6 +48,7 @@ class Setting {
   async end(): Promise<void> {
     for (const client of this.#clients) client.stream.destroy()
     await this.broker.remove()
+    await this.#redis?.remove()
     assert.deepEqual(this.broker.crashes, [])
   }
 }
@@ -54,7 +66,7 @@ function remembers(name: string, ahead: number, cases: readonly Case[]): void {
   suite(name, { timeout: 30_000 }, () => {
     const setting = new Setting()
     before(async () => {
-      await setting.broker.start()
+      await setting.start()
       for (const [index, { prepare }] of cases.entries()) await prepare(setting.resume, `${index}`)
       await setting.kill(ahead)
     })
@@ -450,7 +462,7 @@ remembers('three minutes later a broker that was killed', 180, [
 suite('the Will of a Client', { timeout: 30_000 }, () => {
   test('is sent once, also when its time or the end of its session came while the broker was dead [MQTT-3.1.2-8]', async () => {
     const setting = new Setting()
-    const { resume, broker } = setting
+    const { resume } = setting
     /** Connects with a Will that says the Client Identifier. */
     const connects = async (
       clientId: string,
@@ -471,7 +483,7 @@ suite('the Will of a Client', { timeout: 30_000 }, () => {
       return found.toSorted()
     }
     try {
-      await broker.start()
+      await setting.start()
       const { client: receiver } = await resume('receiver')
       await receiver.subscribe('wills', { qos: 2 })
       await receiver.disconnect()
