@@ -513,8 +513,7 @@ export class Session implements Receiver {
       delivery.isStored = true
       delivery.ticket = store.enqueue(this.clientId, delivery)
     } else {
-      const ticket = store.send(this.clientId, delivery)
-      if (delivery.qos === 2) delivery.ticket = ticket // One at QoS 1 that is sent twice is a duplicate like others.
+      delivery.ticket = store.send(this.clientId, delivery)
     }
   }
 
