@@ -1,4 +1,3 @@
-import type { EventEmitter } from 'node:events'
 import { pathToFileURL } from 'node:url'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
@@ -10,6 +9,12 @@ import { log } from './persistence/log/log-persistence.ts'
 
 // So many messages of one session the adapter reads at once.
 const SESSION_PIECE = 100_000
+
+/** What is needed of an ioredis. */
+interface RedisConnection {
+  sendCommand(...command: readonly unknown[]): unknown
+  on(event: 'error', listener: () => void): unknown
+}
 
 /** The store of `--store`. */
 export function directoryStore(dir: string, durability: unknown): Pick<BrokerOptions, 'persistence'> {
@@ -29,19 +34,31 @@ export async function redisStore(
   const [persistence, emitter, redis] = await Promise.all(
     ['aedes-persistence-redis', 'mqemitter-redis', 'ioredis'].map(load),
   )
-  const { Redis } = redis as { Redis: new (url: string) => EventEmitter }
+  const { Redis } = redis as { Redis: new (url: string, options: object) => RedisConnection }
   const bus = (emitter as (options: object) => Emitter)({ connectionString: url })
-  const conn = new Redis(url)
-  // What depends on them fails with an error of its own; without a listener each attempt to connect prints one.
-  conn.on('error', () => undefined)
   const store = (persistence as (options: object) => Persistence)({
-    conn,
+    conn: patient(new Redis(url, { maxRetriesPerRequest: null })),
     maxSessionDelivery: SESSION_PIECE,
   })
   return {
     options: { persistence: store, emitter: bus },
     close: () => new Promise((resolve) => void bus.close(resolve)),
   }
+}
+
+/**
+ * A connection on which what the adapter does not wait for fails without a word, where it would end the process. While
+ * Redis is away it keeps its commands in their order, however long that takes: the broker has its own time limit.
+ */
+function patient(connection: RedisConnection): RedisConnection {
+  const send = connection.sendCommand
+  connection.sendCommand = (...command) => {
+    const answer = Reflect.apply(send, connection, command)
+    if (answer instanceof Promise) answer.catch(() => undefined)
+    return answer
+  }
+  connection.on('error', () => undefined) // The commands say so themselves.
+  return connection
 }
 
 async function load(name: string): Promise<unknown> {

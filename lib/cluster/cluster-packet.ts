@@ -74,6 +74,14 @@ export function controlOnEmitter(
   return { ...fields, topic: RESERVED + type, cmd: 'haltere', brokerId: from }
 }
 
+export function isFrom(received: EmitterMessage, id: string): boolean {
+  try {
+    return (received as EmitterMessage | null | undefined)?.brokerId === id
+  } catch {
+    return false
+  }
+}
+
 /** Reads what came from the emitter, where anybody may put anything; undefined when it is nothing for us. */
 export function readClusterPacket(received: EmitterMessage, self: string): ClusterPacket | undefined {
   let from: unknown

@@ -1,6 +1,7 @@
 import type { Emitter, EmitterListener, EmitterMessage } from '../../types/emitter.ts'
 import type { Timer, Timers } from '../timers.ts'
 import {
+  isFrom,
   type ClusterPacket,
   controlOnEmitter,
   MAXIMUM_MEMBERS,
@@ -37,6 +38,9 @@ export interface ClusterSettings {
   readonly deadAfterMs: number
 }
 
+// So many heartbeats of our own we may miss.
+const DEAF_BEATS = 3
+
 /**
  * The brokers that share one emitter: who they are, what they publish, what they ask each other. The emitter delivers
  * at most once. This makes losses known, and keeps what arrives in order; it cannot bring back what is lost.
@@ -67,6 +71,8 @@ export class Cluster {
   #starting: { readonly expected: Set<string>; hasAnswer: boolean; readonly done: () => void } | undefined
   #isListening = false
   #hasHeard = false
+  /** When we heard last what we said ourselves. */
+  #heardOwnAt = 0
   #mustListenAgain = false
   #isStopped = false
   #isFull = false
@@ -183,6 +189,7 @@ export class Cluster {
   readonly #listener: EmitterListener = (received, done) => {
     this.#hasHeard = true // At least what we said ourselves.
     if (!this.#isStopped) {
+      if (isFrom(received, this.#id)) this.#heardOwnAt = this.#timers.now()
       const packet = readClusterPacket(received, this.#id)
       if (packet !== undefined) this.#handle(packet)
     }
@@ -290,6 +297,7 @@ export class Cluster {
     this.#beatTimer = this.#timers.after(this.#settings.heartbeatMs, this.#beat)
     // When the process stood still, what others said meanwhile is still to be read.
     this.#members.excuse(late, now)
+    this.#listenWhenDeaf(now, late)
     for (const id of this.#members.silentSince(now - this.#settings.deadAfterMs)) {
       this.#members.removeSilent(id)
       this.#left(id, 'silence')
@@ -297,6 +305,20 @@ export class Cluster {
     if (this.#isStopped) return
     this.#beHeard(false)
     if (this.#mustListenAgain && !this.#hasHeard) this.#listenAgain()
+  }
+
+  /**
+   * Who does not hear itself hears nobody: that is not the silence of the others. ioredis may forget to subscribe when
+   * it loses a connection that it has just made.
+   */
+  #listenWhenDeaf(now: number, late: number): void {
+    if (!this.#isListening || !this.#hasHeard) return
+    const silence = now - late - this.#heardOwnAt
+    if (silence < DEAF_BEATS * this.#settings.heartbeatMs) return
+    this.#members.excuse(silence, now)
+    this.#heardOwnAt = now
+    this.#hasHeard = false
+    this.#listenAgain()
   }
 
   #beHeard(asAnswer: boolean): void {

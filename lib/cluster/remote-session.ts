@@ -21,6 +21,8 @@ export class RemoteSession implements Receiver {
   /** The broker that has it; undefined when nobody does. */
   keeper: string | undefined
   connected = false
+  /** Its keeper did not have it when it was asked. */
+  isOutOfSight = false
   /** What comes while the session is read into this broker. */
   collected: Delivery[] | undefined
   readonly #store: Store | undefined

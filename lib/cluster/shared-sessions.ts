@@ -173,7 +173,8 @@ export class SharedSessions {
   #tellSession(clientId: string): void {
     const session = this.#core.sessions.get(clientId)
     if (session === undefined) return // Its end comes next.
-    this.#cluster.tell('session', described(session))
+    const subscriptions = Array.from(session.subscriptions.values(), persistedSubscription)
+    this.#cluster.tell('session', { ...described(session), subscriptions })
   }
 
   /** A session that is not stored joined or left a shared subscription. */
@@ -200,10 +201,7 @@ export class SharedSessions {
         if (body.session === undefined) return
         if (this.#isOurs(clientId, body.since ?? 0, from)) return this.#tellSession(clientId)
         this.#letGo(clientId, from)
-        const remote = this.#remoteOf(clientId)
-        remote.info = body.session
-        remote.keeper = from
-        remote.connected = body.connected === true
+        this.#know({ ...body, session: body.session }, from)
         return
       }
       case 'subscribe':
@@ -378,10 +376,10 @@ export class SharedSessions {
   async #compare(isStart: boolean): Promise<void> {
     this.#early = []
     try {
-      const { answers } = await this.#cluster.ask('kept', {}, { timeoutMs: TAKE_OVER_MS })
-      for (const [id, answer] of answers) {
-        if (answer !== undefined) this.#compareWith(id, answer as Kept) // That one has not begun yet.
-      }
+      const { answers, silent } = await this.#cluster.ask('kept', {}, { timeoutMs: TAKE_OVER_MS })
+      const doubtful = this.#compareWith(answers as Map<string, Kept | undefined>)
+      // Nobody is known to have these; perhaps they are just on their way, or with one that did not answer.
+      if (doubtful || silent.length > 0) this.missed()
       if (isStart) {
         for await (const { clientId, session, subscriptions } of this.#shared.readSessions()) {
           if (this.#remote.get(clientId)?.info !== undefined) continue
@@ -396,18 +394,33 @@ export class SharedSessions {
     }
   }
 
-  #compareWith(id: string, { sessions, members }: Kept): void {
+  /** Answers whether there are sessions that got out of sight. */
+  #compareWith(answers: ReadonlyMap<string, Kept | undefined>): boolean {
     const kept = new Set<string>()
-    for (const told of [...sessions, ...members]) kept.add(told.clientId)
-    for (const { clientId, keeper } of this.#remote.values()) {
-      if (keeper === id && !kept.has(clientId)) this.#forget(clientId)
+    for (const [id, answer] of answers) {
+      if (answer === undefined) continue // That one has not begun yet.
+      for (const told of [...answer.sessions, ...answer.members]) kept.add(told.clientId)
+      for (const told of answer.sessions) {
+        if (this.#isOurs(told.clientId, told.since ?? 0, id)) continue
+        this.#letGo(told.clientId, id)
+        this.#know(told, id)
+      }
+      for (const told of answer.members) this.#told('member', told, id)
     }
-    for (const told of sessions) {
-      if (this.#isOurs(told.clientId, told.since ?? 0, id)) continue
-      this.#letGo(told.clientId, id)
-      this.#know(told, id)
+    let doubtful = false
+    for (const remote of this.#remote.values()) {
+      const { keeper, clientId, info } = remote
+      if (keeper === undefined || kept.has(clientId) || answers.get(keeper) === undefined) continue
+      if (info === undefined) this.#forget(clientId)
+      else if (remote.isOutOfSight) {
+        remote.isOutOfSight = false
+        remote.keeper = undefined // Whether there still is one, the store says.
+      } else {
+        remote.isOutOfSight = true
+        doubtful = true
+      }
     }
-    for (const told of members) this.#told('member', told, id)
+    return doubtful
   }
 
   /** A session of another broker, or of nobody, with these subscriptions and no others. */
@@ -419,6 +432,7 @@ export class SharedSessions {
     remote.info = session
     remote.keeper = keeper
     remote.connected = connected === true
+    remote.isOutOfSight = false
     const filters = new Set(subscriptions.map(({ topic }) => topic))
     for (const topicFilter of remote.subscriptions.keys()) {
       if (!filters.has(topicFilter)) this.#unsubscribe(clientId, topicFilter)

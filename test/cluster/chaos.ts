@@ -35,7 +35,12 @@ export interface Chaos {
 
 const BACKLOG = 1500
 
-export async function chaos({ seed, seconds, events = chaosEvents, patienceMs = 25_000 }: ChaosSettings): Promise<Chaos> {
+export async function chaos({
+  seed,
+  seconds,
+  events = chaosEvents,
+  patienceMs = 25_000,
+}: ChaosSettings): Promise<Chaos> {
   const started = performance.now()
   const random = new Random(seed)
   const ledger = new Ledger()
@@ -67,7 +72,8 @@ export async function chaos({ seed, seconds, events = chaosEvents, patienceMs = 
       if (event === 'broker') await restart(random.pick(brokers), up, random)
       if (event === 'connections') await killConnections(redis, 'normal')
       if (event === 'subscriptions') await killConnections(redis, 'pubsub')
-      if (event === 'take over') for (const client of all) if (random.oneIn(3)) takeOver(client.clientId, open, client.level)
+      if (event === 'take over')
+        for (const client of all) if (random.oneIn(3)) takeOver(client.clientId, open, client.level)
       if (event === 'redis') {
         await redis.kill()
         await pause(random.below(300))
@@ -75,7 +81,12 @@ export async function chaos({ seed, seconds, events = chaosEvents, patienceMs = 
       }
     }
     for (const subscriber of subscribers) subscriber.settle()
-    await settled(ledger, patienceMs, () => publishers.every(({ isComplete }) => isComplete), 'the end of all publishing')
+    await settled(
+      ledger,
+      patienceMs,
+      () => publishers.every(({ isComplete }) => isComplete),
+      'the end of all publishing',
+    )
     const isAll = (): boolean => ledger.owed === 0 && subscribers.every(({ isQuiet }) => isQuiet)
     await settled(ledger, patienceMs, isAll, 'all deliveries')
     await Promise.all(subscribers.map((one) => one.ping()))
@@ -154,7 +165,14 @@ function takeOver(clientId: string, open: () => Promise<Duplex>, level: Protocol
       const id = Buffer.from(clientId)
       const protocol = Buffer.from([0, 4, 77, 81, 84, 84, level])
       const properties = level === 5 ? Buffer.from([5, 0x11, 0, 0, 0x0e, 0x10]) : Buffer.alloc(0)
-      const body = Buffer.concat([protocol, Buffer.from(flags, 'hex'), Buffer.from([0, 0]), properties, Buffer.from([0, id.length]), id])
+      const body = Buffer.concat([
+        protocol,
+        Buffer.from(flags, 'hex'),
+        Buffer.from([0, 0]),
+        properties,
+        Buffer.from([0, id.length]),
+        id,
+      ])
       stream.write(Buffer.concat([Buffer.from([0x10, body.length]), body]))
       stream.once('data', () => stream.destroy())
       setTimeout(() => stream.destroy(), 3000).unref()

@@ -258,7 +258,7 @@ function grounds(title: string, make: () => Ground | Promise<Ground>, skip: stri
         const before = b.broker.stats().subscriptions ?? 0
         await client.subscribe(topic, { qos: 1 })
         waits.push(await until(() => (b.broker.stats().subscriptions ?? 0) > before, 'the subscription'))
-        await client.disconnect(0, 0)
+        await client.disconnect()
       }
       t.diagnostic(`milliseconds: ${waits.map((wait) => wait.toFixed(1)).join(' ')}`)
     })
