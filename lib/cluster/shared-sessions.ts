@@ -97,11 +97,11 @@ export class SharedSessions {
   async claim(clientId: string, owner: string | undefined): Promise<() => void> {
     const claim = this.#claim()
     claim.begins = () => {
-      claim.isFetching = this.#core.sessions.get(clientId) === undefined
+      claim.isFetching = true
     }
     const release = await this.#claims.take(clientId, claim)
     try {
-      if (claim.isFetching) await this.#fetch(clientId, claim, owner)
+      await this.#fetch(clientId, claim, owner)
       return release
     } catch (error) {
       release()
@@ -122,10 +122,17 @@ export class SharedSessions {
 
   async #fetch(clientId: string, claim: Claim, owner: string | undefined): Promise<void> {
     const question = { clientId, time: claim.time, owner: owner ?? null }
-    const { answers } = await this.#cluster.ask('take over', question, { timeoutMs: TAKE_OVER_MS })
+    const { answers, silent } = await this.#cluster.ask('take over', question, { timeoutMs: TAKE_OVER_MS })
     claim.isFetching = false
     for (const answer of answers.values()) {
       if (answer === 'forbidden') throw new MqttError('not-authorized', 'the Client Identifier belongs to another user')
+    }
+    const session = this.#core.sessions.get(clientId)
+    if (session !== undefined) {
+      const isAlone = silent.length === 0 && !Array.from(answers.values()).includes('done')
+      if (isAlone || !session.isStored) return
+      // Another broker had it too, or may have: notices were lost. What the store has is true.
+      this.#letGo(clientId, undefined)
     }
     // Also one that this broker has not heard of: it may have been told when nobody listened.
     await this.#adopt(this.#remoteOf(clientId), owner)
@@ -240,8 +247,7 @@ export class SharedSessions {
     const ours = this.#claims.holder(clientId)
     // Two brokers that want the same session at once: the older claim has it first, then the other one.
     const isFirst = ours?.isFetching === true && (time < ours.time || (time === ours.time && from < this.#id))
-    if (isFirst) return 'none' // It is not here.
-    const release = await this.#claims.take(clientId, this.#claim(time), true)
+    const release = isFirst ? () => undefined : await this.#claims.take(clientId, this.#claim(time), true)
     try {
       const session = this.#core.sessions.get(clientId)
       if (session === undefined) return 'none'
@@ -291,7 +297,7 @@ export class SharedSessions {
   }
 
   /** Another broker has the session: what is here of it is not told to the store any more. */
-  #letGo(clientId: string, to: string): void {
+  #letGo(clientId: string, to: string | undefined): void {
     const session = this.#core.sessions.get(clientId)
     if (session === undefined) return
     session.link?.takenOver()

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { message, TestBroker } from './brokers.ts'
+import { immediates, message, TestBroker } from './brokers.ts'
 import { FaultyBus } from './faulty-bus.ts'
 import { StandingClock } from './standing-clock.ts'
 
@@ -107,12 +107,27 @@ test('a broker that was only slow joins again, and nothing was lost', async () =
 test('a broker that joins again tells of what was lost meanwhile', async () => {
   const { bus, all, pass } = await brokers('a', 'b')
   const [a, b] = all
-  bus.fault = (_, broker) => (broker === 0 ? 'lose' : 'arrive')
+  bus.fault = ({ brokerId }, broker) => (broker === 0 && brokerId !== 'a' ? 'lose' : 'arrive')
   b?.cluster.publish(message('lost'))
   pass(6_000)
   bus.fault = () => 'arrive'
   pass(1_000)
   assert.deepEqual(a?.log(), ['b left: silence', 'b joined', 'missed b'])
+})
+
+test('a broker that does not hear itself takes nobody for dead, and listens again', async () => {
+  const { bus, all, pass } = await brokers('a', 'b')
+  const [a, b] = all
+  bus.fault = (_, broker) => (broker === 0 ? 'lose' : 'arrive')
+  b?.cluster.publish(message('lost'))
+  pass(2_500)
+  const before = bus.listeners[0]
+  pass(1_000)
+  await immediates()
+  assert.ok(bus.listeners.length === 2 && bus.listeners[0] !== before, 'it did not listen again')
+  bus.fault = () => 'arrive'
+  pass(6_000)
+  assert.deepEqual(a?.log(), ['missed b'])
 })
 
 test('a process that stood still does not take the others for dead when it goes on', async () => {
@@ -137,7 +152,7 @@ test('a broker that began while we could not hear it has lost us its messages', 
   const { bus, clocks, all, pass } = await brokers('a')
   const [a] = all
   const clock = clocks[0] as StandingClock
-  bus.fault = (_, broker) => (broker === 0 ? 'lose' : 'arrive')
+  bus.fault = ({ brokerId }, broker) => (broker === 0 && brokerId !== 'a' ? 'lose' : 'arrive')
   const newcomer = new TestBroker(bus.emitter(), 'newcomer', clock)
   const started = newcomer.cluster.start()
   newcomer.cluster.publish(message('lost'))

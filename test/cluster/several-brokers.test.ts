@@ -252,12 +252,13 @@ function grounds(title: string, make: () => Ground | Promise<Ground>, skip: stri
 
     test('a subscription is known to the other brokers soon after its SUBACK', async (t) => {
       const waits: number[] = []
+      const publisher = await b.client(name('p'))
       for (let round = 0; round < 10; round += 1) {
         const [topic, id] = [name('t'), name('s')]
         const client = await a.client(id, lasting)
-        const before = b.broker.stats().subscriptions ?? 0
         await client.subscribe(topic, { qos: 1 })
-        waits.push(await until(() => (b.broker.stats().subscriptions ?? 0) > before, 'the subscription'))
+        const isKnown = async (): Promise<boolean> => (await publisher.publish(topic, 'm', { qos: 1 })) === 0
+        waits.push(await until(isKnown, 'the subscription'))
         await client.disconnect()
       }
       t.diagnostic(`milliseconds: ${waits.map((wait) => wait.toFixed(1)).join(' ')}`)
