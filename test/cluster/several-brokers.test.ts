@@ -1,6 +1,7 @@
 /** Brokers with one store and one emitter: a Client may use any of them. */
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
+import type { BrokerOptions } from '../../types/options.ts'
 import type { QoS } from '../../types/packets.ts'
 import { ack, publishPacket, type TestClient, will } from '../broker/client.ts'
 import { noRedis } from '../support/redis.ts'
@@ -346,3 +347,91 @@ function grounds(title: string, make: () => Ground | Promise<Ground>, skip: stri
 
 grounds('brokers with one store and one emitter in the process', memoryGround, false)
 grounds('brokers with one Redis', redisGround, noRedis)
+
+suite('brokers with one store whose time leaps', { timeout: 60_000 }, () => {
+  /** Three brokers, for a test in which one of them falls or much time passes. */
+  async function three(
+    t: { after(end: () => Promise<void>): void },
+    options: BrokerOptions = {},
+  ): Promise<[Together, Member, Member, Member]> {
+    const together = await Together.start(memoryGround(), 3, options)
+    t.after(() => together.end())
+    const [a, b, c] = together.members as [Member, Member, Member]
+    return [together, a, b, c]
+  }
+
+  test('the Will of a Client whose broker fell is sent once, after its delay', async (t) => {
+    const [{ ground }, a, b, c] = await three(t)
+    const takers: Taker[] = []
+    for (const member of [b, c]) {
+      const watcher = await member.client(name('s'))
+      await watcher.subscribe('will/#', { qos: 2 })
+      takers.push(new Taker(watcher))
+    }
+    for (let index = 0; index < 6; index += 1) {
+      const properties = { willDelayInterval: index % 2 === 0 ? 0 : 20 }
+      await a.client(`${index}`, { ...lasting, will: will(`will/${index}`, `${index}`, { qos: 2, properties }) })
+    }
+    a.fall()
+    await ground.clock.leap(8_000)
+    for (const taker of takers) await taker.has(3)
+    for (const taker of takers) assert.deepEqual(taker.got.toSorted(), ['0', '2', '4'])
+    const back = await c.client('1', lasting)
+    await ground.clock.leap(30_000)
+    for (const taker of takers) await taker.has(5)
+    for (const taker of takers) assert.deepEqual(taker.got.toSorted(), ['0', '2', '3', '4', '5'])
+    await back.disconnect()
+  })
+
+  test('a session that ended at its broker has ended at the others [MQTT-3.1.2-23]', async (t) => {
+    const [{ ground }, a, b, c] = await three(t)
+    const client = await a.client('s', { cleanStart: false, properties: { sessionExpiryInterval: 5 } })
+    await client.subscribe('t', { qos: 1 })
+    await client.disconnect()
+    const publisher = await c.client('p')
+    assert.equal(await publisher.publish('t', 'm', { qos: 1 }), 0)
+    await ground.clock.leap(6_000)
+    await until(async () => (await publisher.publish('t', 'm', { qos: 1 })) === 0x10, 'the end of the subscription')
+    assert.equal((await b.resume('s', lasting)).connack.sessionPresent, false)
+  })
+
+  test('a message that expired at one broker is not sent by another [MQTT-3.3.2-5]', async (t) => {
+    const [{ ground }, a, b, c] = await three(t)
+    const client = await a.client('s', lasting)
+    await client.subscribe('t', { qos: 1 })
+    await client.disconnect()
+    const publisher = await c.client('p')
+    await publisher.publish('t', 'short', { qos: 1, properties: { messageExpiryInterval: 5 } })
+    await publisher.publish('t', 'long', { qos: 1, properties: { messageExpiryInterval: 500 } })
+    await ground.clock.leap(10_000)
+    const back = await b.client('s', lasting)
+    const packet = await back.receives('publish')
+    assert.equal(packet.payload.toString(), 'long')
+    assert.ok((packet.properties?.messageExpiryInterval ?? 0) <= 490)
+  })
+
+  test('the session of one user is not given to another one by another broker', async (t) => {
+    const plugin = { name: 'users', authenticate: () => ({}) }
+    const [, a, b] = await three(t, { plugins: [plugin] })
+    const client = await a.client('s', { ...lasting, username: 'ann' })
+    await assert.rejects(b.resume('s', { ...lasting, username: 'bob' }), /CONNACK 135/)
+    await client.quiet()
+    await client.disconnect()
+    await assert.rejects(b.resume('s', { ...lasting, username: 'bob' }), /CONNACK 135/)
+    assert.equal((await b.resume('s', { ...lasting, username: 'ann' })).connack.sessionPresent, true)
+  })
+
+  test('the sessions of a broker that fell are there, with what is published meanwhile', async (t) => {
+    const [{ ground }, a, b, c] = await three(t)
+    const client = await a.client('s', lasting)
+    await client.subscribe('t', { qos: 2 })
+    a.fall()
+    const publisher = await b.client('p')
+    for (const payload of ['1', '2', '3']) await publisher.publish('t', payload, { qos: 2 })
+    await ground.clock.leap(8_000)
+    for (const payload of ['4', '5']) await publisher.publish('t', payload, { qos: 2 })
+    const { client: back, connack } = await c.resume('s', lasting)
+    assert.equal(connack.sessionPresent, true)
+    assert.deepEqual(await new Taker(back).has(5), ['1', '2', '3', '4', '5'])
+  })
+})

@@ -198,7 +198,6 @@ export class Together {
     })
     const errors: Error[] = []
     broker.on('error', (error) => errors.push(error))
-    let isDown = false
     const open = (): TestClient => new TestClient(broker.connect())
     const resume: Member['resume'] = async (clientId, connectOptions = {}) => {
       const client = open()
@@ -214,14 +213,13 @@ export class Together {
       resume,
       client: async (clientId, connectOptions) => (await resume(clientId, connectOptions)).client,
       fall: () => {
-        isDown = true
         emitter.loses = () => true
         emitter.emit = () => undefined
       },
     }
     this.members.push(member)
     this.#ends.push(async () => {
-      if (!isDown) await broker.close({ graceMs: 0 })
+      await broker.close({ graceMs: 0 })
       ground.release(inner)
     })
     await broker.listen({ tcp: 0 })
