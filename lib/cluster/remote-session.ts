@@ -4,6 +4,7 @@ import type { Store } from '../durability/store.ts'
 import type { Message } from '../messages/message.ts'
 import type { Receiver, Subscription } from '../messages/receiver.ts'
 import { Delivery } from '../sessions/delivery.ts'
+import type { MessageNames } from '../sessions/message-names.ts'
 import type { SharedGroup } from '../topics/shared-subscriptions.ts'
 
 /**
@@ -23,6 +24,8 @@ export class RemoteSession implements Receiver {
   connected = false
   /** Its keeper did not have it when it was asked. */
   isOutOfSight = false
+  /** What it had from the store while it was here. */
+  readNames: MessageNames | undefined
   /** What comes while the session is read into this broker. */
   collected: Delivery[] | undefined
   readonly #store: Store | undefined

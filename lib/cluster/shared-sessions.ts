@@ -156,7 +156,7 @@ export class SharedSessions {
     const collected = remote.collected
     this.#forget(clientId)
     if (state === undefined) return undefined
-    const session = restoreSession(this.#core, this.#store, state)
+    const session = restoreSession(this.#core, this.#store, state, remote.readNames)
     for (const delivery of collected) session.deliverAgain(delivery)
     return { session, state }
   }
@@ -264,9 +264,9 @@ export class SharedSessions {
 
   /** Clients of other brokers who have a message from when another broker was handing it on, which it did not end. */
   async whoHad({ stored }: Message): Promise<ReadonlySet<string>> {
-    const clientIds = new Set<string>()
-    if (stored === undefined) return clientIds
+    if (stored === undefined) return new Set()
     const { brokerId, brokerCounter } = stored
+    const clientIds = new Set(this.#whoHad(stored))
     const { answers } = await this.#cluster.ask('had', { brokerId, brokerCounter }, { timeoutMs: TAKE_OVER_MS })
     for (const answer of answers.values()) {
       if (Array.isArray(answer)) for (const clientId of answer as string[]) clientIds.add(clientId)
@@ -279,6 +279,8 @@ export class SharedSessions {
     const message = messageOf({ ...nothing, brokerId, brokerCounter }, this.#core.timers)
     const clientIds: string[] = []
     for (const session of this.#core.sessions.values()) if (session.hasHad(message)) clientIds.push(session.clientId)
+    for (const remote of this.#remote.values())
+      if (remote.readNames?.has(message) === true) clientIds.push(remote.clientId)
     return clientIds
   }
 
@@ -311,6 +313,7 @@ export class SharedSessions {
     const remote = this.#remoteOf(clientId)
     remote.info = { owner, expiryInterval, expiresAt: null }
     remote.keeper = to
+    remote.readNames = session.readNames
     for (const subscription of subscriptions) this.#subscribe(remote, persistedSubscription(subscription))
   }
 

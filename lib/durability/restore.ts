@@ -2,6 +2,7 @@ import type { PersistedQueueItem, PersistedSessionState } from '../../types/pers
 import type { Core } from '../core.ts'
 import { Message } from '../messages/message.ts'
 import { Delivery } from '../sessions/delivery.ts'
+import type { MessageNames } from '../sessions/message-names.ts'
 import { Session } from '../sessions/session.ts'
 import type { Store } from './store.ts'
 import { messageOf } from './stored-message.ts'
@@ -17,7 +18,7 @@ export async function restore(core: Core, store: Store): Promise<void> {
   for await (const state of store.backend.readAll()) {
     if (state.kind === 'retained') restoreRetained(core, store, messages.of(state.packet))
     else {
-      const session = restoreSession(core, store, state, messages)
+      const session = restoreSession(core, store, state, undefined, messages)
       sessions.push({ session, state: { ...state, queue: [] } })
     }
   }
@@ -37,12 +38,14 @@ export function restoreSession(
   core: Core,
   store: Store,
   state: PersistedSessionState,
+  readNames?: MessageNames,
   messages: Messages = new Messages(core),
 ): Session {
   const { clientId, subscriptions, queue, incoming, will } = state
   const { owner, expiryInterval } = state.session
   const session = new Session(core, clientId, owner, expiryInterval > 0)
   session.isRecorded = true
+  session.readNames = readNames
   session.expiryInterval = expiryInterval
   core.sessions.restore(session)
   for (const stored of subscriptions) {

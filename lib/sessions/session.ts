@@ -90,7 +90,7 @@ export class Session implements Receiver {
   readonly #held = new Queue<Delivery>()
   #waitsForStore = false
   /** Messages that it has from the store: the broker that published one may still tell of it, or hand it on again. */
-  #readNames: MessageNames | undefined
+  readNames: MessageNames | undefined
   /** Something was lost on the way here, so what others publish is to come from the store, in its order. */
   #isBehind = false
   /** What they publish while that is read. */
@@ -315,8 +315,8 @@ export class Session implements Receiver {
   /** Puts a message back where the store had it; one with a Packet Identifier is in flight. */
   restore(delivery: Delivery): void {
     delivery.isStored = true
-    this.#readNames ??= new MessageNames()
-    this.#readNames.add(delivery.message)
+    this.readNames ??= new MessageNames()
+    this.readNames.add(delivery.message)
     this.#hold(delivery.message)
     if (delivery.packetId === 0) this.#enqueue(delivery)
     else this.outgoing.restore(delivery)
@@ -324,7 +324,7 @@ export class Session implements Receiver {
 
   /** Whether it has this message, queued or in flight, or had it from the store. */
   hasHad(message: Message): boolean {
-    return this.#readNames?.has(message) === true || this.#has(message)
+    return this.readNames?.has(message) === true || this.#has(message)
   }
 
   #has(message: Message): boolean {
@@ -336,7 +336,7 @@ export class Session implements Receiver {
   /** Whether a message of another broker, or one that is handed on once more, is here already. */
   #cameBefore(message: Message): boolean {
     if (message.isResumed) return this.hasHad(message)
-    return this.#readNames !== undefined && message.travel?.isForeign === true && this.#readNames.has(message)
+    return this.readNames !== undefined && message.travel?.isForeign === true && this.readNames.has(message)
   }
 
   #isStoredBy(message: Message, group: SharedGroup<Subscription> | undefined): boolean {
@@ -376,8 +376,8 @@ export class Session implements Receiver {
       const { message, packetId } = delivery
       if (packetId !== 0 || known.has(nameOf(message)) || gone?.has(message) === true) continue
       known.add(nameOf(message))
-      this.#readNames ??= new MessageNames()
-      this.#readNames.add(message)
+      this.readNames ??= new MessageNames()
+      this.readNames.add(message)
       this.#queueAgain(delivery)
     }
     this.flow()
