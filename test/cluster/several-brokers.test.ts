@@ -206,7 +206,7 @@ function grounds(title: string, make: () => Ground | Promise<Ground>, skip: stri
       const publisher = await b.client(name('p'))
       await publisher.publish(topic, 'm', { qos: 1 })
       await until(() => last.received.length > 0, 'the message')
-      const payloads = last.received.flatMap((packet) => (packet.type === 'publish' ? [`${packet.payload}`] : []))
+      const payloads = last.received.flatMap((packet) => (packet.type === 'publish' ? [packet.payload.toString()] : []))
       assert.deepEqual(payloads, ['m'])
     })
 

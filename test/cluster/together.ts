@@ -45,7 +45,7 @@ export class LeapingClock implements Clock {
     const end = this.#ahead + milliseconds
     while (this.#ahead < end) {
       this.#ahead = Math.min(end, this.#ahead + step)
-      for (const [handle, { due, callback }] of [...this.#waiting]) {
+      for (const [handle, { due, callback }] of Array.from(this.#waiting)) {
         if (due > this.now() || !this.#waiting.has(handle)) continue
         this.clearTimeout(handle as never)
         callback()
@@ -143,7 +143,7 @@ export async function redisGround(): Promise<Ground & { readonly server: RedisSe
     server,
     clock: new LeapingClock(),
     persistence: () => persistence({ conn: new Redis({ port: server.port }), maxSessionDelivery: 100_000 }),
-    emitter: () => mqemitterRedis({ port: server.port }) as unknown as Emitter,
+    emitter: () => mqemitterRedis({ port: server.port }),
     release: (emitter) => {
       const { subConn, pubConn } = emitter as unknown as { subConn: Redis; pubConn: Redis }
       subConn.disconnect()

@@ -33,20 +33,24 @@ test('after a loss of power everything is there that was said to be safe, and th
       /** What the store must have: after each commit that it may have in part of its list. */
       let expected = [await contentsOf(new MemoryPersistence())]
       const model = new MemoryPersistence()
-      let done = 0
+      let safeCount = 0
       const pending: Promise<unknown>[] = []
       for (const [index, operations] of list.entries()) {
         await model.commit(operations)
         expected.push(await contentsOf(model))
         const number = expected.length - 1
-        pending.push(store.commit(operations).then(() => (done = Math.max(done, number))))
+        pending.push(
+          store.commit(operations).then(() => {
+            safeCount = Math.max(safeCount, number)
+          }),
+        )
         if (random.below(4) === 0) void store.compact().catch(() => undefined)
         // Somewhere in the middle of what the store is doing.
         for (let turns = random.below(6); turns > 0; turns -= 1) await new Promise(setImmediate)
         if (random.below(3) === 0) await Promise.all(pending)
         if (random.below(6) !== 0 && index < list.length - 1) continue
 
-        const safe = done
+        const safe = safeCount
         unsafe += disk.unsafe
         disk = disk.afterPowerLoss()
         losses += 1
@@ -62,7 +66,7 @@ test('after a loss of power everything is there that was said to be safe, and th
         for (const each of all.slice(found)) await store.commit(each)
         assert.deepEqual(await contentsOf(store), await contentsOf(again))
         expected = [...expected.slice(0, -1), await contentsOf(again)]
-        done = expected.length - 1
+        safeCount = expected.length - 1
         pending.length = 0
       }
       await store.destroy()
