@@ -92,16 +92,17 @@ export class SharedSessions {
 
   /**
    * Brings the session of a Client here, wherever it is; what is returned is called when its connection has it, or
-   * will not. Throws an `MqttError` when it is somebody else's.
+   * will not. Throws an `MqttError` when it is somebody else's, and, for a session that is kept, when a broker that may
+   * have it does not answer: what that one still tells the store would come to the session here.
    */
-  async claim(clientId: string, owner: string | undefined): Promise<() => void> {
+  async claim(clientId: string, owner: string | undefined, isKept: boolean): Promise<() => void> {
     const claim = this.#claim()
     claim.begins = () => {
       claim.isFetching = true
     }
     const release = await this.#claims.take(clientId, claim)
     try {
-      await this.#fetch(clientId, claim, owner)
+      await this.#fetch(clientId, claim, owner, isKept)
       return release
     } catch (error) {
       release()
@@ -120,12 +121,15 @@ export class SharedSessions {
     if (session.expiry === undefined) this.#core.sessions.leave(session)
   }
 
-  async #fetch(clientId: string, claim: Claim, owner: string | undefined): Promise<void> {
+  async #fetch(clientId: string, claim: Claim, owner: string | undefined, isKept: boolean): Promise<void> {
     const question = { clientId, time: claim.time, owner: owner ?? null }
     const { answers, silent } = await this.#cluster.ask('take over', question, { timeoutMs: TAKE_OVER_MS })
     claim.isFetching = false
     for (const answer of answers.values()) {
       if (answer === 'forbidden') throw new MqttError('not-authorized', 'the Client Identifier belongs to another user')
+    }
+    if (isKept && silent.some((id) => this.#cluster.members.has(id))) {
+      throw new MqttError('server-busy', 'a broker that may have the session does not answer')
     }
     const session = this.#core.sessions.get(clientId)
     if (session !== undefined) {
@@ -253,8 +257,9 @@ export class SharedSessions {
       if (session === undefined) return 'none'
       if (this.#core.sessions.protectsOwner && session.owner !== (owner ?? undefined)) return 'forbidden'
       session.link?.takenOver()
-      // What was refused is taken back in the store before another broker reads it.
-      await this.#store.settled().catch(() => this.#store.settled().catch(() => undefined))
+      // Before another broker reads it the store must have all of it, however long that takes; the other one does not
+      // go on without our answer.
+      await new Promise<void>((resolve) => this.#store.wait(resolve))
       this.#letGo(clientId, from)
       return 'done'
     } finally {

@@ -54,7 +54,8 @@ async function connect(connection: Connection, packet: ConnectPacket): Promise<v
 
   const storedWill = will && (await authorizeWill(connection, will, client))
   const owner = ownerOf(connection, client)
-  const release = await core.sharedSessions?.claim(clientId, owner)
+  const isKept = !packet.cleanStart || expiryOf(connection, packet) > 0
+  const release = await core.sharedSessions?.claim(clientId, owner, isKept)
   try {
     await open(connection, packet, client, owner, storedWill, authentication)
   } finally {
