@@ -5,7 +5,6 @@ import type { Emitter } from '../types/emitter.ts'
 import type { BrokerOptions } from '../types/options.ts'
 import type { Persistence } from '../types/persistence.ts'
 import { InvalidOptionError } from './errors.ts'
-import { log } from './persistence/log/log-persistence.ts'
 
 // So many messages of one session the adapter reads at once.
 const SESSION_PIECE = 100_000
@@ -17,10 +16,11 @@ interface RedisConnection {
 }
 
 /** The store of `--store`. */
-export function directoryStore(dir: string, durability: unknown): Pick<BrokerOptions, 'persistence'> {
+export async function directoryStore(dir: string, durability: unknown): Promise<Pick<BrokerOptions, 'persistence'>> {
   if (durability !== undefined && durability !== 'fsync' && durability !== 'os' && durability !== 'none') {
     throw new InvalidOptionError(`--durability: expected fsync, os or none, got ${JSON.stringify(durability)}`)
   }
+  const { log } = await import('./persistence/log/log-persistence.ts')
   return { persistence: log({ dir, ...(durability !== undefined && { durability }) }) }
 }
 

@@ -146,7 +146,7 @@ function file(name: string, value: unknown): Buffer {
 }
 
 /** What the options ask for; throws a `UsageError` that says which one is wrong and why. */
-function parseCommand(values: Values): Command {
+async function parseCommand(values: Values): Promise<Command> {
   const { config } = values
   const given: Values = { ...(config === undefined ? {} : readConfiguration(text('config', config))), ...values }
   const has = (name: string): boolean => given[name] !== undefined
@@ -189,7 +189,7 @@ function parseCommand(values: Values): Command {
   if (has('store') && redis !== undefined) throw new UsageError('--store: there is --redis too; a broker has one store')
   if (has('durability') && !has('store')) throw new UsageError('--durability: needs --store')
   const broker = {
-    ...(has('store') && directoryStore(text('store', given.store), given.durability)),
+    ...(has('store') && (await directoryStore(text('store', given.store), given.durability))),
     allowAnonymous: isOn('allow-anonymous'),
     ...(has('limits') && { limits: given.limits as NonNullable<BrokerOptions['limits']> }),
     ...(has('sys-interval') && { sysInterval: given['sys-interval'] as number | false }),
@@ -203,7 +203,7 @@ async function main(): Promise<void> {
   const values = readArguments(process.argv.slice(2))
   if (values.help === true) return void process.stdout.write(usage)
   if (values.version === true) return void process.stdout.write(`${version}\n`)
-  const command = parseCommand(values)
+  const command = await parseCommand(values)
   const redis = command.redis === undefined ? undefined : await redisStore(command.redis)
   const broker = new Broker({ ...command.broker, ...redis?.options })
   const log = logEvents(broker, command)

@@ -1,9 +1,11 @@
 import type { Emitter } from '../../types/emitter.ts'
 import type { BrokerEvents } from '../../types/events.ts'
-import type { PersistenceOperation } from '../../types/persistence.ts'
+import type { Persistence, PersistenceOperation } from '../../types/persistence.ts'
 import type { Settings } from '../options.ts'
-import { backendOf } from '../persistence/adapter/backend-of.ts'
-import { log } from '../persistence/log/log-persistence.ts'
+import { brokerHandle } from '../persistence/adapter/broker-handle.ts'
+import { NativeBackend, type NativePersistence } from '../persistence/adapter/native-backend.ts'
+import type { BrokerForStore } from '../persistence/backend.ts'
+import { DeferredBackend } from '../persistence/deferred-backend.ts'
 import type { Timers } from '../timers.ts'
 import { Store } from './store.ts'
 
@@ -27,14 +29,22 @@ export function makeStore(
     if (logger === undefined) process.emitWarning(text)
     else logger.warn(text)
   }
-  const persistence = dir === undefined ? settings.persistence : log({ dir, onWarning: warn })
-  if (persistence === undefined) return undefined
-  const backend = backendOf(persistence, {
+  const { persistence } = settings
+  if (dir === undefined && persistence === undefined) return undefined
+  const broker: BrokerForStore = {
     id: bootId,
     emitter: surroundings.emitter,
     warn,
     now: () => timers.toWallClock(timers.now()),
-  })
+  }
+  const backend = isNative(persistence)
+    ? new NativeBackend(persistence, brokerHandle(bootId, surroundings.emitter))
+    : new DeferredBackend(async () => {
+        const { backendOf } = await import('../persistence/adapter/backend-of.ts')
+        if (dir === undefined) return backendOf(persistence, broker)
+        const { log } = await import('../persistence/log/log-persistence.ts')
+        return backendOf(log({ dir, onWarning: warn }), broker)
+      })
   return new Store(backend, {
     brokerId: bootId,
     timers,
@@ -50,4 +60,9 @@ export function makeStore(
     committed: (operations) => surroundings.committed(operations),
     report: (error) => surroundings.reportError(error),
   })
+}
+
+/** One that takes whole lists of changes needs no code of ours. */
+function isNative(persistence: Partial<Persistence> | undefined): persistence is NativePersistence {
+  return persistence?.commit !== undefined && persistence.readAll !== undefined
 }

@@ -25,13 +25,15 @@ export interface Backend {
    * with its name: it was being handed on when the process ended, so hand it on now under this very name to those
    * queues that do not have it yet, then it is accepted.
    */
-  findIncoming?(clientId: string, messageId: number): Promise<'unknown' | 'accepted' | PersistedPublish>
+  readonly findIncoming?: FindIncoming | undefined
   /** How topics begin that the store needs for itself; undefined when it needs none. */
   readonly reserved?: string | undefined
   /** Set when brokers can share the store, each with a backend of its own. */
   readonly shared?: SharedReading | undefined
   close(): Promise<void>
 }
+
+export type FindIncoming = (clientId: string, messageId: number) => Promise<'unknown' | 'accepted' | PersistedPublish>
 
 /** What a broker looks through to know what the others have changed. */
 export interface SharedReading {
