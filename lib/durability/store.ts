@@ -38,9 +38,13 @@ interface Publication extends PublishOperation {
 class Batch {
   operations: PersistenceOperation[] = []
   waiting: Waiting[] = []
-  /** What is dropped when it fails, because its Client is told so. */
-  readonly refusable = new Set<PersistenceOperation>()
+  /** Messages that are given up when it fails, because their Clients are told so. */
+  readonly refusable = new Set<Message>()
   bytes = 0
+
+  isRefusable(operation: PersistenceOperation): boolean {
+    return 'message' in operation && this.refusable.has((operation as Publication).message)
+  }
 }
 
 interface StoreOptions {
@@ -142,9 +146,11 @@ export class Store {
     return this.#ticket
   }
 
-  /** Keeps the message as the retained one of its topic. */
-  retain(message: Message): void {
-    this.#publicationOf(message).retain = true
+  /** The message is the retained one of its topic now, or, when there was no room for it, nothing is. */
+  retain(message: Message, isKept: boolean): void {
+    if (isKept) this.#publicationOf(message).retain = true
+    else this.forgetRetained(message.topic)
+    message.toldIn = this.#ticket
   }
 
   /** The topic has no retained message any more. */
@@ -180,7 +186,7 @@ export class Store {
   }
 
   discard(clientId: string, delivery: Delivery): void {
-    if (this.tells(delivery.message)) this.#isPublicationOver = true
+    if (this.#publication?.message === delivery.message) this.#isPublicationOver = true
     const { brokerId, brokerCounter } = this.#nameOf(delivery.message)
     const foreign = foreignOf(clientId, delivery)
     this.#tell({ kind: 'discard', clientIds: [clientId], brokerId, brokerCounter, foreign })
@@ -208,12 +214,12 @@ export class Store {
 
   /** Whether anything was told of this message since the last commit. */
   tells(message: Message): boolean {
-    return message.stored !== undefined && this.#publication?.packet === message.stored
+    return message.toldIn === this.#ticket
   }
 
   /** When the store fails, what was told of this message is taken back there; its Client is told. */
   mayRefuse(message: Message): void {
-    if (this.#publication !== undefined && this.tells(message)) this.#gathering.refusable.add(this.#publication)
+    this.#gathering.refusable.add(message)
   }
 
   /** Tells the store all that is left and closes it. What it does not take is lost, and reported. */
@@ -237,9 +243,9 @@ export class Store {
   // ─── batches ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #publicationOf(message: Message): Publication {
+    message.toldIn = this.#ticket
+    if (this.#publication?.message === message && !this.#isPublicationOver) return this.#publication
     const packet = this.#nameOf(message)
-    const before = this.#publication?.packet === packet ? this.#publication : undefined
-    if (before !== undefined && !this.#isPublicationOver) return before
     const publication: Publication = {
       kind: 'publish',
       packet,
@@ -252,8 +258,6 @@ export class Store {
     this.#tell(publication)
     this.#publication = publication
     this.#isPublicationOver = false
-    const { refusable } = this.#gathering
-    if (before !== undefined && refusable.has(before)) refusable.add(publication)
     return publication
   }
 
@@ -336,7 +340,7 @@ export class Store {
     const again: PersistenceOperation[] = []
     for (const operation of batch.operations) {
       if (operation.kind === 'publish') again.push(...takeBack(operation))
-      if (!batch.refusable.has(operation)) again.push(operation)
+      if (!batch.isRefusable(operation)) again.push(operation)
     }
     next.operations = withoutPointless([...again, ...next.operations])
     next.bytes += again.length * OPERATION_BYTES

@@ -35,6 +35,8 @@ export class Message implements PublicMessage {
   holders = 0
   /** How it is stored, once it is. */
   stored: StoredPacket | undefined
+  /** The batch in which the store was told of it last; 0 when it was not. */
+  toldIn = 0
   /** Copies at QoS 2 are sent when this ticket of the store is safe, whoever gets them; 0 when at once. */
   ticket = 0
   /** The store failed and the publisher was told: nobody gets it. */

@@ -95,8 +95,7 @@ export class Router {
   retain(message: Message): void {
     const isKept = this.#retained.store(message)
     if (this.#store === undefined || message.topic.startsWith('$SYS/')) return // Each broker counts anew.
-    if (isKept || message.payload.length === 0) this.#store.retain(message)
-    else this.#store.forgetRetained(message.topic)
+    this.#store.retain(message, isKept || message.payload.length === 0)
   }
 
   /** A message that was not accepted after all: what it took the place of is retained again. */

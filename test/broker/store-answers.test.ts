@@ -526,3 +526,27 @@ test('a store that fails at the end does not keep the broker from closing', asyn
   await machine.closeAndRestart()
   assert.deepEqual(machine.events, ['failed'])
 })
+
+test('a message waits for the store also when a listener has another one published before it is acknowledged', async (t) => {
+  for (const qos of [1, 2] as const) {
+    const machine = startMachine(t)
+    const kept = await machine.client('kept')
+    await kept.subscribe('t/#', { qos: 2 })
+    const x = await machine.client('x')
+    await machine.client('other', { will: will('t/will', 'w', { qos: 1 }) })
+    // Its Will is published at once, while the message that the listener is told of is not acknowledged.
+    machine.broker.on('published', ({ topic }) => {
+      if (topic === 't/1') void machine.broker.clients.get('other')?.disconnect()
+    })
+    machine.hold()
+    x.send(publishPacket('t/1', 'm', { qos, packetId: 1 }))
+    const commit = await machine.commit()
+    assert.deepEqual(await came(x), [])
+    await commit.reject(Object.assign(new Error('full'), { code: 'ENOSPC' }))
+    assert.deepEqual(await came(x), [`${qos === 1 ? 'puback' : 'pubrec'} 1 0x97`])
+    machine.letGo()
+    machine.clock.advance(200)
+    await settle()
+    assert.deepEqual(await came(kept), ['publish 2 w'], 'the Will is tried again, the message is refused')
+  }
+})
