@@ -77,7 +77,7 @@ export class Brokers implements ClusterOwner {
       ...(expiresAt !== Infinity && { messageExpiry: this.#core.timers.toWallClock(expiresAt) }),
       ...(stored !== undefined && { storedAs: [stored.brokerId, stored.brokerCounter] }),
       ...(targets.length > 0 && { storedFor: targets.map((target) => queueOf(target.clientId, target.sharedFilter)) }),
-      ...(travel !== undefined && travel.choices.size > 0 && { choices: [...travel.choices] }),
+      ...(travel !== undefined && travel.choices.length > 0 && { choices: travel.choices }),
       ...(travel?.onlyShared === true && { onlyShared: true }),
       ...(message.isResumed && { isResumed: true }),
     })
@@ -149,7 +149,7 @@ export class Brokers implements ClusterOwner {
       true,
       fields.onlyShared === true,
       new Set(listOf(fields.storedFor).filter((queue) => typeof queue === 'string')),
-      new Map(listOf(fields.choices).filter(isPairOfTexts)),
+      listOf(fields.choices).filter(isPairOfTexts),
     )
     return message
   }

@@ -50,7 +50,7 @@ export class RemoteSession implements Receiver {
     if (qos === 0 || this.info === undefined || message.hadBy?.has(this.clientId) === true) return
     const isForeign = message.travel?.isForeign === true
     const delivery = new Delivery(message, qos, retain, identifiers, group)
-    delivery.isStored = isForeign ? message.travel?.isStoredFor(this.clientId, group) === true : true
+    delivery.isStored = !isForeign || message.travel?.isStoredFor(this.clientId, group) === true
     delivery.wasElsewhere = true
     if (!isForeign) delivery.ticket = this.#store?.enqueue(this.clientId, delivery, true) ?? 0
     this.collected?.push(delivery)

@@ -8,7 +8,6 @@ import type {
   PersistenceOperation,
   PublishOperation,
 } from '../../types/persistence.ts'
-import { sharedFilterOf } from '../cluster/travel.ts'
 import { Congestion } from '../sessions/congestion.ts'
 import type { Delivery } from '../sessions/delivery.ts'
 import type { Message } from '../messages/message.ts'
@@ -387,7 +386,7 @@ function targetOf(clientId: string, { qos, retain, identifiers, group, packetId 
     qos,
     retain,
     subscriptionIdentifiers: identifiers,
-    sharedFilter: group && sharedFilterOf(group),
+    sharedFilter: group?.sharedFilter,
     messageId: packetId === 0 ? undefined : packetId,
   }
 }

@@ -1,5 +1,5 @@
 import type { Held } from '../sessions/congestion.ts'
-import { sharedFilterOf, Travel } from '../cluster/travel.ts'
+import { Travel } from '../cluster/travel.ts'
 import type { Store } from '../durability/store.ts'
 import type { Delivery } from '../sessions/delivery.ts'
 import type { SharedGroup } from '../topics/shared-subscriptions.ts'
@@ -33,7 +33,7 @@ function isAnyone(): boolean {
 
 /** The broker that published a message has chosen for all; one that knew of no member leaves it to those who have one. */
 function chosenBefore(group: SharedGroup<Subscription>, travel: Travel): Subscription | undefined {
-  const chosen = travel.choices.get(sharedFilterOf(group))
+  const chosen = travel.chosen(group)
   if (chosen === undefined) return group.next((member) => member.receiver.isElsewhere !== true)
   return group.members.find(({ receiver }) => receiver.clientId === chosen)
 }
@@ -166,7 +166,7 @@ export class Router {
         ? chosenBefore(group, travel)
         : (group.next(isReady, isConnected) ?? group.next(isAnyone))
     if (member === undefined) return false
-    if (travel?.isForeign === false) travel.choices.set(sharedFilterOf(group), member.receiver.clientId ?? '')
+    if (travel?.isForeign === false) travel.choose(group, member)
     const qos = Math.min(member.qos, message.qos) as QoS // [MQTT-4.8.2-3]
     member.receiver.deliver(message, qos, member.retainAsPublished && message.retain, member.identifiers, group)
     return true

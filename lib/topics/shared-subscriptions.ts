@@ -7,6 +7,8 @@ const SMALL_GROUP = 32
 export class SharedGroup<T extends object> {
   readonly shareName: string
   readonly topicFilter: string
+  /** With `$share/name/`. */
+  readonly sharedFilter: string
   /** The members before `#turn` had their turn in this round, the others have it to come. */
   readonly #members: T[] = []
   #positions: Map<T, number> | undefined = undefined
@@ -15,6 +17,7 @@ export class SharedGroup<T extends object> {
   constructor(shareName: string, topicFilter: string) {
     this.shareName = shareName
     this.topicFilter = topicFilter
+    this.sharedFilter = `$share/${shareName}/${topicFilter}`
   }
 
   get members(): readonly T[] {
