@@ -544,7 +544,7 @@ test('a message waits for the store also when a listener has another one publish
     assert.deepEqual(await came(x), [])
     await commit.reject(Object.assign(new Error('full'), { code: 'ENOSPC' }))
     assert.deepEqual(await came(x), [`${qos === 1 ? 'puback' : 'pubrec'} 1 0x97`])
-    machine.letGo()
+    await machine.letGo()
     machine.clock.advance(200)
     await settle()
     assert.deepEqual(await came(kept), ['publish 2 w'], 'the Will is tried again, the message is refused')

@@ -6,7 +6,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Duplex } from 'node:stream'
 import { Redis } from 'ioredis'
 import type { ProtocolLevel, QoS } from '../../types/packets.ts'
-import { BrokerProcess, RedisProcess } from '../durability/broker-process.ts'
+import { BrokerProcess } from '../durability/broker-process.ts'
+import { RedisServer } from '../support/redis.ts'
 import { type Fault, Ledger } from '../durability/ledger.ts'
 import { Publisher, type PublishedTopic } from '../durability/publisher.ts'
 import { Subscriber } from '../durability/subscriber.ts'
@@ -44,7 +45,7 @@ export async function chaos({
   const started = performance.now()
   const random = new Random(seed)
   const ledger = new Ledger()
-  const redis = new RedisProcess()
+  const redis = new RedisServer()
   await redis.start()
   const brokers = Array.from({ length: 3 }, () => new BrokerProcess({ kind: 'redis', redisUrl: redis.url }))
   for (const broker of brokers) broker.words = ['--quiet']
@@ -149,7 +150,7 @@ async function restart(broker: BrokerProcess, up: Set<BrokerProcess>, random: Ra
   up.add(broker)
 }
 
-async function killConnections(redis: RedisProcess, type: 'normal' | 'pubsub'): Promise<void> {
+async function killConnections(redis: RedisServer, type: 'normal' | 'pubsub'): Promise<void> {
   const own = new Redis(redis.url)
   own.on('error', () => undefined)
   await own.call('CLIENT', 'KILL', 'TYPE', type, 'SKIPME', 'yes').catch(() => undefined)

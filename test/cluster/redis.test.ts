@@ -5,7 +5,7 @@ import mqemitterRedis from 'mqemitter-redis'
 import type { Emitter } from '../../types/emitter.ts'
 import type { Clock } from '../../types/options.ts'
 import { message, TestBroker } from './brokers.ts'
-import { noRedis, RedisServer } from './redis-server.ts'
+import { noRedis, RedisServer } from '../support/redis.ts'
 
 const clock: Clock = {
   now: () => performance.now(),
@@ -37,7 +37,7 @@ async function setting(t: TestContext): Promise<Setting> {
     server,
     emitters,
     broker(id, redisOptions = {}) {
-      const emitter = mqemitterRedis({ path: server.path, ...redisOptions }) as unknown as Emitter
+      const emitter = mqemitterRedis({ port: server.port, ...redisOptions }) as unknown as Emitter
       const broker = new TestBroker(emitter, id, clock, settings)
       all.push({ broker, emitter })
       emitters.push(emitter)
@@ -60,7 +60,7 @@ async function joined(...all: TestBroker[]): Promise<void> {
   for (const one of all) one.log()
 }
 
-const options = { skip: noRedis ?? false, timeout: 30_000 }
+const options = { skip: noRedis, timeout: 30_000 }
 
 test('through Redis: messages, notices and questions arrive as they were given', options, async (t) => {
   const { broker } = await setting(t)
@@ -108,7 +108,7 @@ test('through Redis: what is lost while connections are cut is noticed when they
   const a = broker('a')
   const b = broker('b')
   await joined(a, b)
-  const control = new Redis({ path: server.path })
+  const control = new Redis({ port: server.port })
   t.after(() => control.disconnect())
   for (let round = 1; round <= 3; round += 1) {
     a.log()

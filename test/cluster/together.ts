@@ -137,7 +137,7 @@ export function memoryGround(): Ground {
 
 /** A Redis, with connections of its own for each broker. */
 export async function redisGround(): Promise<Ground & { readonly server: RedisServer }> {
-  const server = await RedisServer.start()
+  const server = await RedisServer.started()
   const persistence = require('aedes-persistence-redis') as (options: object) => Persistence
   return {
     server,
@@ -149,7 +149,7 @@ export async function redisGround(): Promise<Ground & { readonly server: RedisSe
       subConn.disconnect()
       pubConn.disconnect()
     },
-    end: () => server.end(),
+    end: () => server.remove(),
   }
 }
 

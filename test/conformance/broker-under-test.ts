@@ -10,7 +10,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect as openSocket, createServer, type AddressInfo } from 'node:net'
+import { connect as openSocket, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test as nodeTest } from 'node:test'
@@ -18,6 +18,7 @@ import { WebSocket, createWebSocketStream } from 'ws'
 import { Broker, type BrokerOptions } from '../../lib/index.ts'
 import { Client, type Connect, connectPacket, type Level, openConnection } from './client.ts'
 import { ManualClock } from './manual-clock.ts'
+import { freePort } from '../support/free-port.ts'
 
 const target = process.env['MQTT_TARGET']
 
@@ -56,15 +57,6 @@ async function startOurs(options: BrokerOptions): Promise<BrokerUnderTest> {
     advance: async (milliseconds) => await clock.advance(milliseconds),
     close: async () => await broker.close({ graceMs: 0 }),
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Tries until somebody listens on the port. */

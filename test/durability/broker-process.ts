@@ -1,10 +1,11 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { freePort } from '../support/free-port.ts'
 
 /**
  * What is killed: the command with a store, with Redis or without either; a program with a level store; one that ends at a call
@@ -149,44 +150,6 @@ export class BrokerProcess {
   }
 }
 
-/** A Redis that keeps every command that it answers. */
-export class RedisProcess {
-  readonly #folder: string = mkdtempSync(join(tmpdir(), 'haltere-redis-'))
-  #port = 0
-  #child: ChildProcess | undefined
-
-  get url(): string {
-    return `redis://127.0.0.1:${this.#port}`
-  }
-
-  async start(): Promise<void> {
-    this.#port ||= await freePort()
-    const words = `--port ${this.#port} --bind 127.0.0.1 --dir ${this.#folder} --appendonly yes --appendfsync always --save`
-    const child = spawn('redis-server', [...words.split(' '), ''], { stdio: ['ignore', 'pipe', 'inherit'] })
-    this.#child = child
-    let output = ''
-    while (!output.includes('Ready to accept connections')) {
-      if (child.exitCode !== null) throw new Error(`redis-server ended: ${output}`)
-      const [chunk] = await once(child.stdout, 'data')
-      output += String(chunk)
-    }
-    child.stdout.resume()
-  }
-
-  async kill(): Promise<void> {
-    const child = this.#child
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const ended = once(child, 'close')
-    child.kill('SIGKILL')
-    await ended
-  }
-
-  async remove(): Promise<void> {
-    await this.kill()
-    rmSync(this.#folder, { recursive: true, force: true })
-  }
-}
-
 export function isInstalled(program: string): boolean {
   try {
     execFileSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' })
@@ -194,15 +157,6 @@ export function isInstalled(program: string): boolean {
   } catch {
     return false
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 async function listens(port: number): Promise<boolean> {

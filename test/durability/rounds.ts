@@ -2,7 +2,8 @@
 import type { ProtocolLevel, QoS } from '../../types/packets.ts'
 import { Random } from '../fuzz/random.ts'
 import { TestClient } from '../broker/client.ts'
-import { type BrokerKind, BrokerProcess, type ProcessSettings, RedisProcess } from './broker-process.ts'
+import { type BrokerKind, BrokerProcess, type ProcessSettings } from './broker-process.ts'
+import { RedisServer } from '../support/redis.ts'
 import { type Fault, Ledger } from './ledger.ts'
 import { Publisher, type PublishedTopic } from './publisher.ts'
 import { Subscriber } from './subscriber.ts'
@@ -36,7 +37,7 @@ export async function killRounds(settings: RoundSettings): Promise<Outcome> {
   const started = performance.now()
   const random = new Random(settings.seed)
   const ledger = new Ledger()
-  const redis = settings.kind === 'redis' ? new RedisProcess() : undefined
+  const redis = settings.kind === 'redis' ? new RedisServer() : undefined
   await redis?.start()
   const broker = new BrokerProcess({
     kind: settings.kind,

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import type { ConnackPacket, ProtocolLevel, PublishPacket } from '../../types/packets.ts'
 import { ack, type ConnectOptions, filter, levels, publishPacket, TestClient, will } from '../broker/client.ts'
-import { type BrokerKind, BrokerProcess, RedisProcess } from './broker-process.ts'
+import { type BrokerKind, BrokerProcess } from './broker-process.ts'
+import { RedisServer } from '../support/redis.ts'
 
 // Other stores by `STATE_STORE=level` or `redis`, as state-adapters.test.ts does.
 const kind = (process.env['STATE_STORE'] ?? 'log') as BrokerKind
@@ -14,7 +15,7 @@ const sent = new Map<string, number[]>()
 type Resume = (clientId: string, options?: ConnectOptions) => Promise<{ client: TestClient; connack: ConnackPacket }>
 
 class Setting {
-  readonly #redis = kind === 'redis' ? new RedisProcess() : undefined
+  readonly #redis = kind === 'redis' ? new RedisServer() : undefined
   #broker: BrokerProcess | undefined
   readonly #clients: TestClient[] = []
 

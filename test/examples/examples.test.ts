@@ -195,8 +195,8 @@ test('redis: a Client finds its session and its message at another broker', {
   skip: noRedis,
   timeout: 20_000,
 }, async (t) => {
-  const redis = await RedisServer.start()
-  t.after(() => redis.end())
+  const redis = await RedisServer.started()
+  t.after(() => redis.remove())
   const program = new Program(t, 'redis', { REDIS: `redis://127.0.0.1:${redis.port}` })
   assert.deepEqual(await program.rest(), ['at the other broker: news kept'])
 })

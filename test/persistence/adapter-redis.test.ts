@@ -14,9 +14,9 @@ if (noRedis !== false) {
 } else {
   let server: RedisServer
   before(async () => {
-    server = await RedisServer.start()
+    server = await RedisServer.started()
   })
-  after(() => server.end())
+  after(() => server.remove())
 
   const empty = async (): Promise<AdapterStore> => {
     const redis = new Redis({ port: server.port })
@@ -76,7 +76,8 @@ if (noRedis !== false) {
     await run.sessions('c')
     for (let message = 1; message <= 20; message += 1) await run.publish({ qos: 2 }, target)
     await run.backend.close()
-    await server.crash()
+    await server.kill()
+    await server.start()
     await run.open()
     assert.equal((await run.read()).queues.get('c')?.length, 20)
     await run.end()

@@ -1,11 +1,10 @@
 /** A Redis of our own: on a port of its own, with a folder of its own, and every write on the disk. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from './free-port.ts'
 
 const program = '/usr/bin/redis-server'
 
@@ -14,74 +13,64 @@ export const noRedis: string | false =
   existsSync(program) || process.env.CI !== undefined ? false : `there is no ${program}: apt-get install redis-server`
 
 export class RedisServer {
-  readonly port: number
-  readonly #folder: string
-  #process: ChildProcess
+  readonly #folder = mkdtempSync(join(tmpdir(), 'haltere-redis-'))
+  #port = 0
+  #process: ChildProcess | undefined
 
-  private constructor(port: number, folder: string, started: ChildProcess) {
-    this.port = port
-    this.#folder = folder
-    this.#process = started
+  static async started(): Promise<RedisServer> {
+    const server = new RedisServer()
+    await server.start()
+    return server
   }
 
-  static async start(): Promise<RedisServer> {
-    const folder = await mkdtemp(join(tmpdir(), 'haltere-redis-'))
-    const port = await freePort()
-    return new RedisServer(port, folder, await run(port, folder))
+  /** The same however often it is started. */
+  get port(): number {
+    return this.#port
   }
 
-  /** Ends it as a fall of the machine would, and starts it with what is on the disk. */
-  async crash(): Promise<void> {
-    await this.#end('SIGKILL')
-    this.#process = await run(this.port, this.#folder)
+  get url(): string {
+    return `redis://127.0.0.1:${this.#port}`
   }
 
-  async end(): Promise<void> {
-    await this.#end('SIGTERM')
-    await rm(this.#folder, { recursive: true })
+  /** Starts it with what is on the disk. */
+  async start(): Promise<void> {
+    this.#port ||= await freePort()
+    this.#process = await run(this.#port, this.#folder)
   }
 
-  async #end(signal: NodeJS.Signals): Promise<void> {
-    const exit = once(this.#process, 'exit')
-    this.#process.kill(signal)
+  /** Ends it as a fall of the machine would. */
+  async kill(): Promise<void> {
+    const server = this.#process
+    this.#process = undefined
+    if (server === undefined || server.exitCode !== null || server.signalCode !== null) return
+    const exit = once(server, 'exit')
+    server.kill('SIGKILL')
     await exit
   }
-}
 
-/** Redis cannot be asked to choose one itself. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  async remove(): Promise<void> {
+    await this.kill()
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
 }
 
 function run(port: number, folder: string): Promise<ChildProcess> {
-  const options = [
-    '--bind',
-    '127.0.0.1',
-    '--dir',
-    folder,
-    '--save',
-    '',
-    '--appendonly',
-    'yes',
-    '--appendfsync',
-    'always',
-  ]
-  const started = spawn(program, ['--port', `${port}`, ...options], { stdio: ['ignore', 'pipe', 'ignore'] })
+  const words = `--port ${port} --bind 127.0.0.1 --dir ${folder} --appendonly yes --appendfsync always --save`
+  const started = spawn(program, [...words.split(' '), ''], { stdio: ['ignore', 'pipe', 'ignore'] })
   // Also when a test ends without its end, for example at its time limit.
-  process.once('exit', () => started.kill('SIGKILL'))
-  process.once('SIGTERM', () => process.exit(143))
+  const end = (): boolean => started.kill('SIGKILL')
+  process.once('exit', end)
+  started.once('exit', () => process.off('exit', end))
   return new Promise((resolve, reject) => {
     let said = ''
     started.on('error', reject)
     started.on('exit', (code) => reject(new Error(`redis-server ended with ${code}: ${said}`)))
     started.stdout.setEncoding('utf8').on('data', (text: string) => {
-      said += text
+      said = (said + text).slice(-4000)
       if (said.includes('Ready to accept connections')) resolve(started)
     })
   })
 }
+
+// At the time limit of a test file its process is asked to end.
+process.once('SIGTERM', () => process.exit(143))

@@ -2,10 +2,11 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { freePort } from '../../support/free-port.ts'
 
 export type PeerName = 'haltere' | 'mosquitto' | 'aedes' | 'relay'
 export const peerNames: readonly PeerName[] = ['haltere', 'mosquitto', 'aedes', 'relay']
@@ -68,15 +69,6 @@ const versions: Record<PeerName, () => string> = {
 
 export function versionOf(name: PeerName): string {
   return versions[name]()
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 async function untilItListens(port: number, child: ChildProcess): Promise<void> {
