@@ -4,7 +4,7 @@ import type { StoredState } from '../stored-state.ts'
 import type { Files } from './files.ts'
 import { findFrame, type Frame, parseSegmentHeader, readFrames, SEGMENT_HEADER, type SegmentFile } from './frames.ts'
 import type { Journal } from './journal.ts'
-import { RecordReader } from './records.ts'
+import { RecordReader } from './record-reader.ts'
 import { rewriteRecord } from './rewrite-record.ts'
 import { segmentName } from './segment.ts'
 

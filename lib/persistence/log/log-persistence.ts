@@ -1,26 +1,18 @@
-import type { PersistedPublish, PersistenceBroker, PersistenceCapabilities } from '../../../types/persistence.ts'
+import type { PersistenceBroker, PersistenceCapabilities } from '../../../types/persistence.ts'
 import { join } from 'node:path'
 import { InvalidOptionError } from '../../errors.ts'
 import type { Change } from '../change.ts'
 import { MemoryPersistence } from '../memory.ts'
-import { Message } from '../outgoing-queue.ts'
-import { type Gauge, numbersOf, StoredState } from '../stored-state.ts'
+import { numbersOf, StoredState } from '../stored-state.ts'
 import { compact, rewriteSegment } from './compaction.ts'
 import { DirectoryLock } from './directory-lock.ts'
 import { fileError, type Files, machineFiles } from './files.ts'
 import { type Durability, Journal } from './journal.ts'
+import { LiveBytes } from './live-bytes.ts'
 import { readSegments, type ReadResult } from './read-segments.ts'
-import {
-  entryBytes,
-  pubrelBytes,
-  publishBytes,
-  RecordReader,
-  sessionBytes,
-  subscriptionBytes,
-  willBytes,
-  writeChange,
-} from './records.ts'
+import { RecordReader } from './record-reader.ts'
 import { ActiveSegment, type ActiveSegmentOptions, segmentName } from './segment.ts'
+import { writeChange } from './write-records.ts'
 
 export interface LogOptions {
   /** The directory of the store; it is made when it is not there, and belongs to one process at a time. */
@@ -291,32 +283,3 @@ export function log(options: LogOptions): LogPersistence {
 }
 
 function nothing(): void {}
-
-/** How many bytes the journal would have if it held nothing but what is kept. */
-class LiveBytes implements Gauge {
-  bytes = 0
-
-  message(packet: PersistedPublish, sign: 1 | -1): void {
-    this.bytes += sign * publishBytes(packet)
-  }
-
-  entry(...[clientId, content, own, sign]: Parameters<Gauge['entry']>): void {
-    this.bytes += sign * (content instanceof Message ? entryBytes(clientId, own) : pubrelBytes(clientId))
-  }
-
-  subscription(...[clientId, subscription, sign]: Parameters<Gauge['subscription']>): void {
-    this.bytes += sign * subscriptionBytes(clientId, subscription)
-  }
-
-  will(...[clientId, will, sign]: Parameters<Gauge['will']>): void {
-    this.bytes += sign * willBytes(clientId, will)
-  }
-
-  session(...[clientId, { owner }, sign]: Parameters<Gauge['session']>): void {
-    this.bytes += sign * sessionBytes(clientId, owner)
-  }
-
-  incoming(...[clientId, packet, sign]: Parameters<Gauge['incoming']>): void {
-    this.bytes += sign * (packet === undefined ? pubrelBytes(clientId) : publishBytes(packet))
-  }
-}

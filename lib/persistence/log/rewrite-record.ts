@@ -2,7 +2,9 @@ import type { Writer } from '../../packets/writer.ts'
 import type { PersistedSubscription } from '../../../types/persistence.ts'
 import { type Entry, Message } from '../outgoing-queue.ts'
 import type { StoredState } from '../stored-state.ts'
-import { RecordKind, type RecordReader, writeChange, writeKept, writeKeptPubrel } from './records.ts'
+import type { RecordReader } from './record-reader.ts'
+import { RecordKind } from './records.ts'
+import { writeChange, writeKept, writeKeptPubrel } from './write-records.ts'
 
 /** Larger records would hold up the event loop for too long. */
 const MOST_ENTRIES = 2000
