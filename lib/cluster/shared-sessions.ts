@@ -10,7 +10,7 @@ import { deliveryOf, leave, restoreRetained, restoreSession } from '../durabilit
 import { storeRefusal } from '../durability/store-refusal.ts'
 import type { Store } from '../durability/store.ts'
 import { messageOf } from '../durability/stored-message.ts'
-import { persistedSubscription, subscriptionOf } from '../durability/stored-subscription.ts'
+import { persistedSubscription } from '../durability/stored-subscription.ts'
 import { MqttError } from '../errors.ts'
 import type { Message } from '../messages/message.ts'
 import type { Subscription } from '../messages/receiver.ts'
@@ -19,7 +19,8 @@ import type { Session } from '../sessions/session.ts'
 import type { Timer } from '../timers.ts'
 import { type Claim, Claims } from './claims.ts'
 import type { Cluster } from './cluster.ts'
-import { RemoteSession } from './remote-session.ts'
+import type { RemoteSession } from './remote-session.ts'
+import { RemoteSessions } from './remote-sessions.ts'
 
 /** What a broker answers when it is asked which sessions it has. */
 interface Kept {
@@ -54,7 +55,7 @@ export class SharedSessions {
   readonly #shared: SharedReading
   readonly #cluster: Cluster
   readonly #id: string
-  readonly #remote = new Map<string, RemoteSession>()
+  readonly #remote: RemoteSessions
   readonly #claims = new Claims()
   /** What is told while the store is being read; it is newer. */
   #early: (() => void)[] | undefined
@@ -67,6 +68,7 @@ export class SharedSessions {
     this.#shared = shared
     this.#cluster = cluster
     this.#id = core.bootId
+    this.#remote = new RemoteSessions(core, store)
   }
 
   get size(): number {
@@ -139,7 +141,7 @@ export class SharedSessions {
       this.#letGo(clientId, undefined)
     }
     // Also one that this broker has not heard of: it may have been told when nobody listened.
-    await this.#adopt(this.#remoteOf(clientId), owner)
+    await this.#adopt(this.#remote.of(clientId), owner)
   }
 
   /** Reads the session into this broker, together with what is published meanwhile. */
@@ -158,7 +160,7 @@ export class SharedSessions {
       throw error instanceof MqttError ? error : storeRefusal(error as Error)
     }
     const collected = remote.collected
-    this.#forget(clientId)
+    this.#remote.forget(clientId)
     if (state === undefined) return undefined
     const session = restoreSession(this.#core, this.#store, state, remote.readNames)
     for (const delivery of collected) session.deliverAgain(delivery)
@@ -216,22 +218,22 @@ export class SharedSessions {
         return
       }
       case 'subscribe':
-        for (const stored of body.subscriptions ?? []) this.#subscribe(this.#remoteOf(clientId), stored)
+        for (const stored of body.subscriptions ?? []) this.#remote.subscribe(this.#remote.of(clientId), stored)
         return
       case 'unsubscribe':
-        for (const topicFilter of body.topicFilters ?? []) this.#unsubscribe(clientId, topicFilter)
+        for (const topicFilter of body.topicFilters ?? []) this.#remote.unsubscribe(clientId, topicFilter)
         return
       case 'end session':
-        return this.#forget(clientId)
+        return this.#remote.forget(clientId)
       case 'member': {
-        const remote = this.#remoteOf(clientId)
+        const remote = this.#remote.of(clientId)
         remote.keeper = from
         remote.connected = true
-        if (body.subscription !== undefined) this.#subscribe(remote, body.subscription)
+        if (body.subscription !== undefined) this.#remote.subscribe(remote, body.subscription)
         return
       }
       case 'no member':
-        if (body.topicFilter !== undefined) this.#unsubscribe(clientId, body.topicFilter)
+        if (body.topicFilter !== undefined) this.#remote.unsubscribe(clientId, body.topicFilter)
         return
       default:
     }
@@ -315,11 +317,11 @@ export class SharedSessions {
     const subscriptions = [...session.subscriptions.values()]
     this.#core.sessions.letGo(session)
     if (!session.isRecorded) return
-    const remote = this.#remoteOf(clientId)
+    const remote = this.#remote.of(clientId)
     remote.info = { owner, expiryInterval, expiresAt: null }
     remote.keeper = to
     remote.readNames = session.readNames
-    for (const subscription of subscriptions) this.#subscribe(remote, persistedSubscription(subscription))
+    for (const subscription of subscriptions) this.#remote.subscribe(remote, persistedSubscription(subscription))
   }
 
   // ─── brokers that come and go ────────────────────────────────────────────────────────────────────────────────────
@@ -330,7 +332,7 @@ export class SharedSessions {
       if (remote.keeper !== id) continue
       remote.keeper = undefined
       remote.connected = false
-      if (remote.info === undefined) this.#forget(remote.clientId)
+      if (remote.info === undefined) this.#remote.forget(remote.clientId)
     }
     this.missed()
   }
@@ -425,7 +427,7 @@ export class SharedSessions {
     for (const remote of this.#remote.values()) {
       const { keeper, clientId, info } = remote
       if (keeper === undefined || kept.has(clientId) || answers.get(keeper) === undefined) continue
-      if (info === undefined) this.#forget(clientId)
+      if (info === undefined) this.#remote.forget(clientId)
       else if (remote.isOutOfSight) {
         remote.isOutOfSight = false
         remote.keeper = undefined // Whether there still is one, the store says.
@@ -442,16 +444,12 @@ export class SharedSessions {
     { clientId, session, connected, subscriptions = [] }: Kept['sessions'][number],
     keeper: string | undefined,
   ): void {
-    const remote = this.#remoteOf(clientId)
+    const remote = this.#remote.of(clientId)
     remote.info = session
     remote.keeper = keeper
     remote.connected = connected === true
     remote.isOutOfSight = false
-    const filters = new Set(subscriptions.map(({ topic }) => topic))
-    for (const topicFilter of remote.subscriptions.keys()) {
-      if (!filters.has(topicFilter)) this.#unsubscribe(clientId, topicFilter)
-    }
-    for (const stored of subscriptions) this.#subscribe(remote, stored)
+    this.#remote.replaceSubscriptions(remote, subscriptions)
   }
 
   /** Takes the sessions that nobody has; first all of them are here, for their Wills and shared subscriptions. */
@@ -480,43 +478,6 @@ export class SharedSessions {
     const own = rank(clientId, this.#id)
     for (const id of this.#cluster.members) if (rank(clientId, id) > own) return false
     return true
-  }
-
-  // ─── remote sessions ─────────────────────────────────────────────────────────────────────────────────────────────
-
-  #remoteOf(clientId: string): RemoteSession {
-    let remote = this.#remote.get(clientId)
-    if (remote === undefined) {
-      remote = new RemoteSession(clientId, undefined, this.#store)
-      this.#remote.set(clientId, remote)
-    }
-    return remote
-  }
-
-  #subscribe(remote: RemoteSession, stored: PersistedSubscription): void {
-    const subscription = subscriptionOf(remote, stored, this.#core.settings.limits.maxTopicLevels)
-    if (subscription === undefined) return
-    const previous = remote.subscriptions.get(stored.topic)
-    if (previous?.isAs(subscription) === true) return
-    this.#core.subscriptions.add(subscription)
-    if (previous !== undefined) this.#core.subscriptions.remove(previous)
-    remote.subscriptions.set(stored.topic, subscription)
-  }
-
-  #unsubscribe(clientId: string, topicFilter: string): void {
-    const remote = this.#remote.get(clientId)
-    const subscription = remote?.subscriptions.get(topicFilter)
-    if (remote === undefined || subscription === undefined) return
-    remote.subscriptions.delete(topicFilter)
-    this.#core.subscriptions.remove(subscription)
-    if (remote.info === undefined && remote.subscriptions.size === 0) this.#remote.delete(clientId)
-  }
-
-  #forget(clientId: string): void {
-    const remote = this.#remote.get(clientId)
-    if (remote === undefined) return
-    this.#remote.delete(clientId)
-    for (const subscription of remote.subscriptions.values()) this.#core.subscriptions.remove(subscription)
   }
 }
 

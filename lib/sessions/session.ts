@@ -10,9 +10,10 @@ import type { Timer } from '../timers.ts'
 import { Congestion } from './congestion.ts'
 import { Delivery } from './delivery.ts'
 import { IncomingExchanges } from './incoming-exchanges.ts'
-import { MessageNames } from './message-names.ts'
+import type { MessageNames } from './message-names.ts'
 import { OutgoingExchanges, type Outcome } from './outgoing-exchanges.ts'
 import { Queue } from './queue.ts'
+import { Repair } from './repair.ts'
 import { RetainedDelivery } from './retained-delivery.ts'
 
 // Messages in flight that may be views of what was read; most are acknowledged before it would be worth a copy.
@@ -89,14 +90,8 @@ export class Session implements Receiver {
   /** Started, with Packet Identifiers, but not written before the store has them. */
   readonly #held = new Queue<Delivery>()
   #waitsForStore = false
-  /** Messages that it has from the store: the broker that published one may still tell of it, or hand it on again. */
-  readNames: MessageNames | undefined
-  /** Something was lost on the way here, so what others publish is to come from the store, in its order. */
-  #isBehind = false
-  /** What they publish while that is read. */
-  #late: Delivery[] | undefined
-  /** What is gone since the reading began. */
-  #goneNames: MessageNames | undefined
+  /** Undefined as long as nothing came from the store. */
+  #repair: Repair | undefined
   #retained: RetainedDelivery | undefined
   /** Queued messages of each shared subscription; undefined when there are none. */
   #grouped: Map<SharedGroup<Subscription>, number> | undefined
@@ -177,11 +172,10 @@ export class Session implements Receiver {
       return
     }
     if (this.#ended || this.#cameBefore(message)) return
-    if (this.#isBehind && this.#isStoredBy(message, group)) {
-      if (this.#late === undefined) return // It is in the store, to be read soon.
+    if (this.#repair?.isBehind === true && this.#isStoredBy(message, group)) {
       const delivery = new Delivery(message, qos, retain, identifiers, group)
       delivery.isStored = true
-      this.#late.push(delivery)
+      this.#repair.putAside(delivery)
       return
     }
     const isSentNow = this.takesNow && !this.outgoing.hasUnsent
@@ -251,7 +245,7 @@ export class Session implements Receiver {
   #completed(delivery: Delivery | undefined): void {
     if (delivery === undefined) return
     if (delivery.isStored) this.#core.store?.complete(this.clientId, delivery.packetId)
-    this.#goneNames?.add(delivery.message)
+    this.#repair?.gone(delivery.message)
     this.#release(delivery.message)
     this.flow()
   }
@@ -315,8 +309,8 @@ export class Session implements Receiver {
   /** Puts a message back where the store had it; one with a Packet Identifier is in flight. */
   restore(delivery: Delivery): void {
     delivery.isStored = true
-    this.readNames ??= new MessageNames()
-    this.readNames.add(delivery.message)
+    this.#repair ??= new Repair()
+    this.#repair.names.add(delivery.message)
     this.#hold(delivery.message)
     if (delivery.packetId === 0) this.#enqueue(delivery)
     else this.outgoing.restore(delivery)
@@ -350,36 +344,39 @@ export class Session implements Receiver {
     this.flow()
   }
 
-  /** Something was lost on the way here: what others have stored for it waits until `deliverMissing`. */
+  /** Names of the messages that it has from the store; they go with it to another broker. */
+  get readNames(): MessageNames | undefined {
+    return this.#repair?.names
+  }
+
+  set readNames(names: MessageNames | undefined) {
+    this.#repair = names && new Repair(names)
+  }
+
+  /** Something was lost on the way here. */
   fallBehind(): void {
-    this.#isBehind = this.isStored
+    if (!this.isStored) return
+    this.#repair ??= new Repair()
+    this.#repair.fallBehind()
   }
 
   /** What the store has for it is read now. */
   catchingUp(): void {
-    this.#isBehind = true
-    this.#late = []
-    this.#goneNames = new MessageNames()
+    this.#repair ??= new Repair()
+    this.#repair.begin()
   }
 
   /** Queues what the store has for it and this broker has not heard of, and what came meanwhile. */
   deliverMissing(stored: Iterable<Delivery>): void {
-    const late = this.#late ?? []
-    const gone = this.#goneNames
-    this.#isBehind = false
-    this.#late = undefined
-    this.#goneNames = undefined
     const known = new Set<string>()
     for (const { message } of this.outgoing.inOrder()) known.add(nameOf(message))
     for (const { message } of this.#queue) known.add(nameOf(message))
-    for (const delivery of [...stored, ...late]) {
-      const { message, packetId } = delivery
-      if (packetId !== 0 || known.has(nameOf(message)) || gone?.has(message) === true) continue
+    const has = (message: Message): boolean => {
+      const isKnown = known.has(nameOf(message))
       known.add(nameOf(message))
-      this.readNames ??= new MessageNames()
-      this.readNames.add(message)
-      this.#queueAgain(delivery)
+      return isKnown
     }
+    for (const delivery of this.#repair?.missing(stored, has) ?? []) this.#queueAgain(delivery)
     this.flow()
   }
 
@@ -520,14 +517,14 @@ export class Session implements Receiver {
   /** What waits is not to be sent. */
   #forget(delivery: Delivery): void {
     if (delivery.isStored) this.#core.store?.discard(this.clientId, delivery)
-    this.#goneNames?.add(delivery.message)
+    this.#repair?.gone(delivery.message)
     this.#release(delivery.message)
   }
 
   #giveUp(delivery: Delivery, why: DropReason | undefined): void {
     this.outgoing.drop(delivery)
     if (delivery.isStored) this.#core.store?.complete(this.clientId, delivery.packetId)
-    this.#goneNames?.add(delivery.message)
+    this.#repair?.gone(delivery.message)
     this.#release(delivery.message)
     if (why !== undefined) this.#dropped(delivery.message, why)
   }
