@@ -21,11 +21,7 @@ export class WillMessages {
     if (will === undefined) return
     if (this.#core.store !== undefined && !session.isRecorded) {
       session.isRecorded = true // A Will is sent although the process ends [MQTT-3.1.2-8].
-      this.#core.store.session(session.clientId, {
-        owner: session.owner,
-        expiryInterval: session.expiryInterval,
-        expiresAt: null,
-      })
+      this.#core.sessions.record(session, null)
     }
     this.#tell(session, undefined)
   }

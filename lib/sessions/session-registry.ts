@@ -60,7 +60,7 @@ export class SessionRegistry {
       stored.expiryInterval = expiryInterval
       stored.since = this.#core.timers.toWallClock(this.#core.timers.now())
       this.#core.wills.sessionResumed(stored)
-      this.#tell(stored, null)
+      this.record(stored, null)
       return { session: stored, before }
     }
     if (stored !== undefined) this.end(stored) // [MQTT-3.1.2-4]
@@ -71,7 +71,7 @@ export class SessionRegistry {
     session.expiryInterval = expiryInterval
     session.since = this.#core.timers.toWallClock(this.#core.timers.now())
     this.#sessions.set(clientId, session)
-    this.#tell(session, null)
+    this.record(session, null)
     return { session, before: undefined }
   }
 
@@ -114,7 +114,7 @@ export class SessionRegistry {
   /** Nobody has the session now. It lives on for as long as was agreed (section 3.1.2.11.2). */
   leave(session: Session): void {
     if (session.expiryInterval === 0) this.end(session)
-    else if (session.expiryInterval === FOR_EVER) this.#tell(session, null)
+    else if (session.expiryInterval === FOR_EVER) this.record(session, null)
     else this.leaveUntil(session, this.#core.timers.now() + session.expiryInterval * 1000)
   }
 
@@ -122,7 +122,7 @@ export class SessionRegistry {
   leaveUntil(session: Session, due: number): void {
     this.#core.timers.cancel(session.expiry)
     session.expiry = this.#core.timers.at(due, () => this.end(session))
-    this.#tell(session, this.#core.timers.toWallClock(due))
+    this.record(session, this.#core.timers.toWallClock(due))
   }
 
   /** Nothing of the session is left [MQTT-4.1.0-2]. */
@@ -186,8 +186,8 @@ export class SessionRegistry {
     return true
   }
 
-  /** `expiresAt` in milliseconds since 1970; null while there is no such time. */
-  #tell(session: Session, expiresAt: number | null): void {
+  /** Tells the store what is said of the session. `expiresAt` in milliseconds since 1970; null while there is no such time. */
+  record(session: Session, expiresAt: number | null): void {
     const { clientId, owner, expiryInterval, isRecorded } = session
     if (isRecorded) this.#core.store?.session(clientId, { owner, expiryInterval, expiresAt })
   }
