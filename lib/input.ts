@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { Packet } from '../types/packets.ts'
 import { isPromise } from './hooks.ts'
 import { Decoder, type DecoderOptions } from './packets/decoder.ts'
+import { isBorrowed } from './read-buffer.ts'
 import type { Held } from './sessions/congestion.ts'
 import { Queue } from './sessions/queue.ts'
 import type { Turn } from './turn.ts'
@@ -84,7 +85,7 @@ export class Input implements Held {
   }
 
   push(chunk: Buffer): void {
-    this.#decoder.push(chunk)
+    this.#decoder.push(chunk, isBorrowed(chunk))
     this.process()
   }
 

@@ -65,12 +65,12 @@ export class Decoder {
     return this.#end - this.#start + (this.#next?.length ?? 0)
   }
 
-  /** Takes the bytes that came. Ask `next` for packets until it has none. */
-  push(chunk: Buffer): void {
+  /** Takes the bytes that came, a copy of them when the chunk is only borrowed. Ask `next` for packets until it has none. */
+  push(chunk: Buffer, isBorrowed = false): void {
     if (this.#failure !== undefined || chunk.length === 0) return
-    // Most chunks end on a packet boundary, so that nothing is left when the next one comes and nothing is copied.
+    // Most chunks end on a packet boundary, so that nothing is left when the next one comes.
     if (this.#start === this.#end) {
-      this.#open(chunk)
+      this.#open(isBorrowed ? Buffer.from(chunk) : chunk)
       return
     }
     if (this.#next !== undefined) {
@@ -80,7 +80,8 @@ export class Decoder {
     const missing = this.#wanted - (this.#end - this.#start)
     if (missing > 0 && missing < chunk.length) {
       this.#append(chunk, missing)
-      this.#next = chunk.subarray(missing)
+      const next = chunk.subarray(missing)
+      this.#next = isBorrowed ? Buffer.from(next) : next
     } else {
       this.#append(chunk, chunk.length)
     }

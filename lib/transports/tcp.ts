@@ -1,5 +1,6 @@
 import { createServer } from 'node:net'
 import type { Listener, TcpListenOptions } from '../../types/listen.ts'
+import { readIntoSharedBuffer } from '../read-buffer.ts'
 import { connectionInfo } from './info.ts'
 import {
   type Accept,
@@ -21,6 +22,7 @@ export async function listenTcp(options: number | TcpListenOptions, accept: Acce
   const sockets = new OpenSockets()
   // A Client may end its side and wait for the answers: the connection ends ours.
   const server = createServer({ allowHalfOpen: true }, (socket) => {
+    readIntoSharedBuffer(socket)
     prepareSocket(socket)
     sockets.add(socket)
     accept(socket, connectionInfo(socket, url))

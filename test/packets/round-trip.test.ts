@@ -43,14 +43,16 @@ for (const level of levels) {
         fc.array(packetOf(level), { minLength: 1, maxLength: 8 }),
         fc.infiniteStream(fc.oneof(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 400 }))),
         fc.infiniteStream(fc.boolean()),
-        (packets, sizes, reads) => {
+        fc.boolean(),
+        (packets, sizes, reads, isBorrowed) => {
           const stream = encodeAll(packets, level)
           const decoder = new Decoder({ protocolLevel: level })
           const read: Packet[] = []
           for (let start = 0; start < stream.length; ) {
             const size = sizes.next().value as number
-            // A chunk of its own, overwritten after nothing else may look at it.
-            decoder.push(Buffer.from(stream.subarray(start, start + size)))
+            const chunk = Buffer.from(stream.subarray(start, start + size))
+            decoder.push(chunk, isBorrowed)
+            if (isBorrowed) chunk.fill(0xff) // The next read goes there.
             start += size
             // Now and then several chunks come before anyone reads.
             if (reads.next().value) read.push(...decodeAll(decoder))

@@ -38,7 +38,8 @@ const haltereConfiguration = {
 }
 
 function mosquittoPath(): string | undefined {
-  const folders = ['/usr/sbin', ...(process.env.PATH ?? '').split(delimiter)]
+  // The PATH first, so that another release than Debian's can be measured.
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']
   return folders.map((folder) => join(folder, 'mosquitto')).find((path) => existsSync(path))
 }
 

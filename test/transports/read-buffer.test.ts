@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { test, type TestContext } from 'node:test'
+import { encode } from '../../lib/packets/encoder.ts'
+import { isBorrowed } from '../../lib/read-buffer.ts'
+import { listenTcp } from '../../lib/transports/tcp.ts'
+import type { Message } from '../../types/message.ts'
+import { publishPacket, settle, start, TestClient } from '../broker/client.ts'
+import { Accepted, read } from './accepted.ts'
+
+async function listening(t: TestContext): Promise<{ accepted: Accepted; connected: () => Promise<Socket> }> {
+  const accepted = new Accepted()
+  const listener = await listenTcp(0, accepted.accept)
+  t.after(() => listener.close())
+  const { port } = listener.address as { port: number }
+  return {
+    accepted,
+    async connected() {
+      const socket = connect(port, '127.0.0.1').setNoDelay()
+      t.after(() => socket.destroy())
+      await once(socket, 'connect')
+      return socket
+    },
+  }
+}
+
+test('the sockets of TCP listeners read into one buffer', async (t) => {
+  const { accepted, connected } = await listening(t)
+  const buffers = new Set<unknown>()
+  for (let count = 0; count < 2; count += 1) {
+    const socket = await connected()
+    const { stream } = await accepted.next()
+    socket.write('one')
+    const [chunk] = (await once(stream, 'data')) as [Buffer]
+    assert.equal(isBorrowed(chunk), true, 'this version of Node.js keeps it elsewhere: see lib/read-buffer.ts')
+    buffers.add(chunk.buffer)
+  }
+  assert.equal(buffers.size, 1)
+  assert.equal(isBorrowed(Buffer.from('one')), false)
+})
+
+test('what nobody listened for yet is kept, whatever is read after it', async (t) => {
+  const { accepted, connected } = await listening(t)
+  const sockets = [await connected(), await connected()]
+  const streams = [(await accepted.next()).stream, (await accepted.next()).stream]
+  for (const [index, socket] of sockets.entries()) {
+    socket.write(`from ${index}`)
+    await once(streams[index]!, 'readable')
+  }
+  for (const [index, stream] of streams.entries()) assert.equal((await read(stream, 6)).toString(), `from ${index}`)
+})
+
+test('a socket that was paused reads on where it stopped, and its end is noticed', async (t) => {
+  const { accepted, connected } = await listening(t)
+  const socket = await connected()
+  const { stream } = await accepted.next()
+  const sent = Buffer.alloc(8 * 1024 * 1024).map((_, index) => index % 251)
+  socket.end(sent)
+  const chunks: Buffer[] = []
+  stream.on('data', (chunk: Buffer) => {
+    chunks.push(Buffer.from(chunk))
+    stream.pause()
+    setImmediate(() => {
+      assert.equal(chunks.length, reads, 'nothing comes while it is paused')
+      reads += 1
+      stream.resume()
+    })
+  })
+  let reads = 1
+  await once(stream, 'end')
+  assert.equal(Buffer.compare(Buffer.concat(chunks), sent), 0)
+  stream.end()
+  await once(stream, 'close')
+})
+
+test('messages over TCP are whole whoever sends between their bytes, and stay so', async (t) => {
+  const { broker } = start(t)
+  const kept: Message[] = []
+  broker.subscribe('#', (message) => void kept.push(message))
+  const [listener] = await broker.listen({ tcp: 0 })
+  const { port } = listener!.address as { port: number }
+  const clients: TestClient[] = []
+  for (const name of ['a', 'b', 'c']) {
+    const socket = connect(port, '127.0.0.1').setNoDelay()
+    t.after(() => socket.destroy())
+    const client = new TestClient(socket)
+    await client.connect(name)
+    clients.push(client)
+  }
+  const expected: string[] = []
+  for (const size of [10, 1000, 20_000]) {
+    const packets = clients.map((_, index) => {
+      expected.push(String(index).repeat(size))
+      return encode(publishPacket(`t/${index}`, String(index).repeat(size)), 5)
+    })
+    // Each sends a third of its packet, then each the next one: the others' bytes are read between them.
+    for (const third of [0, 1, 2]) {
+      for (const [index, client] of clients.entries()) {
+        const length = Math.ceil(packets[index]!.length / 3)
+        const part = packets[index]!.subarray(third * length, (third + 1) * length)
+        const readBefore = broker.stats().bytesReceived!
+        client.write(part)
+        while (broker.stats().bytesReceived! < readBefore + part.length) await settle()
+      }
+    }
+  }
+  assert.deepEqual(kept.map(({ payload }) => payload.toString()).toSorted(), expected.toSorted())
+})
