@@ -41,7 +41,13 @@ export interface Target {
 
 /** A subscription in the tree: what the application granted of what a Client asked for. */
 export class Subscription implements Target, PublicSubscription {
+  // First what each message asks for, so that it lies together in memory.
   readonly receiver: Receiver
+  readonly qos: QoS
+  readonly noLocal: boolean
+  readonly retainAsPublished: boolean
+  readonly identifiers: readonly number[] | undefined
+  readonly overlapping: undefined
   /** As the Client asked for it: by its Topic Filter it is replaced and ended. */
   readonly requested: PublicSubscription
   /** With `$share/name/`. */
@@ -49,28 +55,23 @@ export class Subscription implements Target, PublicSubscription {
   /** What topics are matched with: the Topic Filter without `$share/name/`. */
   readonly matchFilter: string
   readonly shareName: string | undefined
-  readonly qos: QoS
-  readonly noLocal: boolean
-  readonly retainAsPublished: boolean
   readonly retainHandling: 0 | 1 | 2
   readonly subscriptionIdentifier: number | undefined
-  readonly identifiers: readonly number[] | undefined
-  readonly overlapping: undefined
 
   constructor(receiver: Receiver, requested: PublicSubscription, granted: PublicSubscription) {
-    const { topicFilter, shareName } = granted
+    const { topicFilter, shareName, subscriptionIdentifier } = granted
     this.receiver = receiver
+    this.qos = granted.qos
+    this.noLocal = granted.noLocal ?? false
+    this.retainAsPublished = granted.retainAsPublished ?? false
+    this.identifiers = subscriptionIdentifier === undefined ? undefined : [subscriptionIdentifier]
+    this.overlapping = undefined
     this.requested = requested === granted ? this : requested // Mostly the same, and then kept once.
     this.topicFilter = topicFilter
     this.matchFilter = shareName === undefined ? topicFilter : topicFilter.slice(`$share/${shareName}/`.length)
     this.shareName = shareName
-    this.qos = granted.qos
-    this.noLocal = granted.noLocal ?? false
-    this.retainAsPublished = granted.retainAsPublished ?? false
     this.retainHandling = granted.retainHandling ?? 0
-    this.subscriptionIdentifier = granted.subscriptionIdentifier
-    this.identifiers = this.subscriptionIdentifier === undefined ? undefined : [this.subscriptionIdentifier]
-    this.overlapping = undefined
+    this.subscriptionIdentifier = subscriptionIdentifier
   }
 
   /** Whether it is what is granted now. */

@@ -20,6 +20,7 @@ interface Route {
 const MOST_ROUTES = 65_536
 const MOST_TARGETS = 500_000
 const LONGEST_TOPIC = 512
+const NOTHING: readonly never[] = []
 
 function isReady(subscription: Subscription): boolean {
   return subscription.receiver.takesNow
@@ -208,11 +209,13 @@ export class Router {
     const groups: SharedGroup<Subscription>[] = []
     this.#subscriptions.match(topic, found, groups)
     this.#turn.work += found.length
-    return {
-      targets: found.length < 2 ? found : combineByReceiver(found),
-      groups,
-    }
+    return { targets: compact(found.length < 2 ? found : combineByReceiver(found)), groups: compact(groups) }
   }
+}
+
+/** Without the room for more that an array has which grew: there may be a route for each of many thousand topics. */
+function compact<T>(list: readonly T[]): readonly T[] {
+  return list.length === 0 ? NOTHING : list.slice()
 }
 
 function combineByReceiver(found: readonly Subscription[]): readonly Target[] {

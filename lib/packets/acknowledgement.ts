@@ -26,19 +26,23 @@ export function decodeAcknowledgement<Type extends AcknowledgementPacket['type']
 }
 
 export function writeAcknowledgement(writer: Writer, packet: AcknowledgementPacket, level: ProtocolLevel): void {
-  writer.uint8((PacketTypeCode[packet.type] << 4) | (packet.type === 'pubrel' ? 2 : 0)) // [MQTT-3.6.1-1]
-  const start = writer.beginLength()
-  writer.uint16(packet.packetId)
-  if (level === 5) writeReason(writer, packet)
-  writer.endLength(start)
-}
-
-/** The Reason Code and the Properties in their shortest form: neither when there is nothing to say. */
-function writeReason(writer: Writer, packet: AcknowledgementPacket): void {
-  if (packet.properties === undefined) {
-    if (packet.reasonCode !== 0) writer.uint8(packet.reasonCode)
+  const { packetId, reasonCode, properties } = packet
+  const firstByte = (PacketTypeCode[packet.type] << 4) | (packet.type === 'pubrel' ? 2 : 0) // [MQTT-3.6.1-1]
+  // The shortest form, when there is nothing to say: four bytes, of which most Clients get as many as PUBLISH packets.
+  if (level < 5 || (reasonCode === 0 && properties === undefined)) {
+    writer.reserve(4)
+    const { buffer, length } = writer
+    buffer[length] = firstByte
+    buffer[length + 1] = 2
+    buffer[length + 2] = packetId >>> 8
+    buffer[length + 3] = packetId
+    writer.length = length + 4
     return
   }
-  writer.uint8(packet.reasonCode)
-  writeProperties(writer, packet.properties, packet.type)
+  writer.uint8(firstByte)
+  const start = writer.beginLength()
+  writer.uint16(packetId)
+  writer.uint8(reasonCode)
+  if (properties !== undefined) writeProperties(writer, properties, packet.type)
+  writer.endLength(start)
 }

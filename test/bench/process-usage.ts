@@ -14,9 +14,15 @@ export function cpuSeconds(pid: number): number {
   } catch {
     // This kernel keeps no schedstat, or a thread has just ended.
   }
+  const { user, system } = cpuTicks(pid)
+  return (user + system) / TICKS_PER_SECOND
+}
+
+/** CPU in ticks of 10 ms: the process's own, and that of the kernel on its behalf. */
+export function cpuTicks(pid: number): { readonly user: number; readonly system: number } {
   // The name in parentheses may hold spaces; utime and stime are fields 14 and 15, the 12th and 13th behind it.
   const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)!.split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+  return { user: Number(fields[11]), system: Number(fields[12]) }
 }
 
 /** Bytes of memory that the process holds. */

@@ -75,7 +75,7 @@ export class Collection {
         for (const broker of brokers) {
           const value = of(broker)
           if (Number.isNaN(value)) continue
-          const ratio = figure.better === 'more' ? value / reference : reference / value
+          const ratio = { more: value / reference, less: reference / value, neither: Number.NaN }[figure.better]
           values[broker] = {
             median: value,
             samples: this.#samples.get(`${work.name} ${key} ${broker}`) ?? [],

@@ -1,11 +1,13 @@
 /** The stretch of time that is measured, and what broker and load generator used in it. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { cpuSeconds } from '../process-usage.ts'
+import { cpuSeconds, cpuTicks } from '../process-usage.ts'
 
 export interface Measured {
   readonly count: number
   readonly seconds: number
   readonly brokerCpu: number
+  /** How much of it was the kernel's, 0 to 1. */
+  readonly kernelShare: number
   readonly loadCpu: number
 }
 
@@ -14,18 +16,24 @@ export class Stopwatch {
   readonly #wall = performance.now()
   readonly #load = process.cpuUsage()
   readonly #broker: number
+  readonly #ticks: { readonly user: number; readonly system: number }
 
   constructor(pid: number) {
     this.#pid = pid
     this.#broker = cpuSeconds(pid)
+    this.#ticks = cpuTicks(pid)
   }
 
   read(count: number): Measured {
     const { user, system } = process.cpuUsage(this.#load)
+    const ticks = cpuTicks(this.#pid)
+    const ownTicks = ticks.user - this.#ticks.user
+    const kernelTicks = ticks.system - this.#ticks.system
     return {
       count,
       seconds: (performance.now() - this.#wall) / 1_000,
       brokerCpu: cpuSeconds(this.#pid) - this.#broker,
+      kernelShare: kernelTicks / (ownTicks + kernelTicks),
       loadCpu: (user + system) / 1e6,
     }
   }

@@ -24,7 +24,8 @@ export interface Scale {
 export interface Figure {
   readonly title: string
   readonly unit: string
-  readonly better: 'more' | 'less'
+  /** Neither is better where a figure only tells what the others come from: it is not compared. */
+  readonly better: 'more' | 'less' | 'neither'
 }
 
 export interface Outcome {
@@ -52,9 +53,10 @@ export interface Work {
 }
 
 /** The figures of every work that moves messages. */
-export const streamFigures: Readonly<Record<'cpu' | 'wall' | 'load', Figure>> = {
+export const streamFigures: Readonly<Record<'cpu' | 'wall' | 'kernel' | 'load', Figure>> = {
   cpu: { title: 'messages per second of broker CPU', unit: '1/s', better: 'more' },
   wall: { title: 'messages per second', unit: '1/s', better: 'more' },
+  kernel: { title: "share of the broker's CPU that is the kernel's", unit: '', better: 'neither' },
   load: { title: 'CPU of the load generator per CPU of the broker', unit: '', better: 'less' },
 }
 
@@ -62,6 +64,7 @@ export function streamResults(measured: Measured): Record<keyof typeof streamFig
   return {
     cpu: measured.count / measured.brokerCpu,
     wall: measured.count / measured.seconds,
+    kernel: measured.kernelShare,
     load: measured.loadCpu / measured.brokerCpu,
   }
 }
