@@ -1,5 +1,7 @@
 import type { Duplex } from 'node:stream'
+import { outputBuffers } from './output-buffers.ts'
 import { Writer } from './packets/writer.ts'
+import { usesReadBuffer } from './read-buffer.ts'
 import type { Timer, Timers } from './timers.ts'
 
 /** Whom the output belongs to. */
@@ -22,8 +24,10 @@ const NOTHING: Uint8Array[] = []
  * next one.
  */
 export class Output {
-  readonly writer: Writer = new Writer(256, LARGE_PAYLOAD)
+  readonly writer: Writer
   readonly #stream: Duplex
+  /** It holds on to nothing that the system has taken; another kind of stream may have put it somewhere. */
+  readonly #keepsNothing: boolean
   readonly #owner: OutputOwner
   readonly #timers: Timers
   readonly #timeoutMs: number
@@ -36,6 +40,8 @@ export class Output {
 
   constructor(stream: Duplex, owner: OutputOwner, timers: Timers, timeoutMs: number) {
     this.#stream = stream
+    this.#keepsNothing = usesReadBuffer(stream)
+    this.writer = new Writer(256, LARGE_PAYLOAD, this.#keepsNothing ? outputBuffers : undefined)
     this.#owner = owner
     this.#timers = timers
     this.#timeoutMs = timeoutMs
@@ -48,10 +54,13 @@ export class Output {
 
   flush(): void {
     if (this.#onItsWay > 0 || this.writer.size === 0) return
+    const { buffer } = this.writer
     this.#onItsWay = this.writer.size
     this.#chunks = this.writer.takeChunks()
     this.#next = 0
     this.#write()
+    const isTaken = this.#next === this.#chunks.length && this.#stream.writableLength === 0
+    if (isTaken && this.#keepsNothing) outputBuffers.giveBack(buffer)
   }
 
   /** Gives the stream all that is left and ends it. */

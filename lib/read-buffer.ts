@@ -1,4 +1,5 @@
 import { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 
 // As much as Node.js reads at once by itself.
 const SIZE = 64 * 1024
@@ -17,6 +18,11 @@ let shared: ReadBuffer | undefined
 /** Whether a chunk is a view of the read buffer: it is good for this call only, and who keeps a part of it copies it. */
 export function isBorrowed(chunk: Buffer): boolean {
   return shared !== undefined && chunk.buffer === shared.buffer.buffer
+}
+
+/** Whether it is a socket of a TCP listener that reads into the read buffer. */
+export function usesReadBuffer(stream: Duplex): boolean {
+  return shared !== undefined && (stream as unknown as Inside)[shared.bufferKey] === shared.buffer
 }
 
 /**

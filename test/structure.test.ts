@@ -53,7 +53,7 @@ const floors: readonly RegExp[] = [
   /^lib\/index\.ts$/,
   /^lib\/broker\.ts$/,
   /^lib\/(transports\/|(connections?|authentication|client)\.ts$)/,
-  /^lib\/(input|output|message-writer|read-buffer)\.ts$/,
+  /^lib\/(input|output|output-buffers|message-writer|read-buffer)\.ts$/,
   /^lib\/handlers\//,
   /^lib\/(sessions|messages|durability|cluster)\//,
   /^lib\/hooks\.ts$/,

@@ -8,8 +8,19 @@ export function variableByteIntegerSize(value: number): number {
   return value < 0x200000 ? 3 : 4
 }
 
-// Room for what was written before is made at once, up to here: a buffer of 4 KiB or more costs far more to allocate.
-const MOST_AT_ONCE = 4000
+/** Where a writer gets its buffers from. */
+export interface BufferSource {
+  /** A buffer of that size or larger. */
+  take(size: number): Buffer
+  /** It is not used any more. */
+  giveBack(buffer: Buffer): void
+  /** So much room is made at once where it is likely to be needed; beyond that it grows with what is written. */
+  readonly mostAtOnce: number
+}
+
+// One of 4 KiB or more costs far more to make.
+const newBuffers: BufferSource = { take: Buffer.allocUnsafe, giveBack: () => undefined, mostAtOnce: 4000 }
+
 // What is not copied keeps alive what it is a view of: at most so many times its own size.
 const MOST_HELD = 4
 
@@ -22,14 +33,16 @@ export class Writer {
   /** What the next buffer is likely to need. */
   #likely: number
   readonly #largePayload: number
+  readonly #buffers: BufferSource
   readonly #inserted: { readonly payload: Uint8Array; readonly position: number }[] = []
   #insertedBytes = 0
 
   /** Payloads of `largePayload` bytes and more are inserted rather than copied; with these, {@link takeChunks} is to be used. */
-  constructor(initialCapacity = 1024, largePayload: number = Infinity) {
+  constructor(initialCapacity = 1024, largePayload: number = Infinity, buffers: BufferSource = newBuffers) {
     this.#initialCapacity = initialCapacity
     this.#likely = initialCapacity
     this.#largePayload = largePayload
+    this.#buffers = buffers
   }
 
   /** Bytes that were written, and those that were inserted. */
@@ -41,8 +54,9 @@ export class Writer {
   reserve(bytes: number): void {
     const needed = this.length + bytes
     if (needed <= this.buffer.length) return
-    const larger = Buffer.allocUnsafe(Math.max(this.#likely, this.buffer.length * 2, needed))
-    this.buffer.copy(larger, 0, 0, this.length)
+    const larger = this.#buffers.take(Math.max(this.#likely, this.buffer.length * 2, needed))
+    if (this.length > 0) this.buffer.copy(larger, 0, 0, this.length)
+    this.#buffers.giveBack(this.buffer)
     this.buffer = larger
   }
 
@@ -133,7 +147,7 @@ export class Writer {
   /** What was written. The writer starts over and shares nothing with it. */
   take(): Buffer {
     const written = this.buffer.subarray(0, this.length)
-    this.#likely = Math.max(this.#initialCapacity, Math.min(this.length + (this.length >> 2), MOST_AT_ONCE))
+    this.#likely = Math.max(this.#initialCapacity, Math.min(this.length + (this.length >> 2), this.#buffers.mostAtOnce))
     this.buffer = NOTHING
     this.length = 0
     return written
