@@ -14,6 +14,7 @@ interface ReadBuffer {
 }
 
 let shared: ReadBuffer | undefined
+let isLookedFor = false
 
 /** Whether a chunk is a view of the read buffer: it is good for this call only, and who keeps a part of it copies it. */
 export function isBorrowed(chunk: Buffer): boolean {
@@ -36,7 +37,8 @@ export function readIntoSharedBuffer(socket: Socket): void {
   const inside = socket as unknown as Inside
   const { _handle: handle } = inside
   if (typeof handle?.useUserBuffer !== 'function') return
-  shared ??= findKeys()
+  if (!isLookedFor) shared = findKeys()
+  isLookedFor = true
   if (shared === undefined) return
   const { buffer, bufferKey, callbackKey } = shared
   if (inside[bufferKey] !== null || inside[callbackKey] !== null) return

@@ -30,6 +30,9 @@ export interface DecoderOptions {
 
 const NOTHING = Buffer.alloc(0)
 const LARGEST_PACKET = 268_435_460
+// The beginning of a packet keeps alive at most so many times its own size.
+const MOST_HELD = 4
+const LEAST_CAPACITY = 512
 // Made once: to make an Error costs as much as a tenth of a connection.
 const CLOSED = new Error('the decoder is closed')
 
@@ -100,7 +103,7 @@ export class Decoder {
     if (this.#end + length > this.#bytes.length) {
       // Twice what came is the most that is ever held, whatever size the packet says it has.
       const capacity = needed <= this.#wanted ? Math.min(2 * needed, this.#wanted) : 2 * needed
-      const larger = Buffer.allocUnsafe(capacity)
+      const larger = Buffer.allocUnsafeSlow(capacity)
       this.#bytes.copy(larger, 0, this.#start, this.#end)
       this.#bytes = larger
       this.#start = 0
@@ -137,7 +140,7 @@ export class Decoder {
 
     let remainingLength = 0
     for (let shift = 0; ; shift += 7) {
-      if (position === end) return undefined
+      if (position === end) return this.#waitForMore(0)
       const byte = bytes[position]!
       position += 1
       remainingLength |= (byte & 0x7f) << shift
@@ -156,10 +159,7 @@ export class Decoder {
         `packet: expected at most ${this.maximumPacketSize} bytes, got ${size}`,
       )
     }
-    if (packetEnd > end) {
-      this.#wanted = size
-      return undefined
-    }
+    if (packetEnd > end) return this.#waitForMore(size)
 
     const reader = this.#reader
     reader.open(bytes, position, packetEnd)
@@ -171,6 +171,21 @@ export class Decoder {
     this.#start = packetEnd
     if (packetEnd === end) this.#advance()
     return packet
+  }
+
+  /** The packet at #start, of `size` bytes where that is known, is not complete. */
+  #waitForMore(size: number): undefined {
+    this.#wanted = size
+    this.#reader.close()
+    const kept = this.#end - this.#start
+    // Its rest may never come, and nothing else is to be kept for so long.
+    if (this.#bytes.buffer.byteLength <= MOST_HELD * Math.max(kept, LEAST_CAPACITY)) return
+    // Mostly with room for the rest, which then needs no further buffer.
+    const own = Buffer.allocUnsafeSlow(Math.max(kept, Math.min(size, LEAST_CAPACITY)))
+    this.#bytes.copy(own, 0, this.#start, this.#end)
+    this.#bytes = own
+    this.#start = 0
+    this.#end = kept
   }
 
   /** All of #bytes is read: goes on with what is behind it, or holds nothing. */
