@@ -1,13 +1,15 @@
 import type { ProtocolLevel, QoS } from '../types/packets.ts'
-import type { PublishProperties } from '../types/properties.ts'
 import type { Message } from './messages/message.ts'
-import { encodedPublishSize, writePublish } from './packets/publish.ts'
+import { encodedPublishSize, type OwnProperties, writePublish } from './packets/publish.ts'
 import type { Writer } from './packets/writer.ts'
 import type { Timers } from './timers.ts'
 import { OutboundTopicAliases } from './topics/topic-aliases.ts'
 
 // Bytes that a Topic Alias adds to a packet, the lengths in front of it included.
 const LARGEST_ALIAS = 5
+const NOTHING: Buffer = Buffer.alloc(0)
+// Of the packet that is being written: one object for all of them.
+const own: OwnProperties = { messageExpiryInterval: undefined, subscriptionIdentifiers: undefined, topicAlias: 0 }
 
 /** Writes messages as PUBLISH packets for one Client: in its version, with its aliases, no larger than it accepts. */
 export class MessageWriter {
@@ -52,8 +54,9 @@ export class MessageWriter {
       if (qos > 0) writer.buffer.writeUInt16BE(packetId, start + packetIdOffset)
       return true
     }
-    const { topic, payload, properties } = message
-    writePublish(writer, this.protocolLevel, topic, payload, qos, retain, dup, packetId, properties)
+    const { topic, payload } = message
+    const properties = this.protocolLevel === 5 ? message.propertyBytes : NOTHING
+    writePublish(writer, this.protocolLevel, topic, payload, qos, retain, dup, packetId, properties, undefined)
     if (writer.length - start <= this.maximumPacketSize) return true
     writer.length = start
     return false
@@ -71,21 +74,23 @@ export class MessageWriter {
     const { payload } = message
     const level = this.protocolLevel
     let { topic } = message
-    let properties: PublishProperties | undefined
+    let properties = NOTHING
+    own.topicAlias = 0
     if (level === 5) {
-      properties = message.propertiesAt(this.#timers.now())
-      if (identifiers !== undefined) properties = { ...properties, subscriptionIdentifiers: identifiers }
+      properties = message.propertyBytes
+      own.messageExpiryInterval = message.timeLeft(this.#timers.now())
+      own.subscriptionIdentifiers = identifiers
     }
     // Measured before an alias is given: the Client must get every packet that sets one.
     const isMeasured = this.maximumPacketSize !== Infinity
-    const size = isMeasured ? encodedPublishSize(level, topic, payload, qos, properties) : 0
+    const size = isMeasured ? encodedPublishSize(level, topic, payload, qos, properties, own) : 0
     if (size > this.maximumPacketSize) return false
     if (size + LARGEST_ALIAS <= this.maximumPacketSize) {
       const alias = this.#aliases?.assign(topic) ?? 0
-      if (alias !== 0) properties = { ...properties, topicAlias: Math.abs(alias) }
+      own.topicAlias = Math.abs(alias)
       if (alias > 0) topic = '' // The Client knows it.
     }
-    writePublish(this.#writer, level, topic, payload, qos, retain, dup, packetId, properties)
+    writePublish(this.#writer, level, topic, payload, qos, retain, dup, packetId, properties, own)
     return true
   }
 }

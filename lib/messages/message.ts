@@ -3,7 +3,7 @@ import type { ProtocolLevel, QoS } from '../../types/packets.ts'
 import type { MessageProperties } from '../../types/properties.ts'
 import type { Travel } from '../cluster/travel.ts'
 import type { StoredPacket } from '../durability/stored-message.ts'
-import { propertiesSize } from '../packets/properties.ts'
+import { encodeProperties } from '../packets/properties.ts'
 import { writePublish } from '../packets/publish.ts'
 import { Writer } from '../packets/writer.ts'
 import type { Timers } from '../timers.ts'
@@ -17,6 +17,7 @@ export interface Frame {
 
 // Node reads into chunks of up to 64 KiB; a view of a small part would keep all of it.
 const WORTH_COPYING = 4
+const NOTHING = Buffer.alloc(0)
 
 /** A message on its way from one publisher to all receivers, who share it. Only its payload may move, never change. */
 export class Message implements PublicMessage {
@@ -49,8 +50,8 @@ export class Message implements PublicMessage {
   hadBy: ReadonlySet<string> | undefined
   /** What other brokers must know of it; undefined when there are none. */
   travel: Travel | undefined
-  /** What it costs to keep, roughly, in bytes. */
-  readonly size: number
+  #size = 0
+  #propertyBytes: Buffer | undefined
   #frames: (Frame | undefined)[] | undefined
   #kept = false
 
@@ -70,12 +71,11 @@ export class Message implements PublicMessage {
     this.properties = properties
     this.publisher = publisher
     this.expiresAt = expiresAt
-    this.size =
-      128 + topic.length + payload.length + (properties === undefined ? 0 : propertiesSize(properties, 'publish'))
     this.stored = undefined
     this.travel = undefined
     this.origin = undefined
     this.hadBy = undefined
+    this.#propertyBytes = undefined
     this.#frames = undefined
   }
 
@@ -123,6 +123,20 @@ export class Message implements PublicMessage {
     )
   }
 
+  /** What it costs to keep, roughly, in bytes. */
+  get size(): number {
+    if (this.#size === 0) this.#size = 128 + this.topic.length + this.payload.length + this.propertyBytes.length
+    return this.#size
+  }
+
+  /** Its Properties as every receiver gets them, written once: all but the Message Expiry Interval, see `timeLeft`. */
+  get propertyBytes(): Buffer {
+    if (this.properties === undefined) return NOTHING
+    const without = this.expiresAt === Infinity ? undefined : 'messageExpiryInterval'
+    this.#propertyBytes ??= encodeProperties(this.properties, 'publish', without)
+    return this.#propertyBytes
+  }
+
   /** Copies what is a view of the chunk that it came in, when it is to outlive it. */
   keep(): this {
     if (this.#kept) return this
@@ -134,17 +148,17 @@ export class Message implements PublicMessage {
     return this
   }
 
-  /** The Properties to send now: what is left of the Message Expiry Interval, not what it was [MQTT-3.3.2-6]. */
-  propertiesAt(now: number): MessageProperties | undefined {
-    if (this.expiresAt === Infinity) return this.properties
+  /** The Message Expiry Interval to send now: what is left of it, not what it was [MQTT-3.3.2-6]. */
+  timeLeft(now: number): number | undefined {
+    if (this.expiresAt === Infinity) return undefined
     const received = this.properties?.messageExpiryInterval ?? 0
-    const messageExpiryInterval = Math.min(Math.max(Math.ceil((this.expiresAt - now) / 1000), 0), received)
-    return { ...this.properties, messageExpiryInterval }
+    return Math.min(Math.max(Math.ceil((this.expiresAt - now) / 1000), 0), received)
   }
 
   /** Every receiver has its copy: what was encoded for them is not kept. */
   distributed(): void {
     this.isShared = false
+    this.#propertyBytes = undefined
     this.#frames = undefined
   }
 
@@ -164,7 +178,8 @@ export class Message implements PublicMessage {
         retain,
         false,
         0,
-        this.properties,
+        this.propertyBytes,
+        undefined,
       )
       frame = { bytes: writer.take(), packetIdOffset }
       this.#frames[index] = frame

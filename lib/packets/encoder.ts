@@ -5,12 +5,15 @@ import { writeConnack } from './connack.ts'
 import { writeConnect } from './connect.ts'
 import { writeDisconnect } from './disconnect.ts'
 import { writePing } from './ping.ts'
+import { encodeProperties } from './properties.ts'
 import { writePublish } from './publish.ts'
 import { writeSuback } from './suback.ts'
 import { writeSubscribe } from './subscribe.ts'
 import { writeUnsuback } from './unsuback.ts'
 import { writeUnsubscribe } from './unsubscribe.ts'
 import { Writer } from './writer.ts'
+
+const NOTHING = Buffer.alloc(0)
 
 /** The bytes of one packet. The busy path writes into a {@link Writer} that it keeps. */
 export function encode(packet: Packet, protocolLevel: ProtocolLevel): Buffer {
@@ -32,7 +35,8 @@ export function encodeInto(writer: Writer, packet: Packet, protocolLevel: Protoc
         packet.retain,
         packet.dup,
         packet.packetId,
-        packet.properties,
+        packet.properties === undefined ? NOTHING : encodeProperties(packet.properties, 'publish'),
+        undefined,
       )
       return
     case 'puback':

@@ -1,10 +1,10 @@
 import { ProtocolError } from '../errors.ts'
-import type { Properties, UserProperties, UserProperty } from '../../types/properties.ts'
+import type { Properties, UserProperty } from '../../types/properties.ts'
 import { PacketTypeCode } from './packet-types.ts'
 import type { Reader } from './reader.ts'
 import { ReasonCode } from './reason-codes.ts'
 import { malformedPacket, protocolError } from './violation.ts'
-import { variableByteIntegerSize, type Writer } from './writer.ts'
+import { Writer } from './writer.ts'
 
 /** A packet type that has Properties, or the Will inside a CONNECT packet. */
 export type PropertyOwner = Exclude<keyof typeof PacketTypeCode, 'pingreq' | 'pingresp'> | 'will'
@@ -29,6 +29,13 @@ interface Property {
   /** The Reason Code that answers 0, where 0 is not allowed. */
   readonly zero?: number
 }
+
+/** Of those that are written one by one. */
+export const PropertyIdentifier = {
+  messageExpiryInterval: 0x02,
+  subscriptionIdentifier: 0x0b,
+  topicAlias: 0x23,
+} as const
 
 const acknowledgements = ['puback', 'pubrec', 'pubrel', 'pubcomp', 'suback', 'unsuback'] as const
 const message = ['publish', 'will'] as const
@@ -215,15 +222,31 @@ export function isTopicName(topic: string): boolean {
  */
 export function writeProperties(writer: Writer, values: Properties | undefined, owner: PropertyOwner): void {
   const start = writer.beginLength()
+  if (values !== undefined) writeEach(writer, values, owner, undefined)
+  writer.endLength(start)
+}
+
+/** What {@link writeProperties} writes after the Property Length, but for one Property. */
+export function encodeProperties(values: Properties, owner: PropertyOwner, without?: keyof Properties): Buffer {
+  const writer = new Writer(128)
+  writeEach(writer, values, owner, without)
+  return writer.take()
+}
+
+function writeEach(
+  writer: Writer,
+  values: Properties,
+  owner: PropertyOwner,
+  without: keyof Properties | undefined,
+): void {
   const { byName } = propertiesOf[owner]
   for (const name in values) {
     const property = byName.get(name)
     const value = values[name as keyof Properties]
-    if (property === undefined || value === undefined) continue
+    if (property === undefined || value === undefined || name === without) continue
     if (!property.many) writeValue(writer, property, value as Value)
     else for (const each of value as Value[]) writeValue(writer, property, each)
   }
-  writer.endLength(start)
 }
 
 function writeValue(writer: Writer, property: Property, value: Value): void {
@@ -314,45 +337,6 @@ function isValue(property: Property, value: unknown): boolean {
 
 function isText(value: unknown): value is string {
   return typeof value === 'string' && hasRoomFor(value) && !value.includes('\0') && value.isWellFormed()
-}
-
-/** How many bytes {@link writeProperties} writes after the Property Length. */
-export function propertiesSize(values: Properties, owner: PropertyOwner): number {
-  const { byName } = propertiesOf[owner]
-  let size = 0
-  for (const name in values) {
-    const property = byName.get(name)
-    const value = values[name as keyof Properties]
-    if (property === undefined || value === undefined) continue
-    if (!property.many) size += valueSize(property, value as Value)
-    else for (const each of value as Value[]) size += valueSize(property, each)
-  }
-  return size
-}
-
-/** With the Property Identifier. */
-function valueSize(property: Property, value: Value): number {
-  if (!hasRoomFor(value)) return 0
-  switch (property.type) {
-    case 'boolean':
-      return 2
-    case 'uint16':
-      return 3
-    case 'uint32':
-      return 5
-    case 'variable byte integer':
-      return 1 + variableByteIntegerSize(value as number)
-    case 'string':
-    case 'topic name':
-      return 3 + Buffer.byteLength(value as string)
-    case 'binary':
-      return 3 + (value as Uint8Array).length
-    default: {
-      // a string pair
-      const [key, text] = value as UserProperties[number]
-      return 5 + Buffer.byteLength(key) + Buffer.byteLength(text)
-    }
-  }
 }
 
 /** Whether its bytes can be counted in two bytes (sections 1.5.4 and 1.5.6). */

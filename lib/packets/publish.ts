@@ -1,7 +1,6 @@
 import type { ProtocolLevel, PublishPacket, QoS } from '../../types/packets.ts'
-import type { PublishProperties } from '../../types/properties.ts'
 import { PacketTypeCode } from './packet-types.ts'
-import { propertiesSize, readProperties, writeProperties } from './properties.ts'
+import { PropertyIdentifier, readProperties } from './properties.ts'
 import type { Reader } from './reader.ts'
 import { malformedPacket, protocolError } from './violation.ts'
 import { variableByteIntegerSize, type Writer } from './writer.ts'
@@ -33,15 +32,25 @@ export function decodePublish(reader: Reader, level: ProtocolLevel, flags: numbe
   }
 }
 
+/** The Properties that a receiver has of its own; what comes with the message is written beside them as it is. */
+export interface OwnProperties {
+  messageExpiryInterval: number | undefined
+  subscriptionIdentifiers: readonly number[] | undefined
+  /** 0 when there is none. */
+  topicAlias: number
+}
+
 /** The size in bytes of the whole PUBLISH packet, fixed header included. */
 export function encodedPublishSize(
   protocolLevel: ProtocolLevel,
   topic: string,
   payload: Uint8Array,
   qos: QoS,
-  properties: PublishProperties | undefined,
+  properties: Uint8Array,
+  own: OwnProperties | undefined,
 ): number {
-  const remaining = remainingLength(protocolLevel, Buffer.byteLength(topic), payload, qos, properties)
+  const propertyLength = properties.length + ownSize(own)
+  const remaining = remainingLength(protocolLevel, Buffer.byteLength(topic), payload, qos, propertyLength)
   return 1 + variableByteIntegerSize(remaining) + remaining
 }
 
@@ -50,18 +59,24 @@ function remainingLength(
   topicBytes: number,
   payload: Uint8Array,
   qos: QoS,
-  properties: PublishProperties | undefined,
+  propertyLength: number,
 ): number {
   const length = 2 + topicBytes + (qos === 0 ? 0 : 2) + payload.length
-  if (protocolLevel < 5) return length
-  if (properties === undefined) return length + 1
-  const size = propertiesSize(properties, 'publish')
-  return length + variableByteIntegerSize(size) + size
+  return protocolLevel < 5 ? length : length + variableByteIntegerSize(propertyLength) + propertyLength
+}
+
+function ownSize(own: OwnProperties | undefined): number {
+  if (own === undefined) return 0
+  let size = (own.messageExpiryInterval === undefined ? 0 : 5) + (own.topicAlias === 0 ? 0 : 3)
+  for (const identifier of own.subscriptionIdentifiers ?? []) size += 1 + variableByteIntegerSize(identifier)
+  return size
 }
 
 /**
  * Writes a PUBLISH packet. Returns where in the writer its Packet Identifier is, or -1 at QoS 0, which has none,
  * so that the bytes can be copied for another receiver and only the identifier changed.
+ *
+ * @param properties - those of the message, from `encodeProperties`
  */
 export function writePublish(
   writer: Writer,
@@ -72,24 +87,21 @@ export function writePublish(
   retain: boolean,
   dup: boolean,
   packetId: number,
-  properties: PublishProperties | undefined,
+  properties: Uint8Array,
+  own: OwnProperties | undefined,
 ): number {
   const ascii = isAscii(topic)
   const topicBytes = ascii ? topic.length : Buffer.byteLength(topic)
   if (topicBytes > 0xffff) throw new RangeError(`Topic Name: expected at most 65535 bytes, got ${topicBytes}`)
-  const remaining = remainingLength(protocolLevel, topicBytes, payload, qos, properties)
+  const propertyLength = protocolLevel < 5 ? 0 : properties.length + ownSize(own)
+  const remaining = remainingLength(protocolLevel, topicBytes, payload, qos, propertyLength)
   const isInserted = writer.inserts(payload)
   writer.reserve(5 + remaining - (isInserted ? payload.length : 0))
   // From here on with plain variables: there is room for everything, and a call per field costs as much as the field.
   const { buffer } = writer
   let position = writer.length
   buffer[position++] = (PacketTypeCode.publish << 4) | (dup ? DUP : 0) | (qos << QOS_SHIFT) | (retain ? RETAIN : 0)
-  let left = remaining
-  while (left > 0x7f) {
-    buffer[position++] = 0x80 | (left & 0x7f)
-    left >>>= 7
-  }
-  buffer[position++] = left
+  position = putVariableByteInteger(buffer, position, remaining)
   buffer[position++] = topicBytes >>> 8
   buffer[position++] = topicBytes
   if (ascii) for (let index = 0; index < topicBytes; index += 1) buffer[position++] = topic.charCodeAt(index)
@@ -101,12 +113,10 @@ export function writePublish(
     buffer[position++] = packetId
   }
   if (protocolLevel === 5) {
-    if (properties === undefined) {
-      buffer[position++] = 0
-    } else {
-      writer.length = position
-      writeProperties(writer, properties, 'publish')
-      position = writer.length
+    position = putVariableByteInteger(buffer, position, propertyLength)
+    if (propertyLength > 0) {
+      if (own !== undefined) position = putOwn(buffer, position, own)
+      position = putBytes(buffer, position, properties)
     }
   }
   if (isInserted) {
@@ -114,14 +124,51 @@ export function writePublish(
     writer.insert(payload)
     return identifierAt
   }
-  if (payload.length > SMALL_PAYLOAD) buffer.set(payload, position)
-  else for (let index = 0; index < payload.length; index += 1) buffer[position + index] = payload[index]!
-  writer.length = position + payload.length
+  writer.length = putBytes(buffer, position, payload)
   return identifierAt
 }
 
+/** Like the others below, answers where the next byte goes. */
+function putVariableByteInteger(buffer: Buffer, at: number, value: number): number {
+  let position = at
+  let left = value
+  while (left > 0x7f) {
+    buffer[position++] = 0x80 | (left & 0x7f)
+    left >>>= 7
+  }
+  buffer[position++] = left
+  return position
+}
+
+function putOwn(buffer: Buffer, at: number, own: OwnProperties): number {
+  const { messageExpiryInterval, subscriptionIdentifiers, topicAlias } = own
+  let position = at
+  if (messageExpiryInterval !== undefined) {
+    buffer[position++] = PropertyIdentifier.messageExpiryInterval
+    position = buffer.writeUInt32BE(messageExpiryInterval, position)
+  }
+  if (subscriptionIdentifiers !== undefined) {
+    for (const identifier of subscriptionIdentifiers) {
+      buffer[position++] = PropertyIdentifier.subscriptionIdentifier
+      position = putVariableByteInteger(buffer, position, identifier)
+    }
+  }
+  if (topicAlias !== 0) {
+    buffer[position++] = PropertyIdentifier.topicAlias
+    buffer[position++] = topicAlias >>> 8
+    buffer[position++] = topicAlias
+  }
+  return position
+}
+
+function putBytes(buffer: Buffer, at: number, bytes: Uint8Array): number {
+  if (bytes.length > SMALL) buffer.set(bytes, at)
+  else for (let index = 0; index < bytes.length; index += 1) buffer[at + index] = bytes[index]!
+  return at + bytes.length
+}
+
 // Up to here a loop over the bytes is done before a call into Node's own copying would have begun.
-const SMALL_PAYLOAD = 32
+const SMALL = 32
 
 function isAscii(text: string): boolean {
   for (let index = 0; index < text.length; index += 1) if (text.charCodeAt(index) > 0x7f) return false

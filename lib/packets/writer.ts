@@ -1,5 +1,7 @@
 const NOTHING = Buffer.alloc(0)
 const LARGEST_STRING = 0xffff
+// Up to here a loop over the characters is done before a call into Node's own encoder would have begun.
+const SHORT_TEXT = 64
 
 /** How many bytes a variable byte integer takes (section 1.5.5). */
 export function variableByteIntegerSize(value: number): number {
@@ -92,11 +94,29 @@ export class Writer {
 
   /** A UTF-8 string after its length (section 1.5.4). */
   string(text: string): void {
+    if (text.length <= SHORT_TEXT && this.#asciiString(text)) return
     const bytes = Buffer.byteLength(text)
     if (bytes > LARGEST_STRING) throw new RangeError(`a string in a packet: expected at most 65535 bytes, got ${bytes}`)
     this.uint16(bytes)
     this.reserve(bytes)
     this.length += this.buffer.write(text, this.length)
+  }
+
+  /** False when the text has other characters than those of ASCII; then nothing is written that counts. */
+  #asciiString(text: string): boolean {
+    this.reserve(2 + text.length)
+    const { buffer, length } = this
+    let seen = 0
+    for (let index = 0; index < text.length; index += 1) {
+      const code = text.charCodeAt(index)
+      seen |= code
+      buffer[length + 2 + index] = code
+    }
+    if (seen > 0x7f) return false
+    buffer[length] = 0
+    buffer[length + 1] = text.length
+    this.length = length + 2 + text.length
+    return true
   }
 
   /** Binary Data after its length (section 1.5.6). */

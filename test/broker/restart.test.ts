@@ -31,7 +31,9 @@ async function payloads(client: TestClient): Promise<string[]> {
 
 /** What a message says, in short. */
 function told({ topic, payload, qos, retain, dup, packetId, properties }: PublishPacket): string {
-  return `${topic} ${payload.toString()} q${qos}${retain ? ' r' : ''}${dup ? ' d' : ''} ${packetId} ${JSON.stringify(properties ?? {})}`
+  // In whatever order they come: by name here.
+  const named = Object.entries(properties ?? {}).toSorted(([one], [other]) => (one < other ? -1 : 1))
+  return `${topic} ${payload.toString()} q${qos}${retain ? ' r' : ''}${dup ? ' d' : ''} ${packetId} ${JSON.stringify(Object.fromEntries(named))}`
 }
 
 for (const end of ['killed', 'closed'] as const) {
@@ -496,7 +498,7 @@ test('the Will of who was connected is sent once after a restart, whatever becom
     'will/clean w q1 0 {}',
     'will/old w q1 0 {}',
     'will/oldest w q1 0 {}',
-    'will/stays w q2 r 0 {"contentType":"text","userProperties":[["a","1"]],"messageExpiryInterval":60}',
+    'will/stays w q2 r 0 {"contentType":"text","messageExpiryInterval":60,"userProperties":[["a","1"]]}',
   ])
   await client.quiet()
   await machine.restart(1000)
@@ -629,7 +631,7 @@ test('retained messages are there again, each the last of its topic, until they 
   await client.subscribe('#', { qos: 2 })
   const came = [told(await client.receives('publish')), told(await client.receives('publish'))]
   assert.deepEqual(came.toSorted(), [
-    'long l q1 r 1 {"messageExpiryInterval":50,"contentType":"c"}',
+    'long l q1 r 1 {"contentType":"c","messageExpiryInterval":50}',
     'replaced two q0 r 0 {}',
   ])
   await client.quiet()

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Decoder, type DecoderOptions } from '../../lib/packets/decoder.ts'
 import { encode } from '../../lib/packets/encoder.ts'
+import { encodeProperties } from '../../lib/packets/properties.ts'
 import { encodedPublishSize } from '../../lib/packets/publish.ts'
 import { bytes, samples } from './samples.ts'
 
@@ -88,7 +89,7 @@ test('a Property too long for its length field is left out, and counted as such'
   const payload = Buffer.alloc(0)
   const packet = { type: 'publish', topic: 'a', payload, qos: 0, retain: false, dup: false, packetId: 0 } as const
   assert.equal(encode({ ...packet, properties }, 5).toString('hex'), '300b0001610726000162000163')
-  assert.equal(encodedPublishSize(5, 'a', payload, 0, properties), 13)
+  assert.equal(encodedPublishSize(5, 'a', payload, 0, encodeProperties(properties, 'publish'), undefined), 13)
 })
 
 test('a Property that the packet may not carry is left out', () => {

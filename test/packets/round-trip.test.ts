@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { Decoder } from '../../lib/packets/decoder.ts'
 import { encode, encodeInto } from '../../lib/packets/encoder.ts'
+import { encodeProperties } from '../../lib/packets/properties.ts'
 import { encodedPublishSize, writePublish } from '../../lib/packets/publish.ts'
 import { Writer } from '../../lib/packets/writer.ts'
 import type { Packet, ProtocolLevel } from '../../types/packets.ts'
@@ -96,9 +97,12 @@ test('the size of a PUBLISH and the place of its Packet Identifier are known', (
         const { topic, payload, qos, retain, dup, packetId, properties } = packet
         const writer = new Writer()
         writer.bytes(Buffer.of(1, 2, 3)) // another packet before it
-        const at = writePublish(writer, level, topic, payload, qos, retain, dup, packetId, properties)
+        const { messageExpiryInterval, subscriptionIdentifiers, topicAlias = 0, ...others } = properties ?? {}
+        const bytes = encodeProperties(others, 'publish')
+        const own = { messageExpiryInterval, subscriptionIdentifiers, topicAlias }
+        const at = writePublish(writer, level, topic, payload, qos, retain, dup, packetId, bytes, own)
         const written = writer.take()
-        assert.equal(written.length - 3, encodedPublishSize(level, topic, payload, qos, properties))
+        assert.equal(written.length - 3, encodedPublishSize(level, topic, payload, qos, bytes, own))
         assert.equal(at === -1, qos === 0)
         if (at === -1) return
         written.writeUInt16BE(0xabcd, at)
