@@ -107,7 +107,7 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
   const properties = refusal && connection.textsOf(refusal)
   const answer = (): void => {
     connection.send({ type: 'suback', packetId: packet.packetId, reasonCodes, properties })
-    if (connection.isOpen) deliverRetained(session, made)
+    if (connection.isOpen && core.retained.size > 0) deliverRetained(session, made)
   }
   if (session.isStored) connection.whenSafe(answer, (error) => takeBack(connection, packet, made, reasonCodes, error))
   else answer()
