@@ -19,6 +19,13 @@ export interface Frame {
 const WORTH_COPYING = 4
 const NOTHING = Buffer.alloc(0)
 
+/** A copy that keeps nothing else: what `Buffer.from` makes may stand in a pool of up to 64 KiB, and all of that stays. */
+export function ownCopy(bytes: Uint8Array): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.length)
+  own.set(bytes)
+  return own
+}
+
 /** A message on its way from one publisher to all receivers, who share it. Only its payload may move, never change. */
 export class Message implements PublicMessage {
   readonly topic: string
@@ -141,10 +148,10 @@ export class Message implements PublicMessage {
   keep(): this {
     if (this.#kept) return this
     this.#kept = true
-    if (this.payload.buffer.byteLength > WORTH_COPYING * this.payload.length) this.payload = Buffer.from(this.payload)
+    if (this.payload.buffer.byteLength > WORTH_COPYING * this.payload.length) this.payload = ownCopy(this.payload)
     const correlationData = this.properties?.correlationData
     if (correlationData !== undefined)
-      this.properties = { ...this.properties, correlationData: Buffer.from(correlationData) }
+      this.properties = { ...this.properties, correlationData: ownCopy(correlationData) }
     return this
   }
 

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
+import { connect } from 'node:net'
 import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { encode } from '../../lib/packets/encoder.ts'
-import { ack, connectPacket, filter, levels, publishPacket, settle, start, will } from './client.ts'
+import { ack, connectPacket, filter, levels, publishPacket, settle, start, TestClient, will } from './client.ts'
 
 // What Clients can make the broker keep. What is on the heap or beside it is measured with a wide margin.
 
@@ -65,6 +66,43 @@ test('a small message that is retained does not keep the bytes that it came with
   const grown = (await memory()) - before
   assert.equal(broker.stats()['retainedMessages'], 300)
   assert.ok(grown < 4 * MB, `${grown} bytes more`)
+})
+
+test('what is kept over TCP does not keep what other Clients sent at that time', async (t) => {
+  const { broker } = start(t)
+  const [listener] = await broker.listen({ tcp: 0 })
+  const { port } = listener!.address as { port: number }
+  const open = async (clientId: string, payload = ''): Promise<TestClient> => {
+    const socket = connect(port, '127.0.0.1').setNoDelay()
+    t.after(() => socket.destroy())
+    const client = new TestClient(socket)
+    await client.connect(clientId, { will: will('w', payload) })
+    return client
+  }
+  const [one, other] = [await open('one'), await open('other')]
+  const passing = publishPacket('other', Buffer.alloc(3900))
+  const kinds: Record<string, (number: number) => Promise<unknown>> = {
+    async retained(number) {
+      const properties = { correlationData: Buffer.from('c') }
+      one.send(publishPacket(`t/${number}`, 'x', { retain: true, properties }))
+      await one.quiet()
+    },
+    will: (number) => open(`c${number}`, 'x'),
+  }
+  for (const [kind, keepOne] of Object.entries(kinds)) {
+    await memory()
+    const before = process.memoryUsage().arrayBuffers
+    for (let number = 0; number < 400; number += 1) {
+      await keepOne(number)
+      for (let times = 0; times < 2; times += 1) {
+        other.send(passing)
+        await other.quiet()
+      }
+    }
+    await memory()
+    const grown = process.memoryUsage().arrayBuffers - before
+    assert.ok(grown < MB, `${kind}: ${grown} bytes more`)
+  }
 })
 
 test('messages in flight count as long as they are not acknowledged, also when the Client has gone', async (t) => {
