@@ -296,6 +296,10 @@ export class Connection implements Link, InputOwner, OutputOwner, Waiting {
     if (this.isOpen) this.#output.flush()
   }
 
+  goingOut(bytes: number): void {
+    this.core.statistics.bytesSent += bytes
+  }
+
   taken(all: boolean): void {
     if (!this.isOpen) return
     this.input.process(PACKETS_A_PIECE)

@@ -6,6 +6,8 @@ import type { Timer, Timers } from './timers.ts'
 
 /** Whom the output belongs to. */
 export interface OutputOwner {
+  /** So many bytes more go out. */
+  goingOut(bytes: number): void
   /** The stream has taken a piece, `all` when it was the last one. */
   taken(all: boolean): void
   /** It has taken nothing for as long as it may, or will not take anything. */
@@ -56,6 +58,7 @@ export class Output {
     if (this.#onItsWay > 0 || this.writer.size === 0) return
     const { buffer } = this.writer
     this.#onItsWay = this.writer.size
+    this.#owner.goingOut(this.#onItsWay)
     this.#chunks = this.writer.takeChunks()
     this.#next = 0
     this.#write()
@@ -69,7 +72,10 @@ export class Output {
     if (!this.#stream.writable) return
     try {
       for (const chunk of this.#chunks.slice(this.#next)) this.#stream.write(chunk)
-      if (this.writer.size > 0) for (const chunk of this.writer.takeChunks()) this.#stream.write(chunk)
+      if (this.writer.size > 0) {
+        this.#owner.goingOut(this.writer.size)
+        for (const chunk of this.writer.takeChunks()) this.#stream.write(chunk)
+      }
       this.#stream.end()
     } catch (error) {
       this.#owner.writeFailed(error as Error)

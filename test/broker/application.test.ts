@@ -378,6 +378,23 @@ test('stats() counts', async (t) => {
   assert.ok(Object.values(broker.stats()).every((value) => Number.isFinite(value) && value >= 0))
 })
 
+test('stats() counts the bytes of all packets, small and large, until the last one', async (t) => {
+  const { broker, open } = start(t)
+  const one = open()
+  let bytes = 0
+  one.stream.on('data', (chunk: Buffer) => (bytes += chunk.length))
+  await one.connect('one')
+  await one.subscribe('t')
+  for (const size of [0, 1000, 600_000]) {
+    await broker.publish({ topic: 't', payload: Buffer.alloc(size) })
+    await one.receives('publish')
+  }
+  await broker.clients.get('one')?.disconnect()
+  await one.closed
+  assert.ok(bytes > 601_000)
+  assert.equal(broker.stats().bytesSent, bytes)
+})
+
 test('clients are there while they are connected, with what they said', async (t) => {
   const { broker, client } = start(t)
   const one = await client('one', { username: 'ann', password: 'secret', keepAlive: 20, level: 5 })

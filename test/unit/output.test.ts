@@ -58,6 +58,7 @@ function make(): Setting {
   const sink = new Sink()
   const told: (boolean | string)[] = []
   const owner = {
+    goingOut: (): void => undefined,
     taken: (all: boolean): void => void told.push(all),
     writeFailed: ({ message }: Error): void => void told.push(message),
   }
