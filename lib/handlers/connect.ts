@@ -8,7 +8,7 @@ import { Client } from '../client.ts'
 import type { Connection } from '../connection.ts'
 import { MqttError } from '../errors.ts'
 import { storeRefusal } from '../durability/store-refusal.ts'
-import { ownCopy } from '../messages/message.ts'
+import { keptCopy } from '../messages/kept-bytes.ts'
 import { Subscription } from '../messages/receiver.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import type { Session, StoredWill } from '../sessions/session.ts'
@@ -159,10 +159,10 @@ function ownerOf(connection: Connection, client: Client): string | undefined {
 /** A Will stays for as long as its connection: not as views of what was read. */
 function keptWill(will: Will): Will {
   const { properties } = will
-  const correlationData = properties?.correlationData && ownCopy(properties.correlationData)
+  const correlationData = properties?.correlationData && keptCopy(properties.correlationData)
   return {
     ...will,
-    payload: ownCopy(will.payload),
+    payload: keptCopy(will.payload),
     properties: correlationData === undefined ? properties : { ...properties, correlationData },
   }
 }

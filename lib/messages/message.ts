@@ -7,6 +7,7 @@ import { encodeProperties } from '../packets/properties.ts'
 import { writePublish } from '../packets/publish.ts'
 import { Writer } from '../packets/writer.ts'
 import type { Timers } from '../timers.ts'
+import { keptCopy } from './kept-bytes.ts'
 
 /** A PUBLISH packet of a message, ready but for its Packet Identifier. */
 export interface Frame {
@@ -18,13 +19,6 @@ export interface Frame {
 // Node reads into chunks of up to 64 KiB; a view of a small part would keep all of it.
 const WORTH_COPYING = 4
 const NOTHING = Buffer.alloc(0)
-
-/** A copy that keeps nothing else: what `Buffer.from` makes may stand in a pool of up to 64 KiB, and all of that stays. */
-export function ownCopy(bytes: Uint8Array): Buffer {
-  const own = Buffer.allocUnsafeSlow(bytes.length)
-  own.set(bytes)
-  return own
-}
 
 /** A message on its way from one publisher to all receivers, who share it. Only its payload may move, never change. */
 export class Message implements PublicMessage {
@@ -148,10 +142,10 @@ export class Message implements PublicMessage {
   keep(): this {
     if (this.#kept) return this
     this.#kept = true
-    if (this.payload.buffer.byteLength > WORTH_COPYING * this.payload.length) this.payload = ownCopy(this.payload)
+    if (this.payload.buffer.byteLength > WORTH_COPYING * this.payload.length) this.payload = keptCopy(this.payload)
     const correlationData = this.properties?.correlationData
     if (correlationData !== undefined)
-      this.properties = { ...this.properties, correlationData: ownCopy(correlationData) }
+      this.properties = { ...this.properties, correlationData: keptCopy(correlationData) }
     return this
   }
 
