@@ -28,7 +28,7 @@ export function decodeAcknowledgement<Type extends AcknowledgementPacket['type']
 export function writeAcknowledgement(writer: Writer, packet: AcknowledgementPacket, level: ProtocolLevel): void {
   const { packetId, reasonCode, properties } = packet
   const firstByte = (PacketTypeCode[packet.type] << 4) | (packet.type === 'pubrel' ? 2 : 0) // [MQTT-3.6.1-1]
-  // The shortest form, when there is nothing to say: four bytes, of which most Clients get as many as PUBLISH packets.
+  // The shortest form, when there is nothing to say. Nearly all acknowledgements are these four bytes.
   if (level < 5 || (reasonCode === 0 && properties === undefined)) {
     writer.reserve(4)
     const { buffer, length } = writer
