@@ -32,6 +32,9 @@ export function usesReadBuffer(stream: Duplex): boolean {
  *
  * This is what `onread` does, which Node.js offers to sockets that connect but not to those that are accepted. So we
  * look where it puts what it is given; where it is not found, the socket reads as always.
+ *
+ * One buffer is enough: libuv asks for it when there is something to read, and calls back before it reads from another
+ * socket, on Windows too.
  */
 export function readIntoSharedBuffer(socket: Socket): void {
   const inside = socket as unknown as Inside
@@ -43,10 +46,10 @@ export function readIntoSharedBuffer(socket: Socket): void {
   const { buffer, bufferKey, callbackKey } = shared
   if (inside[bufferKey] !== null || inside[callbackKey] !== null) return
   inside[bufferKey] = buffer
+  // False stops reading: while nobody listens, no more is kept than by any other socket.
   inside[callbackKey] = (length: number): boolean => {
     const chunk = buffer.subarray(0, length)
-    if (!socket.emit('data', chunk)) socket.push(Buffer.from(chunk)) // Nobody listens yet.
-    return true
+    return socket.emit('data', chunk) || socket.push(Buffer.from(chunk))
   }
   handle.useUserBuffer(buffer)
 }

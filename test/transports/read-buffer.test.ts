@@ -51,6 +51,26 @@ test('what nobody listened for yet is kept, whatever is read after it', async (t
   for (const [index, stream] of streams.entries()) assert.equal((await read(stream, 6)).toString(), `from ${index}`)
 })
 
+test('while nobody listens, a socket keeps no more than any other, and then reads on', async (t) => {
+  const { accepted, connected } = await listening(t)
+  const socket = await connected()
+  const { stream } = await accepted.next()
+  const sent = Buffer.alloc(8 * 1024 * 1024).map((_, index) => index % 251)
+  socket.end(sent)
+  await once(stream, 'readable')
+  let before = 0
+  while (before < (stream as Socket).bytesRead) {
+    before = (stream as Socket).bytesRead
+    await settle()
+  }
+  assert.ok(stream.readableLength < 1024 * 1024, `${stream.readableLength} bytes are kept`)
+  const chunks: Buffer[] = []
+  stream.on('data', (chunk: Buffer) => void chunks.push(Buffer.from(chunk)))
+  await once(stream, 'end')
+  assert.equal(Buffer.compare(Buffer.concat(chunks), sent), 0)
+  stream.end()
+})
+
 test('a socket that was paused reads on where it stopped, and its end is noticed', async (t) => {
   const { accepted, connected } = await listening(t)
   const socket = await connected()
