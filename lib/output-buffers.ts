@@ -1,4 +1,4 @@
-import type { BufferSource } from './packets/writer.ts'
+import type { BufferSupply } from './packets/writer.ts'
 
 // From 4 KiB on a buffer is memory of its own outside of V8's heap: to make one takes a microsecond, and each 32 MiB of
 // them a collection of the whole heap. Smaller ones are parts of a pool of Node.js.
@@ -10,7 +10,7 @@ const KEPT_BYTES_A_SIZE = 512 * 1024
 const unused: Buffer[][] = Array.from({ length: LARGEST_BITS - SMALLEST_BITS + 1 }, () => [])
 
 /** Buffers for what is written to sockets, which are used again once the system has taken what was in them. */
-export const outputBuffers: BufferSource = {
+export const outputBuffers: BufferSupply = {
   mostAtOnce: 16 * 1024, // A Client that stops reading may hold as much for a few bytes.
 
   take(size) {

@@ -30,7 +30,7 @@ export interface DecoderOptions {
 
 const NOTHING = Buffer.alloc(0)
 const LARGEST_PACKET = 268_435_460
-// The beginning of a packet keeps alive at most so many times its own size.
+// The beginning of a packet keeps alive at most so many times its own size, or so many times the least capacity.
 const MOST_HELD = 4
 const LEAST_CAPACITY = 512
 // Made once: to make an Error costs as much as a tenth of a connection.
@@ -101,7 +101,7 @@ export class Decoder {
     const kept = this.#end - this.#start
     const needed = kept + length
     if (this.#end + length > this.#bytes.length) {
-      // Twice what came is the most that is ever held, whatever size the packet says it has.
+      // It grows to twice what came at most, whatever size the packet says it has.
       const capacity = needed <= this.#wanted ? Math.min(2 * needed, this.#wanted) : 2 * needed
       const larger = Buffer.allocUnsafeSlow(capacity)
       this.#bytes.copy(larger, 0, this.#start, this.#end)

@@ -11,7 +11,7 @@ export function variableByteIntegerSize(value: number): number {
 }
 
 /** Where a writer gets its buffers from. */
-export interface BufferSource {
+export interface BufferSupply {
   /** A buffer of that size or larger. */
   take(size: number): Buffer
   /** It is not used any more. */
@@ -20,8 +20,8 @@ export interface BufferSource {
   readonly mostAtOnce: number
 }
 
-// One of 4 KiB or more costs far more to make.
-const newBuffers: BufferSource = { take: Buffer.allocUnsafe, giveBack: () => undefined, mostAtOnce: 4000 }
+// To make a buffer of 4 KiB or more costs far more than to make a smaller one.
+const newBuffers: BufferSupply = { take: Buffer.allocUnsafe, giveBack: () => undefined, mostAtOnce: 4000 }
 
 // What is not copied keeps alive what it is a view of: at most so many times its own size.
 const MOST_HELD = 4
@@ -35,12 +35,12 @@ export class Writer {
   /** What the next buffer is likely to need. */
   #likely: number
   readonly #largePayload: number
-  readonly #buffers: BufferSource
+  readonly #buffers: BufferSupply
   readonly #inserted: { readonly payload: Uint8Array; readonly position: number }[] = []
   #insertedBytes = 0
 
   /** Payloads of `largePayload` bytes and more are inserted rather than copied; with these, {@link takeChunks} is to be used. */
-  constructor(initialCapacity = 1024, largePayload: number = Infinity, buffers: BufferSource = newBuffers) {
+  constructor(initialCapacity = 1024, largePayload: number = Infinity, buffers: BufferSupply = newBuffers) {
     this.#initialCapacity = initialCapacity
     this.#likely = initialCapacity
     this.#largePayload = largePayload
