@@ -24,7 +24,7 @@ export function rowsToShow(results: Results): readonly Row[] {
 
 function heading(results: Results): string {
   const versions = Object.entries(results.brokers).map(([name, version]) => `${name} ${version}`.trim())
-  return `${results.machine}; ${versions.join(', ')}; ${results.rounds} rounds; ${results.date}`
+  return `${results.machine}; ${versions.join(', ')}; ${results.rounds} ${results.rounds === 1 ? 'round' : 'rounds'}; ${results.date}`
 }
 
 export function textTable(results: Results): string {
