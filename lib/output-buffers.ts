@@ -1,7 +1,7 @@
 import type { BufferSupply } from './packets/writer.ts'
 
-// From 4 KiB on a buffer is memory of its own outside of V8's heap: to make one takes a microsecond, and each 32 MiB of
-// them a collection of the whole heap. Smaller ones are parts of a pool of Node.js.
+// From 4 KiB on a buffer is memory of its own outside of V8's heap, which makes V8 collect garbage. Up to 2 KiB one is a
+// part of a pool of Node.js; between them one of 4 KiB is taken.
 const SMALLEST_BITS = 12
 const LARGEST_BITS = 18
 const KEPT_BYTES_A_SIZE = 512 * 1024

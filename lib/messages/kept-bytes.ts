@@ -1,4 +1,4 @@
-// A buffer of its own costs 200 bytes beside its content and twice the time, so small ones share one of this size.
+// A buffer of its own costs 200 bytes beside its content, so small things share one of this size.
 const SHARED_SIZE = 2048
 const SMALL = SHARED_SIZE / 8
 
