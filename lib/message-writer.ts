@@ -7,7 +7,6 @@ import { OutboundTopicAliases } from './topics/topic-aliases.ts'
 
 // Bytes that a Topic Alias adds to a packet, the lengths in front of it included.
 const LARGEST_ALIAS = 5
-const NOTHING: Buffer = Buffer.alloc(0)
 // Of the packet that is being written: one object for all of them.
 const own: OwnProperties = { messageExpiryInterval: undefined, subscriptionIdentifiers: undefined, topicAlias: 0 }
 
@@ -55,8 +54,8 @@ export class MessageWriter {
       return true
     }
     const { topic, payload } = message
-    const properties = this.protocolLevel === 5 ? message.propertyBytes : NOTHING
-    writePublish(writer, this.protocolLevel, topic, payload, qos, retain, dup, packetId, properties, undefined)
+    const properties = message.propertyBytes(this.protocolLevel)
+    writePublish(writer, this.protocolLevel, topic, payload, qos, retain, dup, packetId, properties)
     if (writer.length - start <= this.maximumPacketSize) return true
     writer.length = start
     return false
@@ -74,13 +73,11 @@ export class MessageWriter {
     const { payload } = message
     const level = this.protocolLevel
     let { topic } = message
-    let properties = NOTHING
+    const properties = message.propertyBytes(level)
+    // Written for MQTT 5.0 only.
+    own.messageExpiryInterval = message.timeLeft(this.#timers.now())
+    own.subscriptionIdentifiers = identifiers
     own.topicAlias = 0
-    if (level === 5) {
-      properties = message.propertyBytes
-      own.messageExpiryInterval = message.timeLeft(this.#timers.now())
-      own.subscriptionIdentifiers = identifiers
-    }
     // Measured before an alias is given: the Client must get every packet that sets one.
     const isMeasured = this.maximumPacketSize !== Infinity
     const size = isMeasured ? encodedPublishSize(level, topic, payload, qos, properties, own) : 0

@@ -126,13 +126,13 @@ export class Message implements PublicMessage {
 
   /** What it costs to keep, roughly, in bytes. */
   get size(): number {
-    if (this.#size === 0) this.#size = 128 + this.topic.length + this.payload.length + this.propertyBytes.length
+    if (this.#size === 0) this.#size = 128 + this.topic.length + this.payload.length + this.propertyBytes(5).length
     return this.#size
   }
 
-  /** Its Properties as every receiver gets them, written once: all but the Message Expiry Interval, see `timeLeft`. */
-  get propertyBytes(): Buffer {
-    if (this.properties === undefined) return NOTHING
+  /** Its Properties as every receiver of this version gets them, written once: all but the time left. */
+  propertyBytes(protocolLevel: ProtocolLevel): Buffer {
+    if (protocolLevel < 5 || this.properties === undefined) return NOTHING
     const without = this.expiresAt === Infinity ? undefined : 'messageExpiryInterval'
     this.#propertyBytes ??= encodeProperties(this.properties, 'publish', without)
     return this.#propertyBytes
@@ -179,8 +179,7 @@ export class Message implements PublicMessage {
         retain,
         false,
         0,
-        this.propertyBytes,
-        undefined,
+        this.propertyBytes(protocolLevel),
       )
       frame = { bytes: writer.take(), packetIdOffset }
       this.#frames[index] = frame

@@ -13,8 +13,6 @@ import { writeUnsuback } from './unsuback.ts'
 import { writeUnsubscribe } from './unsubscribe.ts'
 import { Writer } from './writer.ts'
 
-const NOTHING = Buffer.alloc(0)
-
 /** The bytes of one packet. The busy path writes into a {@link Writer} that it keeps. */
 export function encode(packet: Packet, protocolLevel: ProtocolLevel): Buffer {
   const writer = new Writer(64)
@@ -35,8 +33,7 @@ export function encodeInto(writer: Writer, packet: Packet, protocolLevel: Protoc
         packet.retain,
         packet.dup,
         packet.packetId,
-        packet.properties === undefined ? NOTHING : encodeProperties(packet.properties, 'publish'),
-        undefined,
+        encodeProperties(packet.properties, 'publish'),
       )
       return
     case 'puback':

@@ -30,7 +30,9 @@ interface Property {
   readonly zero?: number
 }
 
-/** Of those that are written one by one. */
+const NOTHING: Buffer = Buffer.alloc(0)
+
+/** Of those that are written one by one, too. */
 export const PropertyIdentifier = {
   messageExpiryInterval: 0x02,
   subscriptionIdentifier: 0x0b,
@@ -44,13 +46,24 @@ const zero = ReasonCode.protocolError
 // Section 2.2.2.2: which Properties there are, and where each may come.
 const properties: readonly Property[] = [
   { identifier: 0x01, name: 'payloadFormatIndicator', type: 'boolean', owners: message },
-  { identifier: 0x02, name: 'messageExpiryInterval', type: 'uint32', owners: message },
+  {
+    identifier: PropertyIdentifier.messageExpiryInterval,
+    name: 'messageExpiryInterval',
+    type: 'uint32',
+    owners: message,
+  },
   { identifier: 0x03, name: 'contentType', type: 'string', owners: message },
   { identifier: 0x08, name: 'responseTopic', type: 'topic name', owners: message },
   { identifier: 0x09, name: 'correlationData', type: 'binary', owners: message },
-  { identifier: 0x0b, name: 'subscriptionIdentifier', type: 'variable byte integer', owners: ['subscribe'], zero },
   {
-    identifier: 0x0b,
+    identifier: PropertyIdentifier.subscriptionIdentifier,
+    name: 'subscriptionIdentifier',
+    type: 'variable byte integer',
+    owners: ['subscribe'],
+    zero,
+  },
+  {
+    identifier: PropertyIdentifier.subscriptionIdentifier,
     name: 'subscriptionIdentifiers',
     type: 'variable byte integer',
     owners: ['publish'],
@@ -81,7 +94,7 @@ const properties: readonly Property[] = [
   { identifier: 0x21, name: 'receiveMaximum', type: 'uint16', owners: ['connect', 'connack'], zero },
   { identifier: 0x22, name: 'topicAliasMaximum', type: 'uint16', owners: ['connect', 'connack'] },
   {
-    identifier: 0x23,
+    identifier: PropertyIdentifier.topicAlias,
     name: 'topicAlias',
     type: 'uint16',
     owners: ['publish'],
@@ -227,7 +240,12 @@ export function writeProperties(writer: Writer, values: Properties | undefined, 
 }
 
 /** What {@link writeProperties} writes after the Property Length, but for one Property. */
-export function encodeProperties(values: Properties, owner: PropertyOwner, without?: keyof Properties): Buffer {
+export function encodeProperties(
+  values: Properties | undefined,
+  owner: PropertyOwner,
+  without?: keyof Properties,
+): Buffer {
+  if (values === undefined) return NOTHING
   const writer = new Writer(128)
   writeEach(writer, values, owner, without)
   return writer.take()

@@ -3,7 +3,7 @@ import { PacketTypeCode } from './packet-types.ts'
 import { PropertyIdentifier, readProperties } from './properties.ts'
 import type { Reader } from './reader.ts'
 import { malformedPacket, protocolError } from './violation.ts'
-import { variableByteIntegerSize, type Writer } from './writer.ts'
+import { putVariableByteInteger, variableByteIntegerSize, type Writer } from './writer.ts'
 
 // The flags of the fixed header (section 3.3.1).
 const RETAIN = 0x01
@@ -47,7 +47,7 @@ export function encodedPublishSize(
   payload: Uint8Array,
   qos: QoS,
   properties: Uint8Array,
-  own: OwnProperties | undefined,
+  own?: OwnProperties,
 ): number {
   const propertyLength = properties.length + ownSize(own)
   const remaining = remainingLength(protocolLevel, Buffer.byteLength(topic), payload, qos, propertyLength)
@@ -88,7 +88,7 @@ export function writePublish(
   dup: boolean,
   packetId: number,
   properties: Uint8Array,
-  own: OwnProperties | undefined,
+  own?: OwnProperties,
 ): number {
   const ascii = isAscii(topic)
   const topicBytes = ascii ? topic.length : Buffer.byteLength(topic)
@@ -128,18 +128,7 @@ export function writePublish(
   return identifierAt
 }
 
-/** Like the others below, answers where the next byte goes. */
-function putVariableByteInteger(buffer: Buffer, at: number, value: number): number {
-  let position = at
-  let left = value
-  while (left > 0x7f) {
-    buffer[position++] = 0x80 | (left & 0x7f)
-    left >>>= 7
-  }
-  buffer[position++] = left
-  return position
-}
-
+/** Like the others, answers where the next byte goes. */
 function putOwn(buffer: Buffer, at: number, own: OwnProperties): number {
   const { messageExpiryInterval, subscriptionIdentifiers, topicAlias } = own
   let position = at

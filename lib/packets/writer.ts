@@ -10,6 +10,18 @@ export function variableByteIntegerSize(value: number): number {
   return value < 0x200000 ? 3 : 4
 }
 
+/** Writes one where there is room for it; answers where the next byte goes. */
+export function putVariableByteInteger(buffer: Buffer, at: number, value: number): number {
+  let position = at
+  let left = value
+  while (left > 0x7f) {
+    buffer[position++] = 0x80 | (left & 0x7f)
+    left >>>= 7
+  }
+  buffer[position++] = left
+  return position
+}
+
 /** Where a writer gets its buffers from. */
 export interface BufferSupply {
   /** A buffer of that size or larger. */
@@ -82,14 +94,7 @@ export class Writer {
 
   variableByteInteger(value: number): void {
     this.reserve(variableByteIntegerSize(value))
-    let left = value
-    while (left > 0x7f) {
-      this.buffer[this.length] = 0x80 | (left & 0x7f)
-      this.length += 1
-      left >>>= 7
-    }
-    this.buffer[this.length] = left
-    this.length += 1
+    this.length = putVariableByteInteger(this.buffer, this.length, value)
   }
 
   /** A UTF-8 string after its length (section 1.5.4). */

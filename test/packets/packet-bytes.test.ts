@@ -89,7 +89,7 @@ test('a Property too long for its length field is left out, and counted as such'
   const payload = Buffer.alloc(0)
   const packet = { type: 'publish', topic: 'a', payload, qos: 0, retain: false, dup: false, packetId: 0 } as const
   assert.equal(encode({ ...packet, properties }, 5).toString('hex'), '300b0001610726000162000163')
-  assert.equal(encodedPublishSize(5, 'a', payload, 0, encodeProperties(properties, 'publish'), undefined), 13)
+  assert.equal(encodedPublishSize(5, 'a', payload, 0, encodeProperties(properties, 'publish')), 13)
 })
 
 test('a Property that the packet may not carry is left out', () => {
