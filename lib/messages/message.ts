@@ -5,6 +5,7 @@ import type { Travel } from '../cluster/travel.ts'
 import type { StoredPacket } from '../durability/stored-message.ts'
 import { encodeProperties } from '../packets/properties.ts'
 import { writePublish } from '../packets/publish.ts'
+import { keepsFarMore } from '../packets/views.ts'
 import { Writer } from '../packets/writer.ts'
 import type { Timers } from '../timers.ts'
 import { keptCopy } from './kept-bytes.ts'
@@ -16,8 +17,6 @@ export interface Frame {
   readonly packetIdOffset: number
 }
 
-// Node reads into chunks of up to 64 KiB; a view of a small part would keep all of it.
-const WORTH_COPYING = 4
 const NOTHING = Buffer.alloc(0)
 
 /** A message on its way from one publisher to all receivers, who share it. Only its payload may move, never change. */
@@ -142,7 +141,7 @@ export class Message implements PublicMessage {
   keep(): this {
     if (this.#kept) return this
     this.#kept = true
-    if (this.payload.buffer.byteLength > WORTH_COPYING * this.payload.length) this.payload = keptCopy(this.payload)
+    if (keepsFarMore(this.payload)) this.payload = keptCopy(this.payload)
     const correlationData = this.properties?.correlationData
     if (correlationData !== undefined)
       this.properties = { ...this.properties, correlationData: keptCopy(correlationData) }

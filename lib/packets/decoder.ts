@@ -15,6 +15,7 @@ import { decodeSuback } from './suback.ts'
 import { decodeSubscribe } from './subscribe.ts'
 import { decodeUnsuback } from './unsuback.ts'
 import { decodeUnsubscribe } from './unsubscribe.ts'
+import { keepsFarMore } from './views.ts'
 import { malformedPacket } from './violation.ts'
 
 export interface DecoderOptions {
@@ -30,8 +31,7 @@ export interface DecoderOptions {
 
 const NOTHING = Buffer.alloc(0)
 const LARGEST_PACKET = 268_435_460
-// The beginning of a packet keeps alive at most so many times its own size, or so many times the least capacity.
-const MOST_HELD = 4
+// A buffer for the beginning of a packet may have as much.
 const LEAST_CAPACITY = 512
 // Made once: to make an Error costs as much as a tenth of a connection.
 const CLOSED = new Error('the decoder is closed')
@@ -179,7 +179,7 @@ export class Decoder {
     this.#reader.close()
     const kept = this.#end - this.#start
     // Its rest may never come, and nothing else is to be kept for so long.
-    if (this.#bytes.buffer.byteLength <= MOST_HELD * Math.max(kept, LEAST_CAPACITY)) return
+    if (!keepsFarMore(this.#bytes, Math.max(kept, LEAST_CAPACITY))) return
     // Mostly with room for the rest, which then needs no further buffer.
     const own = Buffer.allocUnsafeSlow(Math.max(kept, Math.min(size, LEAST_CAPACITY)))
     this.#bytes.copy(own, 0, this.#start, this.#end)

@@ -1,3 +1,5 @@
+import { keepsFarMore } from './views.ts'
+
 const NOTHING = Buffer.alloc(0)
 const LARGEST_STRING = 0xffff
 // Up to here a loop over the characters is done before a call into Node's own encoder would have begun.
@@ -34,9 +36,6 @@ export interface BufferSupply {
 
 // To make a buffer of 4 KiB or more costs far more than to make a smaller one.
 const newBuffers: BufferSupply = { take: Buffer.allocUnsafe, giveBack: () => undefined, mostAtOnce: 4000 }
-
-// What is not copied keeps alive what it is a view of: at most so many times its own size.
-const MOST_HELD = 4
 
 /** An output buffer that grows as it is written to. Large payloads may stand in between without a copy. */
 export class Writer {
@@ -141,7 +140,7 @@ export class Writer {
 
   /** Whether a payload is worth inserting. */
   inserts(payload: Uint8Array): boolean {
-    return payload.length >= this.#largePayload && payload.buffer.byteLength <= MOST_HELD * payload.length
+    return payload.length >= this.#largePayload && !keepsFarMore(payload)
   }
 
   /** Puts a payload behind what is written, without a copy. */
