@@ -7,6 +7,7 @@ import type { Message } from '../messages/message.ts'
 import type { Receiver, Subscription } from '../messages/receiver.ts'
 import type { SharedGroup } from '../topics/shared-subscriptions.ts'
 import type { Timer } from '../timers.ts'
+import { Backlog } from './backlog.ts'
 import { Congestion } from './congestion.ts'
 import { Delivery } from './delivery.ts'
 import { IncomingExchanges } from './incoming-exchanges.ts'
@@ -83,9 +84,7 @@ export class Session implements Receiver {
   /** The connection that will have it once the store has it. */
   claim: { takenOver(): void } | undefined
   readonly #core: Core
-  readonly #queue = new Queue<Delivery>()
-  /** Of what is queued and what is in flight. */
-  #bytes = 0
+  readonly #backlog: Backlog
   #link: Link | undefined
   /** Started, with Packet Identifiers, but not written before the store has them. */
   readonly #held = new Queue<Delivery>()
@@ -93,12 +92,11 @@ export class Session implements Receiver {
   /** Undefined as long as nothing came from the store. */
   #repair: Repair | undefined
   #retained: RetainedDelivery | undefined
-  /** Queued messages of each shared subscription; undefined when there are none. */
-  #grouped: Map<SharedGroup<Subscription>, number> | undefined
   #ended = false
 
   constructor(core: Core, clientId: string, owner: string | undefined, isStored: boolean) {
     this.#core = core
+    this.#backlog = new Backlog(core)
     this.clientId = clientId
     this.owner = owner
     this.isStored = isStored
@@ -121,23 +119,17 @@ export class Session implements Receiver {
 
   /** Messages that wait to be sent. */
   get queued(): number {
-    return this.#queue.length
+    return this.#backlog.length
   }
 
   /** Whether a message would be sent at once. */
   get takesNow(): boolean {
-    return this.#link !== undefined && this.#queue.length === 0 && this.#mayTransmit(this.#link)
+    return this.#link !== undefined && this.#backlog.length === 0 && this.#mayTransmit(this.#link)
   }
 
   /** Whether there is room for more than what is under way: the Client is here and keeps up. */
   get takesMore(): boolean {
-    const { maxQueuedMessages, maxQueuedBytes } = this.#core.settings.limits
-    return (
-      this.#link !== undefined &&
-      !this.#link.outboundBusy &&
-      this.#queue.length <= maxQueuedMessages >> 2 &&
-      this.#bytes <= maxQueuedBytes / 4
-    )
+    return this.#link !== undefined && !this.#link.outboundBusy && this.#backlog.isLow
   }
 
   /** The Client is here. What it did not complete is to be sent again, once `flow` is called. */
@@ -179,24 +171,21 @@ export class Session implements Receiver {
       return
     }
     const isSentNow = this.takesNow && !this.outgoing.hasUnsent
-    if (!this.#hasRoomFor(message, isSentNow)) {
+    if (!this.#backlog.hasRoomFor(message, isSentNow)) {
       this.#dropped(message, 'queue-full')
       return
     }
     const delivery = new Delivery(message, qos, retain, identifiers, group)
     delivery.isStored = this.#isStoredBy(message, group)
-    this.#hold(message)
+    this.#backlog.hold(message)
     if (link !== undefined && isSentNow) {
       this.#transmit(link, delivery)
       return
     }
     message.keep()
     if (!delivery.isStored) this.#store(delivery)
-    this.#enqueue(delivery)
-    const { maxQueuedMessages, maxQueuedBytes } = this.#core.settings.limits
-    if (link !== undefined && (this.#queue.length > maxQueuedMessages >> 1 || this.#bytes > maxQueuedBytes / 2)) {
-      this.congestion.fillsUp()
-    }
+    this.#backlog.push(delivery)
+    if (link !== undefined && this.#backlog.isHigh) this.congestion.fillsUp()
   }
 
   /** Lets what is retained for a subscription be sent: `flow` begins with it, and goes on as fast as the Client takes it. */
@@ -217,7 +206,7 @@ export class Session implements Receiver {
       const delivery = this.outgoing.nextUnsent()
       if (delivery !== undefined) this.#writeWhenSafe(link, delivery)
     }
-    while (this.#queue.length > 0 && this.#mayTransmit(link)) this.#transmit(link, this.#dequeue())
+    while (this.#backlog.length > 0 && this.#mayTransmit(link)) this.#transmit(link, this.#backlog.shift())
     if (!this.takesMore) return
     this.congestion.drained()
     this.#retained?.run()
@@ -246,7 +235,7 @@ export class Session implements Receiver {
     if (delivery === undefined) return
     if (delivery.isStored) this.#core.store?.complete(this.clientId, delivery.packetId)
     this.#repair?.gone(delivery.message)
-    this.#release(delivery.message)
+    this.#backlog.release(delivery.message)
     this.flow()
   }
 
@@ -257,12 +246,12 @@ export class Session implements Receiver {
     for (const delivery of this.outgoing.inOrder()) {
       // One at QoS 2 that was sent goes to nobody else [MQTT-4.8.2-5].
       if (delivery.group !== undefined && delivery.qos === 1) orphans.push(delivery)
-      this.#release(delivery.message)
+      this.#backlog.release(delivery.message)
     }
-    while (this.#queue.length > 0) {
-      const delivery = this.#dequeue()
+    while (this.#backlog.length > 0) {
+      const delivery = this.#backlog.shift()
       if (delivery.group !== undefined) orphans.push(delivery)
-      this.#release(delivery.message)
+      this.#backlog.release(delivery.message)
     }
     this.#retained = undefined
     this.#held.clear()
@@ -274,13 +263,8 @@ export class Session implements Receiver {
 
   /** Takes back what waits for it as a member of a shared subscription that it leaves. */
   leave(group: SharedGroup<Subscription>): Delivery[] {
-    const orphans: Delivery[] = []
-    if (this.#grouped?.has(group) !== true) return orphans
-    for (let left = this.#queue.length; left > 0; left -= 1) {
-      const delivery = this.#dequeue()
-      if (delivery.group === group) orphans.push(delivery)
-      else this.#enqueue(delivery)
-    }
+    const orphans = this.#backlog.takeOut(group)
+    if (orphans.length === 0) return orphans
     for (const delivery of orphans) this.#forget(delivery)
     if (this.isStored) this.#storeAgain(new Set(orphans.map(({ message }) => message)))
     return orphans
@@ -291,7 +275,7 @@ export class Session implements Receiver {
    * So that they keep their place, all that waits behind the first of them is stored anew.
    */
   #storeAgain(messages: ReadonlySet<Message>): void {
-    const queued = [...this.#queue]
+    const queued = [...this.#backlog]
     const first = queued.findIndex(({ message }) => messages.has(message))
     if (first === -1) return
     const rest = queued.slice(first)
@@ -311,8 +295,8 @@ export class Session implements Receiver {
     delivery.isStored = true
     this.#repair ??= new Repair()
     this.#repair.names.add(delivery.message)
-    this.#hold(delivery.message)
-    if (delivery.packetId === 0) this.#enqueue(delivery)
+    this.#backlog.hold(delivery.message)
+    if (delivery.packetId === 0) this.#backlog.push(delivery)
     else this.outgoing.restore(delivery)
   }
 
@@ -324,7 +308,7 @@ export class Session implements Receiver {
   #has(message: Message): boolean {
     if (message.stored === undefined) return false
     const isSame = (delivery: Delivery): boolean => nameOf(delivery.message) === nameOf(message)
-    return this.outgoing.inOrder().some(isSame) || [...this.#queue].some(isSame)
+    return this.outgoing.inOrder().some(isSame) || [...this.#backlog].some(isSame)
   }
 
   /** Whether a message of another broker, or one that is handed on once more, is here already. */
@@ -370,7 +354,7 @@ export class Session implements Receiver {
   deliverMissing(stored: Iterable<Delivery>): void {
     const known = new Set<string>()
     for (const { message } of this.outgoing.inOrder()) known.add(nameOf(message))
-    for (const { message } of this.#queue) known.add(nameOf(message))
+    for (const { message } of this.#backlog) known.add(nameOf(message))
     const has = (message: Message): boolean => {
       const isKnown = known.has(nameOf(message))
       known.add(nameOf(message))
@@ -381,10 +365,10 @@ export class Session implements Receiver {
   }
 
   #queueAgain(delivery: Delivery): void {
-    this.#hold(delivery.message)
+    this.#backlog.hold(delivery.message)
     delivery.message.keep()
     if (!delivery.isStored) this.#store(delivery)
-    this.#enqueue(delivery)
+    this.#backlog.push(delivery)
   }
 
   #mayTransmit(link: Link): boolean {
@@ -392,50 +376,6 @@ export class Session implements Receiver {
       !link.outboundBusy &&
       this.outgoing.inFlight < Math.min(link.receiveMaximum, this.#core.settings.limits.maxInflight)
     )
-  }
-
-  /** Always for one message, however large; what waits for others does not keep one from being sent at once. */
-  #hasRoomFor(message: Message, isSentNow: boolean): boolean {
-    const { limits } = this.#core.settings
-    if (!isSentNow && this.#queue.length >= limits.maxQueuedMessages) return false
-    if (this.#bytes === 0) return true
-    if (this.#bytes + message.size > limits.maxQueuedBytes) return false
-    const inAll = this.#core.statistics.queuedBytes + (message.holders === 0 ? message.size : 0)
-    return isSentNow || inAll <= limits.maxTotalQueuedBytes
-  }
-
-  /** Counts a message that stays here until it is sent and acknowledged. In all it counts once, however many hold it. */
-  #hold(message: Message): void {
-    this.#bytes += message.size
-    message.holders += 1
-    if (message.holders === 1) this.#core.statistics.queuedBytes += message.size
-  }
-
-  #release(message: Message): void {
-    this.#bytes -= message.size
-    message.holders -= 1
-    if (message.holders === 0) this.#core.statistics.queuedBytes -= message.size
-  }
-
-  #enqueue(delivery: Delivery): void {
-    this.#queue.push(delivery)
-    this.#core.statistics.queuedMessages += 1
-    const { group } = delivery
-    if (group === undefined) return
-    this.#grouped ??= new Map()
-    this.#grouped.set(group, (this.#grouped.get(group) ?? 0) + 1)
-  }
-
-  #dequeue(): Delivery {
-    const delivery = this.#queue.shift() as Delivery
-    this.#core.statistics.queuedMessages -= 1
-    const { group } = delivery
-    if (group !== undefined && this.#grouped !== undefined) {
-      const left = (this.#grouped.get(group) ?? 1) - 1
-      if (left > 0) this.#grouped.set(group, left)
-      else this.#grouped.delete(group)
-    }
-    return delivery
   }
 
   #transmitAtMostOnce(link: Link, message: Message, retain: boolean, identifiers: readonly number[] | undefined): void {
@@ -518,14 +458,14 @@ export class Session implements Receiver {
   #forget(delivery: Delivery): void {
     if (delivery.isStored) this.#core.store?.discard(this.clientId, delivery)
     this.#repair?.gone(delivery.message)
-    this.#release(delivery.message)
+    this.#backlog.release(delivery.message)
   }
 
   #giveUp(delivery: Delivery, why: DropReason | undefined): void {
     this.outgoing.drop(delivery)
     if (delivery.isStored) this.#core.store?.complete(this.clientId, delivery.packetId)
     this.#repair?.gone(delivery.message)
-    this.#release(delivery.message)
+    this.#backlog.release(delivery.message)
     if (why !== undefined) this.#dropped(delivery.message, why)
   }
 
