@@ -13,14 +13,14 @@ import type { LocalSubscription, SubscribeOptions } from '../types/local-subscri
 import type { Message as PublicMessage, MessageInit } from '../types/message.ts'
 import type { BrokerOptions } from '../types/options.ts'
 import type { ReasonName } from '../types/reason-codes.ts'
-import type { Client } from './client.ts'
-import { Connection } from './connection.ts'
-import { Connections } from './connections.ts'
+import type { Client } from './connection/client.ts'
+import { Connection } from './connection/connection.ts'
+import { Connections } from './connection/connections.ts'
 import type { Core } from './core.ts'
-import { makeStore } from './durability/make-store.ts'
-import { restore } from './durability/restore.ts'
-import { storeRefusal } from './durability/store-refusal.ts'
-import type { Store } from './durability/store.ts'
+import { createStorage } from './storage/create-storage.ts'
+import { recover } from './storage/recovery.ts'
+import { storageRefusal } from './storage/storage-refusal.ts'
+import type { CommitQueue } from './storage/commit-queue.ts'
 import { InvalidOptionError, MqttError } from './errors.ts'
 import { Hooks, isPromise } from './hooks.ts'
 import { Bus, OwnEmitter } from './messages/bus.ts'
@@ -44,7 +44,7 @@ import { memoryPair } from './transports/memory.ts'
 import { listenTcp } from './transports/tcp.ts'
 import { listenTls } from './transports/tls.ts'
 import { attachWebSocket, listenSecureWebSocket, listenWebSocket, WebSocketEndpoint } from './transports/websocket.ts'
-import { Turn } from './turn.ts'
+import { FlushScheduler } from './flush-scheduler.ts'
 
 /** How `broker.close` ends. */
 export interface CloseOptions {
@@ -89,37 +89,37 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     this.#connections = new Connections(limits)
     const timers = new Timers(clock, (error) => this.#reportError(error))
     const subscriptions = new Subscriptions()
-    const turn = new Turn((error) => this.#reportError(error))
+    const scheduler = new FlushScheduler((error) => this.#reportError(error))
     // In the order of the starts; no name of a message may come twice.
     const bootId = `${Date.now().toString(36).padStart(9, '0')}-${randomBytes(6).toString('hex')}`
     const emitter = this.#settings.emitter ?? new OwnEmitter()
-    const store = makeStore(this.#settings, bootId, timers, {
+    const commits = createStorage(this.#settings, bootId, timers, {
       emitter,
       committed: (operations) => this.#bus.committed(operations),
       notify: (name, ...values) => this.#notify(name, values),
       reportError: (error) => this.#reportError(error),
     })
-    const retained = new RetainedMessages(timers, limits, (topic) => store?.forgetRetained(topic))
+    const retained = new RetainedMessages(timers, limits, (topic) => commits?.forgetRetained(topic))
     const hooks = new Hooks(timers, limits.hookTimeoutMs, (error) => this.#reportError(error))
     const joinsBrokers = this.#settings.emitter !== undefined
-    const router = new Router(subscriptions, retained, turn, store, joinsBrokers, (message) =>
+    const router = new Router(subscriptions, retained, scheduler, commits, joinsBrokers, (message) =>
       this.#bus.publish(message),
     )
     const core = {
       settings: this.#settings,
       timers,
-      turn,
+      scheduler,
       hooks,
       statistics: new Statistics(),
       router,
       subscriptions,
       retained,
-      store,
+      commits,
       bootId,
-      sharedSessions: undefined,
+      ownership: undefined,
       connectionClosed: (connection: Connection) => this.#connections.delete(connection),
       clientConnected: (client: Client, sessionPresent: boolean) => this.#clientConnected(client, sessionPresent),
-      clientGone: (client: Client) => this.#clientGone(client),
+      clientDisconnected: (client: Client) => this.#clientGone(client),
       notify: <Name extends keyof BrokerEvents>(name: Name, ...values: BrokerEvents[Name]) =>
         this.#notify(name, values),
       reportError: (error: Error) => this.#reportError(error),
@@ -130,8 +130,8 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     this.#bus = new Bus(core, emitter)
     this.#local = new LocalSubscriptions(core)
     this.#upgrades = new WebSocketEndpoint({ maxPayload: limits.maxPacketSize + WEBSOCKET_SLACK }, this.#accept)
-    if (store !== undefined) {
-      this.#restored = this.#open(store)
+    if (commits !== undefined) {
+      this.#restored = this.#open(commits)
       this.#before(() => this.#restored)
     }
     for (const plugin of this.#settings.plugins) this.#add(plugin)
@@ -258,17 +258,17 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   }
 
   async #publish(message: Message): Promise<void> {
-    const { router, retained, store } = this.#core
+    const { router, retained, commits } = this.#core
     const retainedBefore = message.retain ? retained.get(message.topic) : undefined
     router.publish(message)
     this.#core.notify('published', message, undefined)
-    if (store?.tells(message) !== true) return
-    store.mayRefuse(message)
+    if (commits?.isInOpenBatch(message) !== true) return
+    commits.markRejectable(message)
     try {
-      await store.settled()
+      await commits.flushed()
     } catch (error) {
-      router.takeBack(message, retainedBefore)
-      throw storeRefusal(error as Error)
+      router.rollback(message, retainedBefore)
+      throw storageRefusal(error as Error)
     }
   }
 
@@ -364,7 +364,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     }
     this.#sysTopics?.stop()
     await this.#restored?.catch(ignore)
-    if (this.#isStoreOpen) await this.#core.store?.close().catch((error: Error) => this.#reportError(error))
+    if (this.#isStoreOpen) await this.#core.commits?.close().catch((error: Error) => this.#reportError(error))
     this.#core.timers.clear()
     await this.#bus.close().catch(ignore)
   }
@@ -428,12 +428,12 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     this.#ready.catch(ignore) // It rejects `listen`, and every connection.
   }
 
-  async #open(store: Store): Promise<void> {
-    await store.backend.open()
+  async #open(commits: CommitQueue): Promise<void> {
+    await commits.storage.open()
     this.#isStoreOpen = true
-    const { shared } = store.backend
-    if (shared === undefined || this.#settings.emitter === undefined) await restore(this.#core, store)
-    else this.#core.sharedSessions = await this.#bus.shareSessions(store, shared)
+    const { shared } = commits.storage
+    if (shared === undefined || this.#settings.emitter === undefined) await recover(this.#core, commits)
+    else this.#core.ownership = await this.#bus.shareSessions(commits, shared)
     this.#isRestored = true
   }
 

@@ -1,8 +1,8 @@
 import type { BrokerEvents } from '../types/events.ts'
-import type { Client } from './client.ts'
-import type { SharedSessions } from './cluster/shared-sessions.ts'
-import type { Connection } from './connection.ts'
-import type { Store } from './durability/store.ts'
+import type { Client } from './connection/client.ts'
+import type { SessionOwnership } from './cluster/session-ownership.ts'
+import type { Connection } from './connection/connection.ts'
+import type { CommitQueue } from './storage/commit-queue.ts'
 import type { Hooks } from './hooks.ts'
 import type { RetainedMessages } from './messages/retained-messages.ts'
 import type { Subscriptions } from './messages/subscriptions.ts'
@@ -12,13 +12,13 @@ import type { Settings } from './options.ts'
 import type { SessionRegistry } from './sessions/session-registry.ts'
 import type { Statistics } from './statistics.ts'
 import type { Timers } from './timers.ts'
-import type { Turn } from './turn.ts'
+import type { FlushScheduler } from './flush-scheduler.ts'
 
 /** The parts of one broker, as its connections and handlers see them. Two brokers share none. */
 export interface Core {
   readonly settings: Settings
   readonly timers: Timers
-  readonly turn: Turn
+  readonly scheduler: FlushScheduler
   readonly hooks: Hooks
   readonly statistics: Statistics
   readonly sessions: SessionRegistry
@@ -29,13 +29,13 @@ export interface Core {
   /** Another one at each start of a broker, and in the order of the starts. */
   readonly bootId: string
   /** Sessions that may be with other brokers; undefined when there are none. */
-  sharedSessions: SharedSessions | undefined
+  ownership: SessionOwnership | undefined
   /** What is to outlive the process; undefined when nothing is. */
-  readonly store: Store | undefined
+  readonly commits: CommitQueue | undefined
   /** Network connections that are not closed, and the Clients that were let in. */
   connectionClosed(connection: Connection): void
   clientConnected(client: Client, sessionPresent: boolean): void
-  clientGone(client: Client): void
+  clientDisconnected(client: Client): void
   /** Emits an event; a listener that throws is reported and harms nobody else. */
   notify<Name extends keyof BrokerEvents>(name: Name, ...values: BrokerEvents[Name]): void
   /** A fault that is not a Client's. */

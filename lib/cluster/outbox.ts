@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Emitter } from '../../types/emitter.ts'
-import type { PacketOnEmitter } from './cluster-packet.ts'
+import type { PacketOnEmitter } from './protocol.ts'
 
 /** mqemitter-mongodb finds the callback of a message by this field, but gives it none. */
 const NAME = '_stringId'

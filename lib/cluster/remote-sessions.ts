@@ -1,18 +1,18 @@
 import type { PersistedSubscription } from '../../types/persistence.ts'
 import type { Core } from '../core.ts'
-import type { Store } from '../durability/store.ts'
-import { subscriptionOf } from '../durability/stored-subscription.ts'
+import type { CommitQueue } from '../storage/commit-queue.ts'
+import { subscriptionOf } from '../storage/stored-subscription.ts'
 import { RemoteSession } from './remote-session.ts'
 
 /** The sessions that other brokers have, with their subscriptions beside those of this broker. */
 export class RemoteSessions {
   readonly #core: Core
-  readonly #store: Store
+  readonly #commits: CommitQueue
   readonly #byClient = new Map<string, RemoteSession>()
 
-  constructor(core: Core, store: Store) {
+  constructor(core: Core, store: CommitQueue) {
     this.#core = core
-    this.#store = store
+    this.#commits = store
   }
 
   get size(): number {
@@ -31,7 +31,7 @@ export class RemoteSessions {
   of(clientId: string): RemoteSession {
     let remote = this.#byClient.get(clientId)
     if (remote === undefined) {
-      remote = new RemoteSession(clientId, undefined, this.#store)
+      remote = new RemoteSession(clientId, undefined, this.#commits)
       this.#byClient.set(clientId, remote)
     }
     return remote

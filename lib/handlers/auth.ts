@@ -1,8 +1,8 @@
 import type { AuthPacket } from '../../types/packets.ts'
 import type { ReauthenticateAnswer } from '../../types/hooks.ts'
-import { Authentication } from '../authentication.ts'
-import type { Client } from '../client.ts'
-import type { Connection } from '../connection.ts'
+import { Authentication } from '../connection/authentication.ts'
+import type { Client } from '../connection/client.ts'
+import type { Connection } from '../connection/connection.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 

@@ -3,13 +3,13 @@ import type { ConnectRequest, WillMessage } from '../../types/client.ts'
 import type { ConnackPacket, ConnectPacket, ProtocolLevel, Will } from '../../types/packets.ts'
 import type { ConnackProperties, ConnectProperties } from '../../types/properties.ts'
 import type { Subscription as PublicSubscription } from '../../types/subscription.ts'
-import { Authentication } from '../authentication.ts'
-import { Client } from '../client.ts'
-import type { Connection } from '../connection.ts'
+import { Authentication } from '../connection/authentication.ts'
+import { Client } from '../connection/client.ts'
+import type { Connection } from '../connection/connection.ts'
 import { MqttError } from '../errors.ts'
-import { storeRefusal } from '../durability/store-refusal.ts'
-import { keptCopy } from '../messages/kept-bytes.ts'
-import { Subscription } from '../messages/receiver.ts'
+import { storageRefusal } from '../storage/storage-refusal.ts'
+import { detachedCopy } from '../messages/detached-bytes.ts'
+import { Subscription } from '../messages/subscriber.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import type { Session, StoredWill } from '../sessions/session.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
@@ -56,7 +56,7 @@ async function connect(connection: Connection, packet: ConnectPacket): Promise<v
   const storedWill = will && (await authorizeWill(connection, will, client))
   const owner = ownerOf(connection, client)
   const isKept = !packet.cleanStart || expiryOf(connection, packet) > 0
-  const release = await core.sharedSessions?.claim(clientId, owner, isKept)
+  const release = await core.ownership?.acquire(clientId, owner, isKept)
   try {
     await open(connection, packet, client, owner, storedWill, authentication)
   } finally {
@@ -77,7 +77,7 @@ async function open(
   const clientId = client.id
   const changes = packet.cleanStart ? [] : await authorizeStored(connection, clientId, client)
   if (!connection.isOpen) {
-    core.sharedSessions?.abandoned(clientId) // It left meanwhile; nothing was begun.
+    core.ownership?.abandoned(clientId) // It left meanwhile; nothing was begun.
     return
   }
 
@@ -91,7 +91,7 @@ async function open(
   const { session, before } = core.sessions.open(clientId, owner, packet.cleanStart, expiry)
   applyChanges(connection, session, changes)
   if (!connection.isOpen) {
-    core.sessions.leave(session) // A listener sent it away while the other connection was ended.
+    core.sessions.startExpiry(session) // A listener sent it away while the other connection was ended.
     return
   }
   core.wills.connected(session, storedWill)
@@ -109,18 +109,18 @@ async function isKept(
   before: ReturnType<SessionRegistry['open']>['before'],
 ): Promise<boolean> {
   const { core } = connection
-  session.claim = connection
+  session.pendingConnection = connection
   let failure: unknown
   try {
-    await core.store?.settled()
+    await core.commits?.flushed()
   } catch (error) {
     failure = error
   }
-  if (session.claim !== connection) return false // Another connection has it now.
-  session.claim = undefined
+  if (session.pendingConnection !== connection) return false // Another connection has it now.
+  session.pendingConnection = undefined
   if (failure === undefined && connection.isOpen) return true
-  core.sessions.giveBack(session, before)
-  if (failure !== undefined) throw storeRefusal(failure as Error)
+  core.sessions.undoOpen(session, before)
+  if (failure !== undefined) throw storageRefusal(failure as Error)
   return false
 }
 
@@ -159,10 +159,10 @@ function ownerOf(connection: Connection, client: Client): string | undefined {
 /** A Will stays for as long as its connection: not as views of what was read. */
 function keptWill(will: Will): Will {
   const { properties } = will
-  const correlationData = properties?.correlationData && keptCopy(properties.correlationData)
+  const correlationData = properties?.correlationData && detachedCopy(properties.correlationData)
   return {
     ...will,
-    payload: keptCopy(will.payload),
+    payload: detachedCopy(will.payload),
     properties: correlationData === undefined ? properties : { ...properties, correlationData },
   }
 }

@@ -1,5 +1,5 @@
 import type { DisconnectPacket } from '../../types/packets.ts'
-import type { Connection } from '../connection.ts'
+import type { Connection } from '../connection/connection.ts'
 import { ProtocolError } from '../errors.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 

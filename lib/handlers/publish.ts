@@ -1,12 +1,12 @@
 import type { PublishPacket } from '../../types/packets.ts'
 import type { MessageProperties } from '../../types/properties.ts'
 import type { Message as PublicMessage } from '../../types/message.ts'
-import type { Connection } from '../connection.ts'
+import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../sessions/session.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
 import { isPromise } from '../hooks.ts'
-import { storeRefusal } from '../durability/store-refusal.ts'
-import { messageOf } from '../durability/stored-message.ts'
+import { storageRefusal } from '../storage/storage-refusal.ts'
+import { messageOf } from '../storage/stored-message.ts'
 import { expiryOf, Message } from '../messages/message.ts'
 import { refusalCodeFor } from '../packets/reason-code-lists.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
@@ -84,34 +84,34 @@ function accept(connection: Connection, packet: PublishPacket, permitted: Public
     throw new MqttError('quota-exceeded', 'too many retained messages')
   }
   if (packet.qos === 2) reserve(connection, packet.packetId)
-  const { store } = core
+  const { commits } = core
   const retainedBefore = message.retain ? core.retained.get(message.topic) : undefined
-  if (store !== undefined && packet.qos === 2 && session.isStored && !session.ended) {
-    message.ticket = store.incoming(message, session.clientId, packet.packetId)
+  if (commits !== undefined && packet.qos === 2 && session.isStored && !session.ended) {
+    message.commitNumber = commits.incoming(message, session.clientId, packet.packetId)
   }
   const reached = core.router.publish(message, connection.input)
   core.notify('published', message, client)
   if (packet.qos === 0) {
-    if (message.retain) store?.congestion.hold(connection.input)
+    if (message.retain) commits?.backPressure.pausePublisher(connection.input)
     return
   }
   const reasonCode = reached === 0 && isTold ? ReasonCode.noMatchingSubscribers : ReasonCode.success
   const type = packet.qos === 1 ? 'puback' : 'pubrec'
   // In the order of the messages [MQTT-4.6.0-2] [MQTT-4.6.0-3].
-  if (store === undefined || (!store.tells(message) && !connection.waitsForStore)) {
+  if (commits === undefined || (!commits.isInOpenBatch(message) && !connection.hasPendingReplies)) {
     connection.acknowledge(type, packet.packetId, reasonCode)
     return
   }
-  store.mayRefuse(message)
+  commits.markRejectable(message)
   const settle = packet.qos === 2 ? outcomeOf(session, packet.packetId) : undefined
-  connection.whenSafe(
+  connection.afterCommit(
     () => {
       settle?.(undefined)
       connection.acknowledge(type, packet.packetId, reasonCode)
     },
     (error) => {
-      core.router.takeBack(message, retainedBefore)
-      const refusal = storeRefusal(error)
+      core.router.rollback(message, retainedBefore)
+      const refusal = storageRefusal(error)
       settle?.(refusal)
       if (packet.qos === 2 && session.incoming.release(packet.packetId) && connection.openExchanges > 0)
         connection.openExchanges -= 1
@@ -170,11 +170,11 @@ async function afterInquiry(connection: Connection, packet: PublishPacket): Prom
   if (found === 'accepted') session.incoming.reserve(packet.packetId)
   else if (found !== 'unknown') {
     const message = messageOf(found, core.timers)
-    message.hadBy = await core.sharedSessions?.whoHad(message)
-    core.router.handOnAgain(message)
-    core.store?.incoming(message, session.clientId, packet.packetId)
+    message.alreadyDeliveredTo = await core.ownership?.whoHad(message)
+    core.router.republish(message)
+    core.commits?.incoming(message, session.clientId, packet.packetId)
     session.incoming.reserve(packet.packetId)
-    await core.store?.settled()
+    await core.commits?.flushed()
   }
   await handlePublish(connection, packet)
 }

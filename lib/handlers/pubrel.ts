@@ -1,5 +1,5 @@
 import type { PubrelPacket } from '../../types/packets.ts'
-import type { Connection } from '../connection.ts'
+import type { Connection } from '../connection/connection.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 
 /** PUBREL (section 3.6) frees the Packet Identifier and is always answered with PUBCOMP [MQTT-4.3.3-11]. */
@@ -7,12 +7,12 @@ export function handlePubrel(connection: Connection, packet: PubrelPacket): void
   const { session } = connection
   if (session === undefined) return
   const known = session.incoming.release(packet.packetId)
-  if (session.isStored) connection.core.store?.incomingDone(session.clientId, packet.packetId)
+  if (session.isStored) connection.core.commits?.incomingDone(session.clientId, packet.packetId)
   // One that an earlier connection began was never counted on this one.
   if (known && connection.openExchanges > 0) connection.openExchanges -= 1
   const reasonCode = known || connection.protocolLevel !== 5 ? ReasonCode.success : ReasonCode.packetIdentifierNotFound
   // The Client may use the identifier again, so nobody may take that for the old message after a crash.
   const acknowledge = (): void => connection.acknowledge('pubcomp', packet.packetId, reasonCode)
-  if (session.isStored) connection.whenSafe(acknowledge)
+  if (session.isStored) connection.afterCommit(acknowledge)
   else acknowledge()
 }

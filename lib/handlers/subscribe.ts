@@ -1,11 +1,11 @@
 import type { SubscribePacket, SubscriptionRequest } from '../../types/packets.ts'
 import type { Subscription as PublicSubscription } from '../../types/subscription.ts'
-import type { Connection } from '../connection.ts'
+import type { Connection } from '../connection/connection.ts'
 import type { Core } from '../core.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
-import { storeRefusal } from '../durability/store-refusal.ts'
+import { storageRefusal } from '../storage/storage-refusal.ts'
 import { isPromise } from '../hooks.ts'
-import { Subscription } from '../messages/receiver.ts'
+import { Subscription } from '../messages/subscriber.ts'
 import { refusalCodeFor } from '../packets/reason-code-lists.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import type { Session } from '../sessions/session.ts'
@@ -79,7 +79,7 @@ function refusalOf(error: unknown): Answer {
 /** The subscription with its ShareName, when its Topic Filter is one; throws an `MqttError` otherwise. */
 export function grant(core: Core, subscription: PublicSubscription): PublicSubscription {
   const parsed = parseTopicFilter(subscription.topicFilter, core.settings.limits.maxTopicLevels)
-  const reserved = core.store?.backend.reserved
+  const reserved = core.commits?.storage.reserved
   if (parsed === undefined || (reserved !== undefined && parsed.topicFilter.startsWith(reserved))) {
     throw new MqttError('topic-filter-invalid')
   }
@@ -104,12 +104,13 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
     refusal = 'refusal' in answer ? answer.refusal : new MqttError('quota-exceeded', 'too many subscriptions')
     reasonCodes.push(refusalCode(connection, refusal, packet.subscriptions[index] as SubscriptionRequest))
   }
-  const properties = refusal && connection.textsOf(refusal)
+  const properties = refusal && connection.reasonPropertiesOf(refusal)
   const answer = (): void => {
     connection.send({ type: 'suback', packetId: packet.packetId, reasonCodes, properties })
     if (connection.isOpen && core.retained.size > 0) deliverRetained(session, made)
   }
-  if (session.isStored) connection.whenSafe(answer, (error) => takeBack(connection, packet, made, reasonCodes, error))
+  if (session.isStored)
+    connection.afterCommit(answer, (error) => takeBack(connection, packet, made, reasonCodes, error))
   else answer()
 }
 
@@ -128,7 +129,7 @@ function deliverRetained(session: Session, made: readonly Made[]): void {
     if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && previous !== undefined)) continue
     session.deliverRetained(subscription)
   }
-  session.flow()
+  session.sendPending()
 }
 
 /** The store failed: what was granted is refused after all. */
@@ -149,12 +150,18 @@ function takeBack(
     if (kept === undefined) core.sessions.unsubscribe(session, topicFilter)
     else core.sessions.subscribe(session, kept)
   }
-  const refusal = storeRefusal(error)
+  const refusal = storageRefusal(error)
   const { packetId } = packet
   const refused = refusalCodeFor('suback', refusal.reasonCode)
   const codes = reasonCodes.map((code) => (code < 0x80 ? (connection.protocolLevel === 5 ? refused : 0x80) : code))
   if (connection.protocolLevel === 3) connection.fail(refusal)
-  else connection.send({ type: 'suback', packetId, reasonCodes: codes, properties: connection.textsOf(refusal) })
+  else
+    connection.send({
+      type: 'suback',
+      packetId,
+      reasonCodes: codes,
+      properties: connection.reasonPropertiesOf(refusal),
+    })
 }
 
 function hasRoom(connection: Connection, requested: PublicSubscription): boolean {

@@ -1,5 +1,5 @@
 import type { UnsubscribePacket } from '../../types/packets.ts'
-import type { Connection } from '../connection.ts'
+import type { Connection } from '../connection/connection.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import { parseTopicFilter } from '../topics/topic-filter.ts'
 
@@ -18,6 +18,6 @@ export function handleUnsubscribe(connection: Connection, packet: UnsubscribePac
   const answer = (): void => {
     connection.send({ type: 'unsuback', packetId: packet.packetId, reasonCodes, properties: undefined }) // [MQTT-3.10.4-5]
   }
-  if (session.isStored) connection.whenSafe(answer)
+  if (session.isStored) connection.afterCommit(answer)
   else answer()
 }

@@ -1,11 +1,11 @@
 import mqemitter from 'mqemitter'
 import type { Emitter, EmitterListener, EmitterMessage } from '../../types/emitter.ts'
 import type { PersistenceOperation } from '../../types/persistence.ts'
-import { Brokers } from '../cluster/brokers.ts'
-import type { SharedSessions } from '../cluster/shared-sessions.ts'
+import { EmitterCluster } from '../cluster/emitter-cluster.ts'
+import type { SessionOwnership } from '../cluster/session-ownership.ts'
 import type { Core } from '../core.ts'
-import type { Store } from '../durability/store.ts'
-import type { SharedReading } from '../persistence/backend.ts'
+import type { CommitQueue } from '../storage/commit-queue.ts'
+import type { SharedReading } from '../storage/storage.ts'
 import type { Message } from './message.ts'
 
 /**
@@ -15,20 +15,20 @@ import type { Message } from './message.ts'
 export class Bus {
   readonly emitter: Emitter
   readonly #core: Core
-  readonly #brokers: Brokers | undefined
+  readonly #cluster: EmitterCluster | undefined
 
   constructor(core: Core, emitter: Emitter) {
     this.#core = core
     this.emitter = emitter
     if (emitter instanceof OwnEmitter) return
-    this.#brokers = new Brokers(core, emitter)
-    void this.#brokers.start()
+    this.#cluster = new EmitterCluster(core, emitter)
+    void this.#cluster.start()
   }
 
   /** Puts a message onto the emitter. Nothing waits for it to arrive. */
   publish(message: Message): void {
-    if (this.#brokers !== undefined) {
-      this.#brokers.publish(message)
+    if (this.#cluster !== undefined) {
+      this.#cluster.publish(message)
       return
     }
     if ((this.emitter as OwnEmitter).listeners === 0 || message.topic.startsWith('$SYS/')) return
@@ -44,18 +44,18 @@ export class Bus {
 
   /** The store has all of this: the other brokers may know. */
   committed(operations: readonly PersistenceOperation[]): void {
-    this.#brokers?.committed(operations)
+    this.#cluster?.committed(operations)
   }
 
   /** Takes part in the sessions of brokers that share this store too; undefined when there is no emitter to join them. */
-  async shareSessions(store: Store, shared: SharedReading): Promise<SharedSessions | undefined> {
-    await this.#brokers?.start()
-    return this.#brokers?.shareSessions(store, shared)
+  async shareSessions(store: CommitQueue, shared: SharedReading): Promise<SessionOwnership | undefined> {
+    await this.#cluster?.start()
+    return this.#cluster?.shareSessions(store, shared)
   }
 
   async close(): Promise<void> {
-    if (this.#brokers !== undefined)
-      await this.#brokers.stop() // The emitter is the application's to close.
+    if (this.#cluster !== undefined)
+      await this.#cluster.stop() // The emitter is the application's to close.
     else await new Promise<void>((resolve) => void this.emitter.close(resolve))
   }
 }

@@ -3,38 +3,38 @@ import type { MaybePromise } from '../../types/hooks.ts'
 import type { Message as PublicMessage } from '../../types/message.ts'
 import type { QoS } from '../../types/packets.ts'
 import { isPromise } from '../hooks.ts'
-import { Congestion } from '../sessions/congestion.ts'
-import { Queue } from '../sessions/queue.ts'
+import { BackPressure } from '../sessions/back-pressure.ts'
+import { RingQueue } from '../sessions/ring-queue.ts'
 import type { Timers } from '../timers.ts'
 import type { Message } from './message.ts'
-import type { Receiver } from './receiver.ts'
+import type { Subscriber } from './subscriber.ts'
 
 type Listener = (message: PublicMessage) => MaybePromise<void>
-interface Taker {
+interface PendingNext {
   resolve(result: IteratorResult<PublicMessage>): void
   reject(error: Error): void
 }
 
 /** The application as a receiver: messages go to its listener, one at a time, or wait for its loop. */
-export class LocalSubscriber implements Receiver, LocalSubscription {
+export class LocalSubscriber implements Subscriber, LocalSubscription {
   readonly clientId: undefined
   readonly connected = true
-  get takesNow(): boolean {
+  get canSendNow(): boolean {
     return this.#queue.length < this.#highWaterMark
   }
 
-  readonly congestion: Congestion
+  readonly backPressure: BackPressure
   dropped = 0
-  readonly #queue = new Queue<PublicMessage>()
+  readonly #queue = new RingQueue<PublicMessage>()
   readonly #highWaterMark: number
   readonly #overflow: NonNullable<SubscribeOptions['overflow']>
   readonly #listener: Listener | undefined
   readonly #report: (error: Error) => void
   readonly #leave: (subscriber: LocalSubscriber) => void
-  #takers: Taker[] = []
+  #pendingNexts: PendingNext[] = []
   #isListening = false
   /** What is retained is not known yet; until then nothing is given out. */
-  #isWaiting = false
+  #awaitsRetained = false
   #retained: Iterator<Message> | undefined
   #qos: QoS = 2
   #error: Error | undefined
@@ -50,7 +50,7 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
   ) {
     this.#highWaterMark = options.highWaterMark ?? 1000
     this.#overflow = options.overflow ?? 'drop-oldest'
-    this.congestion = new Congestion(timers, this.#overflow === 'pause' ? Infinity : holdBackMs)
+    this.backPressure = new BackPressure(timers, this.#overflow === 'pause' ? Infinity : holdBackMs)
     this.#listener = listener
     this.#report = report
     this.#leave = leave
@@ -58,28 +58,28 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
 
   /** What is retained comes first, one message whenever one is taken. */
   begin(retained: Iterator<Message>, qos: QoS): void {
-    this.#isWaiting = false
+    this.#awaitsRetained = false
     if (this.#closed) return
     this.#retained = retained
     this.#qos = qos
-    while (this.#takers.length > 0) {
-      const value = this.#take()
+    while (this.#pendingNexts.length > 0) {
+      const value = this.#next()
       if (value === undefined) break
-      this.#takers.shift()?.resolve({ done: false, value })
+      this.#pendingNexts.shift()?.resolve({ done: false, value })
     }
     if (this.#listener !== undefined) this.#listen()
   }
 
   /** `begin` will be called, and nothing is given out before. */
-  wait(): void {
-    this.#isWaiting = true
+  awaitRetained(): void {
+    this.#awaitsRetained = true
   }
 
   deliver(message: Message, qos: QoS, retain: boolean): void {
     if (this.#closed) return
-    if (this.#takers.length === 0) message.keep()
+    if (this.#pendingNexts.length === 0) message.detach()
     const copy = copyOf(message, qos, retain)
-    const taker = this.#isWaiting ? undefined : this.#takers.shift()
+    const taker = this.#awaitsRetained ? undefined : this.#pendingNexts.shift()
     if (taker !== undefined) {
       taker.resolve({ done: false, value: copy })
       return
@@ -88,7 +88,7 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
     if (this.#closed) return
     this.#queue.push(copy)
     if (this.#listener !== undefined) this.#listen()
-    if (this.#queue.length >= this.#highWaterMark) this.congestion.fillsUp()
+    if (this.#queue.length >= this.#highWaterMark) this.backPressure.congest()
   }
 
   #overflows(): void {
@@ -106,7 +106,7 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
   #listen(): void {
     if (this.#isListening || this.#listener === undefined) return
     this.#isListening = true // Before anything else: taking a message may let publishers go on.
-    let message = this.#take()
+    let message = this.#next()
     while (message !== undefined) {
       try {
         const result = this.#listener(message)
@@ -120,7 +120,7 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
       } catch (error) {
         this.#report(error as Error) // One bad message must not end the subscription.
       }
-      message = this.#take()
+      message = this.#next()
     }
     this.#isListening = false
   }
@@ -130,24 +130,24 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
     this.#listen()
   }
 
-  #take(): PublicMessage | undefined {
-    if (this.#isWaiting) return undefined
+  #next(): PublicMessage | undefined {
+    if (this.#awaitsRetained) return undefined
     const step = this.#retained?.next()
     if (step?.done === false) return copyOf(step.value, this.#qos < step.value.qos ? this.#qos : step.value.qos, true)
     this.#retained = undefined
     const message = this.#queue.shift()
-    if (this.#queue.length <= this.#highWaterMark >> 1) this.congestion.drained()
+    if (this.#queue.length <= this.#highWaterMark >> 1) this.backPressure.relieve()
     return message
   }
 
   [Symbol.asyncIterator](): AsyncIterator<PublicMessage> {
     return {
       next: () => {
-        const message = this.#take()
+        const message = this.#next()
         if (message !== undefined) return Promise.resolve({ done: false, value: message })
         if (this.#error !== undefined) return Promise.reject(this.#error)
         if (this.#closed) return Promise.resolve({ done: true, value: undefined })
-        return new Promise((resolve, reject) => this.#takers.push({ resolve, reject }))
+        return new Promise((resolve, reject) => this.#pendingNexts.push({ resolve, reject }))
       },
       return: async () => {
         await this.close()
@@ -169,13 +169,13 @@ export class LocalSubscriber implements Receiver, LocalSubscription {
   #end(): void {
     if (this.#closed) return
     this.#closed = true
-    this.congestion.drained()
+    this.backPressure.relieve()
     this.#leave(this)
-    for (const taker of this.#takers) {
+    for (const taker of this.#pendingNexts) {
       if (this.#error !== undefined) taker.reject(this.#error)
       else taker.resolve({ done: true, value: undefined })
     }
-    this.#takers = []
+    this.#pendingNexts = []
   }
 }
 

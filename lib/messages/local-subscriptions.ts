@@ -7,7 +7,7 @@ import { checkSubscribeOptions } from '../options.ts'
 import { matches, parseTopicFilter } from '../topics/topic-filter.ts'
 import { LocalSubscriber } from './local-subscriber.ts'
 import type { Message } from './message.ts'
-import { Subscription } from './receiver.ts'
+import { Subscription } from './subscriber.ts'
 
 /** The subscriptions of the application itself: in the same place as those of Clients, without a session. */
 export class LocalSubscriptions {
@@ -59,7 +59,7 @@ export class LocalSubscriptions {
         )
       if (restored === undefined) begin()
       else {
-        subscriber.wait()
+        subscriber.awaitRetained()
         restored.then(begin, begin)
       }
     }

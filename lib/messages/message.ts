@@ -1,14 +1,14 @@
 import type { Message as PublicMessage, MessageInit } from '../../types/message.ts'
 import type { ProtocolLevel, QoS } from '../../types/packets.ts'
 import type { MessageProperties } from '../../types/properties.ts'
-import type { Travel } from '../cluster/travel.ts'
-import type { StoredPacket } from '../durability/stored-message.ts'
+import type { ReplicationInfo } from '../cluster/replication-info.ts'
+import type { StoredPacket } from '../storage/stored-message.ts'
 import { encodeProperties } from '../packets/properties.ts'
 import { writePublish } from '../packets/publish.ts'
 import { keepsFarMore } from '../packets/views.ts'
 import { Writer } from '../packets/writer.ts'
 import type { Timers } from '../timers.ts'
-import { keptCopy } from './kept-bytes.ts'
+import { detachedCopy } from './detached-bytes.ts'
 
 /** A PUBLISH packet of a message, ready but for its Packet Identifier. */
 export interface Frame {
@@ -37,23 +37,23 @@ export class Message implements PublicMessage {
   /** How it is stored, once it is. */
   stored: StoredPacket | undefined
   /** The batch in which the store was told of it last; 0 when it was not. */
-  toldIn = 0
+  batchNumber = 0
   /** Copies at QoS 2 are sent when this ticket of the store is safe, whoever gets them; 0 when at once. */
-  ticket = 0
+  commitNumber = 0
   /** The store failed and the publisher was told: nobody gets it. */
-  isRefused = false
+  isRejected = false
   /** What it is a copy of, for another member of a shared subscription. */
   origin: Message | undefined
   /** Some of its receivers may have it from before the process began. */
-  isResumed = false
+  isReplay = false
   /** Those of them with other brokers, by Client Identifier. */
-  hadBy: ReadonlySet<string> | undefined
+  alreadyDeliveredTo: ReadonlySet<string> | undefined
   /** What other brokers must know of it; undefined when there are none. */
-  travel: Travel | undefined
+  replication: ReplicationInfo | undefined
   #size = 0
   #propertyBytes: Buffer | undefined
   #frames: (Frame | undefined)[] | undefined
-  #kept = false
+  #isDetached = false
 
   constructor(
     topic: string,
@@ -72,9 +72,9 @@ export class Message implements PublicMessage {
     this.publisher = publisher
     this.expiresAt = expiresAt
     this.stored = undefined
-    this.travel = undefined
+    this.replication = undefined
     this.origin = undefined
-    this.hadBy = undefined
+    this.alreadyDeliveredTo = undefined
     this.#propertyBytes = undefined
     this.#frames = undefined
   }
@@ -99,12 +99,12 @@ export class Message implements PublicMessage {
   }
 
   /** The same for another receiver; one that is stored gets a name of its own, as that receiver may have it already. */
-  moved(): Message {
+  copyWithNewId(): Message {
     if (this.stored === undefined) return this
     const { topic, payload, qos, retain, properties, publisher, expiresAt } = this
     const copy = new Message(topic, payload, qos, retain, properties, publisher, expiresAt)
     copy.origin = this.origin ?? this
-    copy.ticket = this.ticket
+    copy.commitNumber = this.commitNumber
     return copy
   }
 
@@ -138,13 +138,13 @@ export class Message implements PublicMessage {
   }
 
   /** Copies what is a view of the chunk that it came in, when it is to outlive it. */
-  keep(): this {
-    if (this.#kept) return this
-    this.#kept = true
-    if (keepsFarMore(this.payload)) this.payload = keptCopy(this.payload)
+  detach(): this {
+    if (this.#isDetached) return this
+    this.#isDetached = true
+    if (keepsFarMore(this.payload)) this.payload = detachedCopy(this.payload)
     const correlationData = this.properties?.correlationData
     if (correlationData !== undefined)
-      this.properties = { ...this.properties, correlationData: keptCopy(correlationData) }
+      this.properties = { ...this.properties, correlationData: detachedCopy(correlationData) }
     return this
   }
 

@@ -10,7 +10,7 @@ export function checkPublishedTopic(core: Core, topic: string): void {
     if (topic === '$share' || topic.startsWith('$share/')) {
       throw new MqttError('topic-name-invalid', '$share is for subscriptions')
     }
-    const reserved = core.store?.backend.reserved
+    const reserved = core.commits?.storage.reserved
     if (reserved !== undefined && topic.startsWith(reserved)) {
       throw new MqttError('not-authorized', `${reserved} is the store’s`)
     }

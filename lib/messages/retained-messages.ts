@@ -48,7 +48,7 @@ export class RetainedMessages {
       this.remove(message.topic)
       return false
     }
-    const retained: Retained = { message: message.keep(), expiry: undefined }
+    const retained: Retained = { message: message.detach(), expiry: undefined }
     const previous = this.#byTopic.set(message.topic, retained)
     if (previous !== undefined) this.#forget(previous)
     this.#bytes += message.size

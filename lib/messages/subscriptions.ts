@@ -1,14 +1,14 @@
 import { type SharedGroup, SharedSubscriptions } from '../topics/shared-subscriptions.ts'
 import { SubscriptionTree } from '../topics/subscription-tree.ts'
-import type { Subscription } from './receiver.ts'
+import type { Subscription } from './subscriber.ts'
 
 /** Every subscription there is, of sessions and of the application: those of one receiver, and those that are shared. */
 export class Subscriptions {
-  readonly #alone = new SubscriptionTree<Subscription>()
+  readonly #exclusive = new SubscriptionTree<Subscription>()
   readonly #shared = new SharedSubscriptions<Subscription>()
 
   get size(): number {
-    return this.#alone.size + this.#shared.size
+    return this.#exclusive.size + this.#shared.size
   }
 
   get sharedSize(): number {
@@ -17,12 +17,12 @@ export class Subscriptions {
 
   /** Goes up whenever the answer of `match` may be another one. */
   get version(): number {
-    return this.#alone.version + this.#shared.version
+    return this.#exclusive.version + this.#shared.version
   }
 
   add(subscription: Subscription): void {
     const { shareName, matchFilter } = subscription
-    if (shareName === undefined) this.#alone.add(matchFilter, subscription)
+    if (shareName === undefined) this.#exclusive.add(matchFilter, subscription)
     else this.#shared.add(shareName, matchFilter, subscription)
   }
 
@@ -30,7 +30,7 @@ export class Subscriptions {
   remove(subscription: Subscription): SharedGroup<Subscription> | undefined {
     const { shareName, matchFilter } = subscription
     if (shareName === undefined) {
-      this.#alone.remove(matchFilter, subscription)
+      this.#exclusive.remove(matchFilter, subscription)
       return undefined
     }
     const group = this.#shared.get(shareName, matchFilter)
@@ -46,7 +46,7 @@ export class Subscriptions {
 
   /** Appends what matches a topic. */
   match(topic: string, found: Subscription[], groups: SharedGroup<Subscription>[]): void {
-    this.#alone.match(topic, found)
+    this.#exclusive.match(topic, found)
     this.#shared.match(topic, groups)
   }
 }

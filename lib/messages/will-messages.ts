@@ -19,11 +19,11 @@ export class WillMessages {
   connected(session: Session, will: StoredWill | undefined): void {
     session.will = will
     if (will === undefined) return
-    if (this.#core.store !== undefined && !session.isRecorded) {
+    if (this.#core.commits !== undefined && !session.isRecorded) {
       session.isRecorded = true // A Will is sent although the process ends [MQTT-3.1.2-8].
       this.#core.sessions.record(session, null)
     }
-    this.#tell(session, undefined)
+    this.#store(session, undefined)
   }
 
   /** The connection ended; `graceful` with a DISCONNECT that takes the Will back [MQTT-3.14.4-3]. */
@@ -32,18 +32,18 @@ export class WillMessages {
     if (will === undefined) return
     if (graceful) {
       session.will = undefined
-      this.#tell(session, undefined)
+      this.#store(session, undefined)
       return
     }
     const delay = Math.min(will.delay, session.expiryInterval)
     if (delay === 0) this.sessionEnded(session)
-    else this.waitUntil(session, this.#core.timers.now() + delay * 1000)
+    else this.publishAt(session, this.#core.timers.now() + delay * 1000)
   }
 
   /** The Will is sent at this time of the broker's clock, or when its session ends. */
-  waitUntil(session: Session, due: number): void {
+  publishAt(session: Session, due: number): void {
     session.willDelay = this.#core.timers.at(due, () => this.sessionEnded(session))
-    this.#tell(session, this.#core.timers.toWallClock(due))
+    this.#store(session, this.#core.timers.toWallClock(due))
   }
 
   /** The Client is back in time [MQTT-3.1.3-9]. */
@@ -52,7 +52,7 @@ export class WillMessages {
     session.willDelay = undefined
     if (session.will === undefined) return
     session.will = undefined
-    this.#tell(session, undefined)
+    this.#store(session, undefined)
   }
 
   /** Nothing to wait for any more. Once sent, the Will is gone [MQTT-3.1.2-10]. */
@@ -83,20 +83,20 @@ export class WillMessages {
     checkRewrittenTopic(this.#core, permitted.topic)
     const message = Message.from(permitted, session.clientId, this.#core.timers)
     this.#core.router.publish(message)
-    this.#tell(session, undefined) // With what it published, or not at all.
+    this.#store(session, undefined) // With what it published, or not at all.
     this.#core.notify('published', message, will.client)
   }
 
   /** A refusal is the application's decision: the Will is not published. */
   #failed(session: Session, error: Error): void {
-    this.#tell(session, undefined)
+    this.#store(session, undefined)
     if (!(error instanceof MqttError)) this.#core.reportError(error)
   }
 
   /** `dueAt` in milliseconds since 1970; undefined while the Client is connected. */
-  #tell(session: Session, dueAt: number | undefined): void {
+  #store(session: Session, dueAt: number | undefined): void {
     if (!session.isRecorded || session.ended) return
-    this.#core.store?.will(session.clientId, session.will && persistedWill(session.will, dueAt))
+    this.#core.commits?.will(session.clientId, session.will && persistedWill(session.will, dueAt))
   }
 }
 

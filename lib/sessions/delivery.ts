@@ -1,6 +1,6 @@
 import type { QoS } from '../../types/packets.ts'
 import type { Message } from '../messages/message.ts'
-import type { Subscription } from '../messages/receiver.ts'
+import type { Subscription } from '../messages/subscriber.ts'
 import type { SharedGroup } from '../topics/shared-subscriptions.ts'
 
 /** One copy of a message for one session, from the queue to its last acknowledgement. */
@@ -14,18 +14,18 @@ export class Delivery {
   /** 0 until it is sent. */
   packetId = 0
   /** Goes up with each that is sent, so that they can be sent again in their order. */
-  order = 0
-  state: 'queued' | 'publish sent' | 'pubrel sent' = 'queued'
+  sendSequence = 0
+  phase: 'queued' | 'awaiting puback' | 'awaiting pubrec' | 'awaiting pubcomp' = 'queued'
   /** Sent on the present connection, so that it counts against the send quota. */
-  onWire = false
+  countsAgainstQuota = false
   /** It was written once, on whichever connection, so that it is written again as a duplicate [MQTT-3.3.1-1]. */
-  wasWritten = false
+  sentBefore = false
   /** It stands in the store, in the queue of its session. */
   isStored = false
   /** It was put there while another broker had the session, so the store does not know what became of it. */
-  wasElsewhere = false
+  storedByPeer = false
   /** It is written when this ticket of the store is safe; 0 when at once. */
-  ticket = 0
+  commitNumber = 0
 
   constructor(
     message: Message,

@@ -1,11 +1,11 @@
 import type { Core } from '../core.ts'
-import { persistedSubscription } from '../durability/stored-subscription.ts'
+import { persistedSubscription } from '../storage/stored-subscription.ts'
 import { MqttError } from '../errors.ts'
-import type { Subscription } from '../messages/receiver.ts'
-import { type Link, Session, type StoredWill } from './session.ts'
+import type { Subscription } from '../messages/subscriber.ts'
+import { type SessionConnection, Session, type StoredWill } from './session.ts'
 
 /** How a session stands that waits for its Client. Times on the broker's clock. */
-interface Standing {
+interface PreviousState {
   readonly expiryInterval: number
   readonly endsAt: number | undefined
   readonly will: StoredWill | undefined
@@ -45,20 +45,20 @@ export class SessionRegistry {
     owner: string | undefined,
     cleanStart: boolean,
     expiryInterval: number,
-  ): { session: Session; before: Standing | undefined } {
+  ): { session: Session; before: PreviousState | undefined } {
     const existing = this.#sessions.get(clientId)
-    if (existing !== undefined && this.protectsOwner && existing.owner !== owner) {
+    if (existing !== undefined && this.checksPrincipal && existing.principal !== owner) {
       throw new MqttError('not-authorized', 'the Client Identifier belongs to another user')
     }
-    existing?.link?.takenOver()
-    if (existing?.claim !== undefined) this.#revoke(existing)
+    existing?.connection?.sessionTakenOver()
+    if (existing?.pendingConnection !== undefined) this.#cancelPending(existing)
     const stored = this.#sessions.get(clientId) // Its end of connection may have been the end of the session.
     if (stored !== undefined && !cleanStart) {
-      const before = standingOf(stored)
+      const before = previousStateOf(stored)
       this.#core.timers.cancel(stored.expiry)
       stored.expiry = undefined
       stored.expiryInterval = expiryInterval
-      stored.since = this.#core.timers.toWallClock(this.#core.timers.now())
+      stored.connectedAt = this.#core.timers.toWallClock(this.#core.timers.now())
       this.#core.wills.sessionResumed(stored)
       this.record(stored, null)
       return { session: stored, before }
@@ -67,35 +67,35 @@ export class SessionRegistry {
     if (this.#sessions.size >= this.#core.settings.limits.maxSessions) {
       throw new MqttError('quota-exceeded', 'too many sessions')
     }
-    const session = new Session(this.#core, clientId, owner, this.#core.store !== undefined && expiryInterval > 0)
+    const session = new Session(this.#core, clientId, owner, this.#core.commits !== undefined && expiryInterval > 0)
     session.expiryInterval = expiryInterval
-    session.since = this.#core.timers.toWallClock(this.#core.timers.now())
+    session.connectedAt = this.#core.timers.toWallClock(this.#core.timers.now())
     this.#sessions.set(clientId, session)
     this.record(session, null)
     return { session, before: undefined }
   }
 
   /** The connection for which it was opened was not let in after all: all is as it was before. */
-  giveBack(session: Session, before: Standing | undefined): void {
+  undoOpen(session: Session, before: PreviousState | undefined): void {
     this.#core.wills.sessionResumed(session) // As it was never connected its Will is not sent.
     if (before === undefined) {
       this.end(session)
       return
     }
     session.expiryInterval = before.expiryInterval
-    if (before.endsAt === undefined) this.leave(session)
-    else this.leaveUntil(session, before.endsAt)
+    if (before.endsAt === undefined) this.startExpiry(session)
+    else this.expireAt(session, before.endsAt)
     session.will = before.will
-    if (before.willAt !== undefined) this.#core.wills.waitUntil(session, before.willAt)
+    if (before.willAt !== undefined) this.#core.wills.publishAt(session, before.willAt)
   }
 
   /** A connection that was to have the session has lost it before it was let in; its Will is not sent. */
-  #revoke(session: Session): void {
-    const { claim } = session
-    session.claim = undefined
-    claim?.takenOver()
+  #cancelPending(session: Session): void {
+    const { pendingConnection } = session
+    session.pendingConnection = undefined
+    pendingConnection?.sessionTakenOver()
     this.#core.wills.sessionResumed(session)
-    this.leave(session)
+    this.startExpiry(session)
   }
 
   /** Knows again what the store had. */
@@ -104,22 +104,22 @@ export class SessionRegistry {
   }
 
   /** The connection of a session ended. */
-  connectionEnded(session: Session, link: Link, graceful: boolean): void {
-    if (session.link !== link) return
+  connectionEnded(session: Session, link: SessionConnection, graceful: boolean): void {
+    if (session.connection !== link) return
     session.detach(link)
     this.#core.wills.connectionEnded(session, graceful)
-    this.leave(session)
+    this.startExpiry(session)
   }
 
   /** Nobody has the session now. It lives on for as long as was agreed (section 3.1.2.11.2). */
-  leave(session: Session): void {
+  startExpiry(session: Session): void {
     if (session.expiryInterval === 0) this.end(session)
     else if (session.expiryInterval === FOR_EVER) this.record(session, null)
-    else this.leaveUntil(session, this.#core.timers.now() + session.expiryInterval * 1000)
+    else this.expireAt(session, this.#core.timers.now() + session.expiryInterval * 1000)
   }
 
   /** Nobody has the session, which ends at this time of the broker's clock. */
-  leaveUntil(session: Session, due: number): void {
+  expireAt(session: Session, due: number): void {
     this.#core.timers.cancel(session.expiry)
     session.expiry = this.#core.timers.at(due, () => this.end(session))
     this.record(session, this.#core.timers.toWallClock(due))
@@ -132,12 +132,12 @@ export class SessionRegistry {
     this.#core.timers.cancel(session.expiry)
     this.#removeSubscriptions(session)
     this.#core.wills.sessionEnded(session)
-    if (session.isRecorded) this.#core.store?.endSession(session.clientId)
-    this.#core.router.moveOn(session.end())
+    if (session.isRecorded) this.#core.commits?.endSession(session.clientId)
+    this.#core.router.redistribute(session.end())
   }
 
   /** Another broker has the session: nothing of it is left here, and all of it in the store. */
-  letGo(session: Session): void {
+  releaseToPeer(session: Session): void {
     this.#sessions.delete(session.clientId)
     this.#core.timers.cancel(session.expiry)
     this.#core.timers.cancel(session.willDelay)
@@ -148,7 +148,7 @@ export class SessionRegistry {
   #removeSubscriptions(session: Session): void {
     for (const subscription of session.subscriptions.values()) {
       this.#core.subscriptions.remove(subscription)
-      this.#core.sharedSessions?.memberChanged(session, subscription, false)
+      this.#core.ownership?.memberChanged(session, subscription, false)
     }
     session.subscriptions.clear()
   }
@@ -156,19 +156,19 @@ export class SessionRegistry {
   /** Adds a subscription or puts it in the place of the one with the same Topic Filter [MQTT-3.8.4-3], which it answers. */
   subscribe(session: Session, subscription: Subscription): Subscription | undefined {
     if (session.ended) return undefined
-    if (session.isStored) this.#core.store?.subscribe(session.clientId, persistedSubscription(subscription))
-    return this.subscribeAgain(session, subscription)
+    if (session.isStored) this.#core.commits?.subscribe(session.clientId, persistedSubscription(subscription))
+    return this.addSubscription(session, subscription)
   }
 
   /** The same for one that the store has. */
-  subscribeAgain(session: Session, subscription: Subscription): Subscription | undefined {
+  addSubscription(session: Session, subscription: Subscription): Subscription | undefined {
     const { topicFilter } = subscription.requested
     const previous = session.subscriptions.get(topicFilter)
     // The new one first: no message may fall between the two [MQTT-3.8.4-4].
     this.#core.subscriptions.add(subscription)
     if (previous !== undefined) this.#core.subscriptions.remove(previous)
     session.subscriptions.set(topicFilter, subscription)
-    this.#core.sharedSessions?.memberChanged(session, subscription, true)
+    this.#core.ownership?.memberChanged(session, subscription, true)
     session.subscriptionBytes +=
       previous === undefined ? bytesOf(subscription) : bytesOf(subscription) - bytesOf(previous)
     return previous
@@ -178,28 +178,28 @@ export class SessionRegistry {
     const subscription = session.subscriptions.get(topicFilter)
     if (subscription === undefined) return false
     session.subscriptions.delete(topicFilter)
-    if (session.isStored) this.#core.store?.unsubscribe(session.clientId, topicFilter)
-    this.#core.sharedSessions?.memberChanged(session, subscription, false)
+    if (session.isStored) this.#core.commits?.unsubscribe(session.clientId, topicFilter)
+    this.#core.ownership?.memberChanged(session, subscription, false)
     session.subscriptionBytes -= bytesOf(subscription)
     const group = this.#core.subscriptions.remove(subscription)
-    if (group !== undefined) this.#core.router.moveOn(session.leave(group))
+    if (group !== undefined) this.#core.router.redistribute(session.leaveGroup(group))
     return true
   }
 
   /** Tells the store what is said of the session. `expiresAt` in milliseconds since 1970; null while there is no such time. */
   record(session: Session, expiresAt: number | null): void {
-    const { clientId, owner, expiryInterval, isRecorded } = session
-    if (isRecorded) this.#core.store?.session(clientId, { owner, expiryInterval, expiresAt })
+    const { clientId, principal, expiryInterval, isRecorded } = session
+    if (isRecorded) this.#core.commits?.session(clientId, { owner: principal, expiryInterval, expiresAt })
   }
 
   /** Whether a session is its owner's only. */
-  get protectsOwner(): boolean {
+  get checksPrincipal(): boolean {
     const { sessionOwner } = this.#core.settings
     return sessionOwner === undefined ? this.#core.hooks.canAuthenticate : sessionOwner !== 'anyone'
   }
 }
 
-function standingOf({ expiryInterval, expiry, will, willDelay }: Session): Standing {
+function previousStateOf({ expiryInterval, expiry, will, willDelay }: Session): PreviousState {
   return { expiryInterval, endsAt: expiry?.due, will: willDelay && will, willAt: willDelay?.due }
 }
 

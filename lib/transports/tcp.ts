@@ -1,6 +1,6 @@
 import { createServer } from 'node:net'
 import type { Listener, TcpListenOptions } from '../../types/listen.ts'
-import { readIntoSharedBuffer } from '../read-buffer.ts'
+import { readIntoSharedBuffer } from '../connection/read-buffer.ts'
 import { connectionInfo } from './info.ts'
 import {
   type Accept,

@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type LogOptions, LogPersistence } from '../../lib/persistence/log/log-persistence.ts'
+import { type LogOptions, LogPersistence } from '../../lib/storage/log/log-persistence.ts'
 import type { PersistenceBroker, PersistenceOperation } from '../../types/persistence.ts'
 
 const SECONDS = 3

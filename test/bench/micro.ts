@@ -3,7 +3,7 @@ import { Bench } from 'tinybench'
 import { Decoder } from '../../lib/packets/decoder.ts'
 import { encodeInto } from '../../lib/packets/encoder.ts'
 import { Writer } from '../../lib/packets/writer.ts'
-import { Queue } from '../../lib/sessions/queue.ts'
+import { RingQueue } from '../../lib/sessions/ring-queue.ts'
 import { SubscriptionTree } from '../../lib/topics/subscription-tree.ts'
 import { TopicTrie } from '../../lib/topics/topic-trie.ts'
 import type { ProtocolLevel, PublishPacket } from '../../types/packets.ts'
@@ -91,7 +91,7 @@ function addRetained(): void {
 
 function addQueue(): void {
   for (const waiting of [10, ENTRIES]) {
-    const queue = new Queue<object>()
+    const queue = new RingQueue<object>()
     const item = {}
     for (let index = 0; index < waiting; index += 1) queue.push(item)
     add(`push and shift a queue of ${waiting.toLocaleString('en-US')}`, BATCH, () => {

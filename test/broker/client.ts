@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test'
 import { Broker } from '../../lib/broker.ts'
 import { Decoder } from '../../lib/packets/decoder.ts'
 import { encode } from '../../lib/packets/encoder.ts'
-import { MemoryPersistence } from '../../lib/persistence/memory.ts'
+import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.ts'
 import type { BrokerOptions } from '../../types/options.ts'
 import type {
   ConnackPacket,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { Broker } from '../../lib/broker.ts'
-import { MemoryPersistence } from '../../lib/persistence/memory.ts'
+import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.ts'
 import type { BrokerOptions } from '../../types/options.ts'
 import type { ConnackPacket, ProtocolLevel } from '../../types/packets.ts'
 import type { PersistedState } from '../../types/persistence.ts'

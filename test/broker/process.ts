@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { MemoryPersistence } from '../../lib/persistence/memory.ts'
+import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.ts'
 import type { Clock } from '../../types/options.ts'
 import type { PersistenceOperation } from '../../types/persistence.ts'
 import { settle } from './client.ts'

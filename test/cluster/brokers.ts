@@ -1,12 +1,12 @@
-import { Cluster, type ClusterOwner, type ClusterSettings } from '../../lib/cluster/cluster.ts'
+import { Membership, type MembershipListener, type MembershipSettings } from '../../lib/cluster/membership.ts'
 import { Timers } from '../../lib/timers.ts'
 import type { Emitter, EmitterMessage } from '../../types/emitter.ts'
 import type { Clock } from '../../types/options.ts'
 
 /** A broker that writes down what its cluster tells it, as one line each. */
-export class TestBroker implements ClusterOwner {
+export class TestBroker implements MembershipListener {
   readonly id: string
-  readonly cluster: Cluster
+  readonly cluster: Membership
   readonly timers: Timers
   readonly messages: EmitterMessage[] = []
   readonly bodies: unknown[] = []
@@ -16,41 +16,41 @@ export class TestBroker implements ClusterOwner {
   #lines: string[] = []
   readonly #waiting: { readonly line: string; readonly resolve: () => void }[] = []
 
-  constructor(emitter: Emitter, id: string, clock: Clock, settings: Partial<ClusterSettings> = {}) {
+  constructor(emitter: Emitter, id: string, clock: Clock, settings: Partial<MembershipSettings> = {}) {
     this.id = id
-    this.timers = new Timers(clock, (error) => this.failed(error))
-    this.cluster = new Cluster(emitter, id, this.timers, this, settings)
+    this.timers = new Timers(clock, (error) => this.onError(error))
+    this.cluster = new Membership(emitter, id, this.timers, this, settings)
   }
 
-  received(message: EmitterMessage, from: string): void {
+  onMessage(message: EmitterMessage, from: string): void {
     this.messages.push(message)
     this.#write(`${from} published ${message.topic}`)
     this.onReceived(message)
   }
 
-  told(kind: string, body: unknown, from: string): void {
+  onNotice(kind: string, body: unknown, from: string): void {
     this.bodies.push(body)
     this.#write(`${from} told ${kind}`)
   }
 
-  asked(kind: string, body: unknown, from: string): unknown {
+  onRequest(kind: string, body: unknown, from: string): unknown {
     this.#write(`${from} asked ${kind}`)
     return this.answer(kind, body, from)
   }
 
-  missed(from: string): void {
+  onGap(from: string): void {
     this.#write(`missed ${from}`)
   }
 
-  joined(id: string): void {
+  onJoin(id: string): void {
     this.#write(`${id} joined`)
   }
 
-  left(id: string, how: 'goodbye' | 'silence'): void {
+  onLeave(id: string, how: 'goodbye' | 'silence'): void {
     this.#write(`${id} left: ${how}`)
   }
 
-  failed(error: Error): void {
+  onError(error: Error): void {
     this.errors.push(error)
   }
 

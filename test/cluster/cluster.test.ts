@@ -56,7 +56,7 @@ test('messages and notices arrive at the others in the order in which they were 
     all: [a, b, c],
   } = await brokers('a', 'b', 'c')
   a?.cluster.publish(message('1'))
-  a?.cluster.tell('2', {})
+  a?.cluster.broadcast('2', {})
   a?.cluster.publish(message('3'))
   for (const other of [b, c]) assert.deepEqual(other?.log(), ['a published 1', 'a told 2', 'a published 3'])
   assert.deepEqual(a?.log(), [])
@@ -148,7 +148,7 @@ test('what one broker does to a body is not seen by the others, nor by a receive
     all: [a, b, c],
   } = await brokers('a', 'b', 'c')
   const body = { list: [1, { deep: true }], bytes: Buffer.from('b'), nothing: undefined, none: null }
-  a?.cluster.tell('k', body)
+  a?.cluster.broadcast('k', body)
   body.list.push(2)
   const atB = b?.bodies[0] as { list: unknown[] }
   assert.deepEqual(atB, { list: [1, { deep: true }], bytes: Buffer.from('b') })
@@ -163,9 +163,9 @@ test('a body that refers to itself is refused where it is given, and takes no pl
   } = await brokers('a', 'b')
   const body: Record<string, unknown> = {}
   body.body = body
-  assert.throws(() => a?.cluster.tell('k', body), /plain data/)
-  await assert.rejects(async () => a?.cluster.ask('k', body, { timeoutMs: 1 }), /plain data/)
-  a?.cluster.tell('fine', 1)
+  assert.throws(() => a?.cluster.broadcast('k', body), /plain data/)
+  await assert.rejects(async () => a?.cluster.request('k', body, { timeoutMs: 1 }), /plain data/)
+  a?.cluster.broadcast('fine', 1)
   assert.deepEqual(b?.log(), ['a told fine'])
 })
 
@@ -176,10 +176,10 @@ test('a question has the answers of all, given at once or later', async () => {
   assert.ok(a && b && c)
   b.answer = (kind, body) => ({ kind, body })
   c.answer = () => Promise.resolve('later')
-  const { answers, silent } = await a.cluster.ask('who', { client: 'x' }, { timeoutMs: 100 })
-  assert.deepEqual(answers.get('b'), { kind: 'who', body: { client: 'x' } })
-  assert.equal(answers.get('c'), 'later')
-  assert.deepEqual(silent, [])
+  const { responses, timedOut } = await a.cluster.request('who', { client: 'x' }, { timeoutMs: 100 })
+  assert.deepEqual(responses.get('b'), { kind: 'who', body: { client: 'x' } })
+  assert.equal(responses.get('c'), 'later')
+  assert.deepEqual(timedOut, [])
   assert.equal(a.timers.size, 1) // The heartbeat.
 })
 
@@ -189,10 +189,10 @@ test('a question to one is not asked of the others', async () => {
   } = await brokers('a', 'b', 'c')
   assert.ok(a && b && c)
   c.answer = () => undefined
-  const { answers } = await a.cluster.ask('who', 1, { timeoutMs: 100, to: 'c' })
-  assert.deepEqual([...answers], [['c', undefined]])
+  const { responses } = await a.cluster.request('who', 1, { timeoutMs: 100, to: 'c' })
+  assert.deepEqual([...responses], [['c', undefined]])
   assert.deepEqual(b.log(), [])
-  a.cluster.tell('next', 1)
+  a.cluster.broadcast('next', 1)
   assert.deepEqual(b.log(), ['a told next']) // It was no gap for b.
 })
 
@@ -201,12 +201,12 @@ test('a question that nobody can answer is over at once', async () => {
     all: [a, b],
   } = await brokers('a', 'b')
   assert.ok(a && b)
-  assert.deepEqual(await a.cluster.ask('who', 1, { timeoutMs: 100, to: 'stranger' }), {
-    answers: new Map(),
-    silent: ['stranger'],
+  assert.deepEqual(await a.cluster.request('who', 1, { timeoutMs: 100, to: 'stranger' }), {
+    responses: new Map(),
+    timedOut: ['stranger'],
   })
   await b.cluster.stop()
-  assert.deepEqual(await a.cluster.ask('who', 1, { timeoutMs: 100 }), { answers: new Map(), silent: [] })
+  assert.deepEqual(await a.cluster.request('who', 1, { timeoutMs: 100 }), { responses: new Map(), timedOut: [] })
 })
 
 test('who throws, rejects or answers what cannot be sent counts as silent at once, and its broker is told why', async () => {
@@ -226,7 +226,7 @@ test('who throws, rejects or answers what cannot be sent counts as silent at onc
   ]
   for (const way of ways) {
     b.answer = way
-    assert.deepEqual(await a.cluster.ask('who', 1, { timeoutMs: 100 }), { answers: new Map(), silent: ['b'] })
+    assert.deepEqual(await a.cluster.request('who', 1, { timeoutMs: 100 }), { responses: new Map(), timedOut: ['b'] })
   }
   assert.equal(b.errors.length, ways.length)
 })
@@ -240,13 +240,13 @@ test('who does not answer in time is silent, and its answer then is for nobody',
   let answerLate: (value: unknown) => void = () => {}
   b.answer = () => new Promise((resolve) => (answerLate = resolve))
   c.answer = () => 'c'
-  const asked = a.cluster.ask('who', 1, { timeoutMs: 100 })
+  const asked = a.cluster.request('who', 1, { timeoutMs: 100 })
   clock.advance(100)
-  const { answers, silent } = await asked
+  const { responses, timedOut } = await asked
   answerLate('late')
   await immediates()
-  assert.deepEqual([...answers], [['c', 'c']])
-  assert.deepEqual(silent, ['b'])
+  assert.deepEqual([...responses], [['c', 'c']])
+  assert.deepEqual(timedOut, ['b'])
 })
 
 test('nobody waits for the answer of a broker that leaves', async () => {
@@ -255,9 +255,9 @@ test('nobody waits for the answer of a broker that leaves', async () => {
   } = await brokers('a', 'b')
   assert.ok(a && b)
   b.answer = () => new Promise(() => {})
-  const asked = a.cluster.ask('who', 1, { timeoutMs: 1e9 })
+  const asked = a.cluster.request('who', 1, { timeoutMs: 1e9 })
   await b.cluster.stop()
-  assert.deepEqual((await asked).silent, ['b'])
+  assert.deepEqual((await asked).timedOut, ['b'])
   assert.deepEqual(a.log(), ['b left: goodbye'])
 })
 
@@ -278,7 +278,7 @@ test('a broker that stops says goodbye, hears nothing more, and has no listener 
   } = await brokersOn(emitter, 'a', 'b')
   assert.ok(a && b)
   assert.equal(listeners, 2)
-  const asked = b.cluster.ask('who', 1, { timeoutMs: 1_000 })
+  const asked = b.cluster.request('who', 1, { timeoutMs: 1_000 })
   a.answer = () => new Promise(() => {})
   await b.cluster.stop()
   await asked
@@ -287,7 +287,7 @@ test('a broker that stops says goodbye, hears nothing more, and has no listener 
   assert.equal(emitter.closed, false)
   a.cluster.publish(message('t'))
   b.cluster.publish(message('t'))
-  b.cluster.tell('t', 1)
+  b.cluster.broadcast('t', 1)
   assert.deepEqual(b.members, [])
   assert.deepEqual(b.log(), [])
   await b.cluster.stop()
@@ -313,7 +313,7 @@ test('an emitter that is closed is told once, and stops nobody', async () => {
   assert.ok(a)
   await new Promise<void>((resolve) => emitter.close(resolve))
   a.cluster.publish(message('t'))
-  a.cluster.tell('t', 1)
+  a.cluster.broadcast('t', 1)
   clock.advance(3_000)
   assert.deepEqual(
     a.errors.map(({ message: text }) => text),

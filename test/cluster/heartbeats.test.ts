@@ -57,7 +57,7 @@ test('an answer tells of what was lost before it', async () => {
     b.cluster.publish(message('lost'))
     return 1
   }
-  await a.cluster.ask('who', 1, { timeoutMs: 10 })
+  await a.cluster.request('who', 1, { timeoutMs: 10 })
   assert.deepEqual(a.log(), ['missed b'])
 })
 
@@ -67,8 +67,8 @@ test('what comes twice is received once, also a question', async () => {
   assert.ok(a && b)
   bus.fault = () => 'twice'
   a.cluster.publish(message('1'))
-  a.cluster.tell('2', 1)
-  await a.cluster.ask('3', 1, { timeoutMs: 10 })
+  a.cluster.broadcast('2', 1)
+  await a.cluster.request('3', 1, { timeoutMs: 10 })
   assert.deepEqual(b.log(), ['a published 1', 'a told 2', 'a asked 3'])
 })
 

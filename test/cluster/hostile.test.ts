@@ -167,11 +167,11 @@ test('an answer from somebody who was not asked, or to no question, is ignored',
   const b = new TestBroker(bus.emitter(), 'b', clock)
   await b.cluster.start()
   b.answer = () => new Promise(() => {})
-  const asked = a.cluster.ask('who', 1, { timeoutMs: 100 })
+  const asked = a.cluster.request('who', 1, { timeoutMs: 100 })
   put({ topic: '$haltere/answer', ...control, last: 0, to: 'a', question: 1, body: 'forged' })
   put({ topic: '$haltere/answer', ...control, brokerId: 'b', last: 1e6, to: 'a', question: 99, body: 'forged' })
   clock.advance(100)
-  assert.deepEqual(await asked, { answers: new Map(), silent: ['b'] })
+  assert.deepEqual(await asked, { responses: new Map(), timedOut: ['b'] })
 })
 
 test('bytes are Buffers, those of BSON too, and what JSON does not have is absent', () => {

@@ -73,10 +73,10 @@ test('through Redis: messages, notices and questions arrive as they were given',
   a.cluster.publish(given)
   a.cluster.publish(message(deep))
   a.cluster.publish(message('__sentinel__:hello'))
-  a.cluster.tell('k', { bytes: Buffer.from('b'), nothing: undefined, number: 2 ** 40, list: [null, undefined] })
-  const { answers, silent } = await a.cluster.ask('q', [1, Buffer.from('x')], { timeoutMs: 10_000 })
-  assert.deepEqual(silent, [])
-  assert.deepEqual(answers.get('b'), { body: [1, Buffer.from('x')], bytes: Buffer.from('answer') })
+  a.cluster.broadcast('k', { bytes: Buffer.from('b'), nothing: undefined, number: 2 ** 40, list: [null, undefined] })
+  const { responses, timedOut } = await a.cluster.request('q', [1, Buffer.from('x')], { timeoutMs: 10_000 })
+  assert.deepEqual(timedOut, [])
+  assert.deepEqual(responses.get('b'), { body: [1, Buffer.from('x')], bytes: Buffer.from('answer') })
   assert.deepEqual(b.log(), [
     'a published t',
     `a published ${deep}`,

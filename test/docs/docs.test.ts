@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
@@ -92,17 +92,12 @@ test('the tables of the command have every option of its help', () => {
   )
 })
 
-test('the map names every file of lib, and every file of sessions, messages and transports', () => {
-  const table = tableRows(page('docs/architecture.md')).flat().join(' ')
-  const map = new Set([...table.matchAll(/`([^`]+)`/g)].map(([, name]) => name))
-  const inFolders = ['sessions', 'messages', 'transports'].flatMap((name) => readdirSync(join(root, 'lib', name)))
-  const folders = readdirSync(join(root, 'lib'), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
-    .map(({ name }) => `${name}/`)
-  const files = readdirSync(join(root, 'lib')).filter((name) => name.endsWith('.ts'))
-  const names = [...files, ...folders, ...inFolders.map((name) => name.replace(/\.ts$/, ''))]
+test('the map names every file and folder of lib', () => {
+  const tree = /```text\nlib\/\n([\s\S]*?)```/.exec(page('docs/architecture.md'))?.[1] ?? ''
+  const named = new Set(tree.split(/[\s,/]+/).map((name) => name.replace(/\.ts$/, '')))
+  const entries = readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf8' })
   assert.deepEqual(
-    names.filter((name) => !map.has(name)),
+    entries.map((entry) => basename(entry, '.ts')).filter((name) => !named.has(name)),
     [],
   )
 })

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Broker } from '../../lib/index.ts'
-import { MemoryPersistence } from '../../lib/persistence/memory.ts'
+import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.ts'
 import type { ConnectPacket, Packet, PublishPacket, Will } from '../../types/packets.ts'
 import {
   CLIENTS,

@@ -1,8 +1,8 @@
 /** The suite that aedes-persistence has for every persistence. */
 import { createRequire } from 'node:module'
 import { after, test } from 'node:test'
-import { LogPersistence } from '../../lib/persistence/log/log-persistence.ts'
-import { MemoryPersistence } from '../../lib/persistence/memory.ts'
+import { LogPersistence } from '../../lib/storage/log/log-persistence.ts'
+import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.ts'
 import type { Persistence } from '../../types/persistence.ts'
 import { directories } from './log-directories.ts'
 

@@ -3,18 +3,18 @@ import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { suite, test } from 'node:test'
 import mqemitter from 'mqemitter'
-import { backendOf } from '../../lib/persistence/adapter/backend-of.ts'
-import { StoreError } from '../../lib/persistence/adapter/calls.ts'
-import { Lanes } from '../../lib/persistence/adapter/lanes.ts'
-import { NativeBackend } from '../../lib/persistence/adapter/native-backend.ts'
-import type { BackendOptions, BrokerForStore } from '../../lib/persistence/backend.ts'
+import { storageOf } from '../../lib/adapters/aedes/storage-of.ts'
+import { StoreError } from '../../lib/adapters/aedes/calls.ts'
+import { KeyedQueue } from '../../lib/adapters/aedes/keyed-queue.ts'
+import { NativeStorage } from '../../lib/storage/native-storage.ts'
+import type { StorageOptions, StorageBroker } from '../../lib/storage/storage.ts'
 import type { PersistedTarget, PersistenceOperation } from '../../types/persistence.ts'
 import { AdapterRun, withMethods } from '../support/adapter-run.ts'
 import { adapterConformance } from './adapter-conformance.ts'
 
 const memory: (options?: object) => object = createRequire(import.meta.url)('aedes-persistence')
 
-const options: BackendOptions = { callTimeout: 50, setupTimeout: 50 }
+const options: StorageOptions = { callTimeout: 50, setupTimeout: 50 }
 
 type Fault = 'none' | 'throws' | 'rejects' | 'never answers'
 
@@ -227,7 +227,7 @@ suite('a broken store', () => {
 })
 
 suite('a store of another shape', () => {
-  const broker: BrokerForStore = {
+  const broker: StorageBroker = {
     id: 'one-1',
     emitter: mqemitter(),
     warn: () => undefined,
@@ -235,11 +235,11 @@ suite('a store of another shape', () => {
   }
 
   test('what is no persistence is refused, with what it lacks', () => {
-    assert.throws(() => backendOf('redis', broker), {
+    assert.throws(() => storageOf('redis', broker), {
       name: 'InvalidOptionError',
       message: /expected an object, got redis/,
     })
-    assert.throws(() => backendOf({}, broker), { name: 'InvalidOptionError', message: /missing storeRetained, / })
+    assert.throws(() => storageOf({}, broker), { name: 'InvalidOptionError', message: /missing storeRetained, / })
   })
 
   test('one that has commit and readAll is given everything as it is', async () => {
@@ -254,8 +254,8 @@ suite('a store of another shape', () => {
         yield* states
       },
     }
-    const backend = backendOf(persistence, broker)
-    assert(backend instanceof NativeBackend)
+    const backend = storageOf(persistence, broker)
+    assert(backend instanceof NativeStorage)
     await backend.open()
     const operations = [{ kind: 'end session', clientId: 'c' }] as const
     await backend.commit(operations)
@@ -277,7 +277,7 @@ suite('a store of another shape', () => {
   })
 
   test('the lane of a Client is gone when nothing is left to do', async () => {
-    const lanes = new Lanes()
+    const lanes = new KeyedQueue()
     const done: string[] = []
     const one = lanes.run('c', async () => void done.push('c 1'))
     const two = lanes.run('c', () => Promise.reject(new Error('broken')))

@@ -3,7 +3,7 @@
  * was resolved. With `fill` it commits until one fails,
  * and says so; with `hold` it only keeps the store open.
  */
-import { LogPersistence } from '../../lib/persistence/log/log-persistence.ts'
+import { LogPersistence } from '../../lib/storage/log/log-persistence.ts'
 import type { PersistenceOperation } from '../../types/persistence.ts'
 import { broker } from './log-operations.ts'
 

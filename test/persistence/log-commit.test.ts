@@ -1,8 +1,8 @@
 /** What `commit` does, in memory and in the log store. */
 import assert from 'node:assert/strict'
 import { after, suite, test } from 'node:test'
-import { LogPersistence } from '../../lib/persistence/log/log-persistence.ts'
-import { MemoryPersistence } from '../../lib/persistence/memory.ts'
+import { LogPersistence } from '../../lib/storage/log/log-persistence.ts'
+import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.ts'
 import type {
   PersistedPublish,
   PersistedQueueItem,

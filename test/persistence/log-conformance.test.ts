@@ -1,6 +1,6 @@
 /** What our broker needs of a persistence, of the durable one and with a restart before each question. */
 import { rmSync } from 'node:fs'
-import { LogPersistence } from '../../lib/persistence/log/log-persistence.ts'
+import { LogPersistence } from '../../lib/storage/log/log-persistence.ts'
 import { testPersistence } from '../../lib/testing/index.ts'
 import type { Persistence } from '../../types/persistence.ts'
 import { directories } from './log-directories.ts'

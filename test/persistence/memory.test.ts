@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import fc from 'fast-check'
-import { MemoryPersistence } from '../../lib/persistence/memory.ts'
-import { OutgoingQueue } from '../../lib/persistence/outgoing-queue.ts'
+import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.ts'
+import { StoredQueue } from '../../lib/storage/memory/stored-queue.ts'
 import { testPersistence } from '../../lib/testing/index.ts'
 import type { PersistedPublish } from '../../types/persistence.ts'
 
@@ -30,7 +30,7 @@ suite('memory: the queue of a Client', () => {
     })
     fc.assert(
       fc.property(steps, (changes) => {
-        const queue = new OutgoingQueue()
+        const queue = new StoredQueue()
         let model: { counter: number; messageId: number | undefined }[] = []
         let counter = 0
         let messageId = 0
@@ -64,7 +64,7 @@ suite('memory: the queue of a Client', () => {
   })
 
   test('is read without what is acknowledged meanwhile', () => {
-    const queue = new OutgoingQueue()
+    const queue = new StoredQueue()
     for (const brokerCounter of [1, 2, 3]) {
       queue.push(publish({ brokerCounter }))
       queue.update(publish({ brokerCounter, messageId: brokerCounter }))

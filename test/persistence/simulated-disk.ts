@@ -1,6 +1,6 @@
 /** A disk that forgets what was not synced when the power goes: any part of it, in sectors, in any order. */
 import { basename, dirname } from 'node:path'
-import { type File, type Files, machineFiles } from '../../lib/persistence/log/files.ts'
+import { type File, type Files, machineFiles } from '../../lib/storage/log/files.ts'
 import type { Random } from '../fuzz/random.ts'
 
 const SECTOR = 512

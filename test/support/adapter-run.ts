@@ -1,10 +1,10 @@
 /** A store made for aedes, with our broker in front of it that can be started anew. */
 import mqemitter from 'mqemitter'
-import { AdapterBackend } from '../../lib/persistence/adapter/adapter-backend.ts'
-import { brokerHandle } from '../../lib/persistence/adapter/broker-handle.ts'
-import { promiseForm } from '../../lib/persistence/adapter/promise-form.ts'
-import { backendOf } from '../../lib/persistence/adapter/backend-of.ts'
-import type { BackendOptions } from '../../lib/persistence/backend.ts'
+import { AedesStorage } from '../../lib/adapters/aedes/aedes-storage.ts'
+import { brokerHandle } from '../../lib/adapters/aedes/broker-handle.ts'
+import { promiseForm } from '../../lib/adapters/aedes/promise-form.ts'
+import { storageOf } from '../../lib/adapters/aedes/storage-of.ts'
+import type { StorageOptions } from '../../lib/storage/storage.ts'
 import type { Emitter } from '../../types/emitter.ts'
 import type {
   PersistedPublish,
@@ -32,13 +32,13 @@ let starts = 0
 export class AdapterRun {
   readonly warnings: string[] = []
   readonly #store: AdapterStore
-  readonly #options: BackendOptions
+  readonly #options: StorageOptions
   readonly #wrap: (persistence: unknown) => unknown
-  backend!: AdapterBackend
+  backend!: AedesStorage
   brokerId = ''
   counter = 0
 
-  private constructor(store: AdapterStore, options: BackendOptions, wrap: (persistence: unknown) => unknown) {
+  private constructor(store: AdapterStore, options: StorageOptions, wrap: (persistence: unknown) => unknown) {
     this.#store = store
     this.#options = options
     this.#wrap = wrap
@@ -47,7 +47,7 @@ export class AdapterRun {
   /** @param wrap - what to put around each persistence. */
   static async start(
     store: AdapterStore,
-    options: BackendOptions = {},
+    options: StorageOptions = {},
     wrap: (persistence: unknown) => unknown = (persistence) => persistence,
   ): Promise<AdapterRun> {
     const run = new AdapterRun(store, options, wrap)
@@ -65,8 +65,8 @@ export class AdapterRun {
       warn: (text: string) => this.warnings.push(text),
       now: () => Date.now(),
     }
-    const backend = backendOf(this.#wrap(this.#store.persistence()), broker, this.#options)
-    if (!(backend instanceof AdapterBackend)) throw new Error('it was taken for one of our own')
+    const backend = storageOf(this.#wrap(this.#store.persistence()), broker, this.#options)
+    if (!(backend instanceof AedesStorage)) throw new Error('it was taken for one of our own')
     this.backend = backend
     await backend.open()
   }

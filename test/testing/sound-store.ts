@@ -1,4 +1,4 @@
-import { MemoryPersistence } from '../../lib/persistence/memory.ts'
+import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.ts'
 import { StoreModel } from '../../lib/testing/commit/model.ts'
 import type {
   PersistedState,

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { encode } from '../../lib/packets/encoder.ts'
-import { isBorrowed } from '../../lib/read-buffer.ts'
+import { isBorrowed } from '../../lib/connection/read-buffer.ts'
 import { listenTcp } from '../../lib/transports/tcp.ts'
 import type { Message } from '../../types/message.ts'
 import { publishPacket, settle, start, TestClient } from '../broker/client.ts'
@@ -33,7 +33,11 @@ test('the sockets of TCP listeners read into one buffer', async (t) => {
     const { stream } = await accepted.next()
     socket.write('one')
     const [chunk] = (await once(stream, 'data')) as [Buffer]
-    assert.equal(isBorrowed(chunk), true, 'this version of Node.js keeps it elsewhere: see lib/read-buffer.ts')
+    assert.equal(
+      isBorrowed(chunk),
+      true,
+      'this version of Node.js keeps it elsewhere: see lib/connection/read-buffer.ts',
+    )
     buffers.add(chunk.buffer)
   }
   assert.equal(buffers.size, 1)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { Client } from '../../lib/client.ts'
+import type { Client } from '../../lib/connection/client.ts'
 import { MqttError } from '../../lib/errors.ts'
 import { Hooks } from '../../lib/hooks.ts'
 import { Timers } from '../../lib/timers.ts'

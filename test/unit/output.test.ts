@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { MessageWriter } from '../../lib/message-writer.ts'
+import { PublishWriter } from '../../lib/connection/publish-writer.ts'
 import { Message } from '../../lib/messages/message.ts'
-import { Output } from '../../lib/output.ts'
+import { Output } from '../../lib/connection/output.ts'
 import { encode } from '../../lib/packets/encoder.ts'
 import { Timers } from '../../lib/timers.ts'
 import { ManualClock } from '../broker/clock.ts'
@@ -47,7 +47,7 @@ interface Setting {
   readonly clock: ManualClock
   readonly sink: Sink
   readonly output: Output
-  readonly messages: MessageWriter
+  readonly messages: PublishWriter
   /** What the owner was told. */
   readonly told: (boolean | string)[]
 }
@@ -58,12 +58,12 @@ function make(): Setting {
   const sink = new Sink()
   const told: (boolean | string)[] = []
   const owner = {
-    goingOut: (): void => undefined,
-    taken: (all: boolean): void => void told.push(all),
+    onBytes: (): void => undefined,
+    onWritten: (all: boolean): void => void told.push(all),
     writeFailed: ({ message }: Error): void => void told.push(message),
   }
   const output = new Output(sink, owner, timers, 1000)
-  return { clock, sink, output, messages: new MessageWriter(output.writer, timers), told }
+  return { clock, sink, output, messages: new PublishWriter(output.writer, timers), told }
 }
 
 function messageOf(payload: Buffer): Message {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { Queue } from '../../lib/sessions/queue.ts'
+import { RingQueue } from '../../lib/sessions/ring-queue.ts'
 
 test('a queue is an array from which the first is taken', () => {
   const command = fc.oneof(
@@ -14,7 +14,7 @@ test('a queue is an array from which the first is taken', () => {
   )
   fc.assert(
     fc.property(fc.array(command, { maxLength: 60 }), (commands) => {
-      const queue = new Queue<number>()
+      const queue = new RingQueue<number>()
       const model: number[] = []
       let next = 0
       for (const { kind, count } of commands) {
@@ -39,7 +39,7 @@ test('a queue is an array from which the first is taken', () => {
 })
 
 test('a queue of 100,000 takes its time in proportion and lets go of what was taken', () => {
-  const queue = new Queue<object>()
+  const queue = new RingQueue<object>()
   for (let number = 0; number < 100_000; number += 1) queue.push({ number })
   for (let number = 0; number < 100_000; number += 1) assert.equal((queue.shift() as { number: number }).number, number)
   assert.equal(queue.shift(), undefined)

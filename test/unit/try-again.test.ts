@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { withoutPointless } from '../../lib/durability/try-again.ts'
-import { MemoryPersistence } from '../../lib/persistence/memory.ts'
+import { dropSuperseded } from '../../lib/storage/superseded.ts'
+import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.ts'
 import type { PersistedState, PersistenceOperation } from '../../types/persistence.ts'
 
 const session = (clientId: string, expiryInterval = 60): PersistenceOperation => ({
@@ -51,7 +51,7 @@ test('what is left of a store is the same without what is pointless', async () =
         if (each.kind === 'end session') return there.delete(each.clientId)
         return there.has(each.clientId)
       })
-      assert.deepEqual(await left(withoutPointless(told)), await left(told))
+      assert.deepEqual(await left(dropSuperseded(told)), await left(told))
     }),
     { seed: 1 },
   )
@@ -60,10 +60,10 @@ test('what is left of a store is the same without what is pointless', async () =
 test('a Client that comes and goes while the store fails leaves a few operations, however often', () => {
   const once = [session('a', 0), will('a', 'x'), subscribe('a', 'y'), end('a')]
   let all: PersistenceOperation[] = []
-  for (let round = 0; round < 1000; round += 1) all = withoutPointless([...all, ...once])
+  for (let round = 0; round < 1000; round += 1) all = dropSuperseded([...all, ...once])
   assert.deepEqual(all, [end('a')])
 
   let stays: PersistenceOperation[] = []
-  for (let round = 0; round < 1000; round += 1) stays = withoutPointless([...stays, session('b', round)])
+  for (let round = 0; round < 1000; round += 1) stays = dropSuperseded([...stays, session('b', round)])
   assert.deepEqual(stays, [session('b', 0), session('b', 999)])
 })

@@ -1,0 +1,389 @@
+import type {
+  PersistedPublish,
+  PersistedSessionInfo,
+  PersistedSessionState,
+  PersistedState,
+  PersistedSubscription,
+  PersistedWill,
+  Persistence,
+  PersistenceOperation,
+  PublishOperation,
+} from '../../../types/persistence.ts'
+import type { Storage, StorageOptions, StorageBroker, SharedReading } from '../../storage/storage.ts'
+import { type BrokerHandle, brokerHandle } from './broker-handle.ts'
+import { Calls } from './calls.ts'
+import { KeyedQueue } from './keyed-queue.ts'
+import { type Capabilities, probe } from './probe.ts'
+import { type AdapterPromises, lossesOf, promisesOf } from './promises.ts'
+import { fromStored, toRetained } from './stored-packet.ts'
+import { StoredIncoming } from './stored-incoming.ts'
+import { StoredQueues } from './stored-queues.ts'
+import {
+  fromStoredSubscriptions,
+  ownerRecord,
+  ownerTopic,
+  type ReadSession,
+  SESSION_TOPIC,
+  sessionRecord,
+  type StoredSubscription,
+  toStoredSubscription,
+} from './stored-session.ts'
+import { RESERVED, storedTopic } from './stored-topic.ts'
+import { MANY_WILLS, StoredWills } from './stored-wills.ts'
+
+/** So many sessions are read ahead: their queues are in memory at once, not more. */
+const READ_AHEAD = 32
+
+/** The broker id that an adapter sees. See StoredWills for why it is the same at every start. */
+const BROKER_ID = 'haltere'
+
+/** A session of aedes: nothing says when it ends. */
+const forever: PersistedSessionInfo = { expiryInterval: 4_294_967_295, expiresAt: null }
+/** A Client without a session that has a Will: it was connected when its broker ended. */
+const ended: PersistedSessionInfo = { expiryInterval: 0, expiresAt: null }
+
+/** What works only once it is known what the adapter can do. */
+interface Parts {
+  readonly capabilities: Capabilities
+  readonly queues: StoredQueues
+  readonly incoming: StoredIncoming
+  readonly wills: StoredWills
+}
+
+/** Messages for one queue, nothing else of its Client between them. */
+interface Enqueues {
+  readonly tasks: Promise<void>[]
+  readonly isTurn: Promise<void>
+}
+
+/**
+ * A store that was made for aedes. It cannot do several things together or not at all, so they are done in an order
+ * in which the end of the process leaves something that is known when it is read: twice rather than never.
+ */
+export class AedesStorage implements Storage {
+  readonly reserved: string = RESERVED
+  readonly #broker: StorageBroker
+  readonly #adapter: string
+  readonly #handle: BrokerHandle
+  readonly #calls: Calls
+  readonly #setupTimeout: number
+  readonly #cleansIncoming: boolean
+  readonly #lanes = new KeyedQueue()
+  /** The topics in which owners stand, of the sessions that are known. */
+  readonly #ownerTopics = new Map<string, readonly string[]>()
+  #opened: Parts | undefined
+  #lastOwnerWrite = 0
+
+  /** @param adapter - what it is called in messages. */
+  constructor(persistence: Persistence, adapter: string, broker: StorageBroker, options: StorageOptions = {}) {
+    this.#broker = broker
+    this.#adapter = adapter
+    this.#handle = brokerHandle(BROKER_ID, broker.emitter)
+    this.#calls = new Calls(persistence, adapter, options.callTimeout ?? 5000)
+    this.#setupTimeout = options.setupTimeout ?? 30_000
+    this.#cleansIncoming = typeof persistence.cleanIncoming === 'function'
+  }
+
+  async open(): Promise<void> {
+    await this.#calls.call('setup', (store) => store.setup(this.#handle), this.#setupTimeout)
+    const capabilities = await probe(this.#calls, this.#handle, this.#broker.id, this.#cleansIncoming)
+    this.#opened = {
+      capabilities,
+      queues: new StoredQueues(this.#calls, capabilities),
+      incoming: new StoredIncoming(this.#calls, capabilities),
+      wills: new StoredWills(this.#calls, capabilities, BROKER_ID, this.#broker),
+    }
+    const losses = lossesOf(capabilities)
+    if (losses.length > 0) this.#broker.warn(`${this.#adapter}: does not keep ${losses.join('; ')}`)
+  }
+
+  /** What this store promises, once it is open. */
+  get promises(): AdapterPromises {
+    return promisesOf(this.#adapter, this.#parts.capabilities)
+  }
+
+  /** How many queued messages it must know something of, for those who watch memory. */
+  get held(): number {
+    return this.#parts.queues.size
+  }
+
+  get #parts(): Parts {
+    if (this.#opened === undefined) throw new Error(`${this.#adapter}: open() must come first`)
+    return this.#opened
+  }
+
+  /** An adapter that tells other brokers of subscriptions is one that they can share. */
+  get shared(): SharedReading | undefined {
+    if (!this.#handle.isShared) return undefined
+    return { readSessions: () => this.#readSessions(), readRetained: () => this.#readRetained() }
+  }
+
+  async *readAll(): AsyncGenerator<PersistedState> {
+    for await (const packet of this.#readRetained()) yield { kind: 'retained', packet }
+    const wills = await this.#parts.wills.readAll()
+    const clientIds = new Set<string>()
+    for await (const id of this.#calls.list('getClientList', (store) => store.getClientList(SESSION_TOPIC))) {
+      clientIds.add(id)
+    }
+    for (const id of wills.keys()) clientIds.add(id)
+
+    const coming: Promise<PersistedSessionState | undefined>[] = []
+    let withSubscriptions = 0
+    const readOne = async (clientId: string): Promise<PersistedSessionState | undefined> => {
+      const read = await this.#readSubscriptions(clientId)
+      if (read.session !== undefined || read.subscriptions.length > 0) withSubscriptions += 1
+      const will = wills.get(clientId) ?? (wills.size < MANY_WILLS ? undefined : await this.#parts.wills.read(clientId))
+      return this.#readState(clientId, read, will)
+    }
+    const next = clientIds.values()
+    for (;;) {
+      while (coming.length < READ_AHEAD) {
+        const { value: clientId } = next.next()
+        if (clientId === undefined) break
+        const state = readOne(clientId)
+        state.catch(() => undefined) // It is waited for later.
+        coming.push(state)
+      }
+      const first = coming.shift()
+      if (first === undefined) break
+      const state = await first
+      if (state !== undefined) yield state
+    }
+    await this.#compareCount(withSubscriptions)
+  }
+
+  async readSession(clientId: string): Promise<PersistedSessionState | undefined> {
+    const read = await this.#readSubscriptions(clientId)
+    return this.#readState(clientId, read, await this.#parts.wills.read(clientId))
+  }
+
+  async commit(operations: readonly PersistenceOperation[]): Promise<void> {
+    const parts: Promise<void>[] = []
+    const enqueues = new Map<string, Enqueues>()
+    for (const operation of operations) this.#start(operation, parts, enqueues)
+    // All of it is waited for, so that two calls of a caller that waits do not overlap.
+    for (const result of await Promise.allSettled(parts)) if (result.status === 'rejected') throw result.reason
+  }
+
+  findIncoming(clientId: string, messageId: number): Promise<'unknown' | 'accepted' | PersistedPublish> {
+    return this.#parts.incoming.find(clientId, messageId)
+  }
+
+  async close(): Promise<void> {
+    await this.#lanes.idle()
+    try {
+      await this.#calls.call('destroy', (store) => store.destroy())
+    } catch (error) {
+      this.#broker.warn((error as Error).message)
+    }
+  }
+
+  /** Starts one operation; what is to be waited for is added to the parts. */
+  #start(operation: PersistenceOperation, parts: Promise<void>[], enqueues: Map<string, Enqueues>): void {
+    const { queues, incoming, wills } = this.#parts
+    const inLane = (clientId: string, task: () => Promise<unknown>): void => {
+      enqueues.delete(clientId)
+      parts.push(this.#inLane(clientId, task))
+    }
+    switch (operation.kind) {
+      case 'publish':
+        return this.#publish(operation, parts, enqueues)
+      case 'session':
+        return inLane(operation.clientId, () => this.#keepSession(operation.clientId, operation.session))
+      case 'end session':
+        return inLane(operation.clientId, () => this.#endSession(operation.clientId))
+      case 'subscribe':
+        return inLane(operation.clientId, () => this.#subscribe(operation.clientId, operation.subscriptions))
+      case 'unsubscribe':
+        return inLane(operation.clientId, () =>
+          this.#removeSubscriptions(operation.clientId, operation.topicFilters.map(storedTopic)),
+        )
+      case 'send':
+        return inLane(operation.clientId, () =>
+          queues.send(operation.clientId, operation, operation.messageId, operation.foreign),
+        )
+      case 'release':
+        return inLane(operation.clientId, () => queues.release(operation.clientId, operation.messageId))
+      case 'complete':
+        return inLane(operation.clientId, () => queues.complete(operation.clientId, operation.messageId))
+      case 'discard':
+        for (const clientId of operation.clientIds) {
+          inLane(clientId, () => queues.discard(clientId, operation, operation.foreign))
+        }
+        return
+      case 'incoming done':
+        return inLane(operation.clientId, () => incoming.done(operation.clientId, operation.messageId))
+      case 'will':
+        return inLane(operation.clientId, () => wills.set(operation.clientId, operation.will))
+    }
+  }
+
+  /**
+   * At QoS 2 `being handed on` stands before the first queue has the message, and `accepted` after the last one has it:
+   * so when the process ends between, it is known who may not have it.
+   */
+  #publish(
+    { packet, targets, retain, incoming, isResumed }: PublishOperation,
+    parts: Promise<void>[],
+    enqueues: Map<string, Enqueues>,
+  ): void {
+    const exchanges = this.#parts.incoming
+    const { queues, capabilities } = this.#parts
+    if (incoming !== undefined) enqueues.delete(incoming.clientId)
+    const begun = incoming && this.#inLane(incoming.clientId, () => exchanges.begin(incoming, packet))
+    const handedOn = targets.map((target) =>
+      this.#enqueue(target.clientId, enqueues, async () => {
+        await begun
+        await queues.enqueue(target, packet, isResumed)
+      }),
+    )
+    if (retain) {
+      const stored = toRetained(packet, !capabilities.retainedProperties)
+      const kept = this.#lanes.run(`topic ${packet.topic}`, async () => {
+        await begun
+        await this.#calls.callWithRetry('storeRetained', (store) => store.storeRetained(stored))
+      })
+      handedOn.push(kept)
+    }
+    if (begun !== undefined) parts.push(begun)
+    parts.push(...handedOn)
+    if (incoming === undefined) return
+    enqueues.delete(incoming.clientId)
+    const accepted = this.#inLane(incoming.clientId, async () => {
+      await Promise.all([begun, ...handedOn])
+      await exchanges.accept(incoming, packet)
+    })
+    parts.push(accepted)
+  }
+
+  /** What is put into one queue without anything else between goes to the store at once: reading sorts it. */
+  #enqueue(clientId: string, enqueues: Map<string, Enqueues>, task: () => Promise<void>): Promise<void> {
+    let group = enqueues.get(clientId)
+    if (group === undefined) {
+      const tasks: Enqueues['tasks'] = []
+      const isTurn = new Promise<void>((resolve) => {
+        const turn = this.#inLane(clientId, async () => {
+          resolve()
+          await Promise.resolve() // By then all that belongs to it is there.
+          await Promise.allSettled(tasks)
+        })
+        turn.catch(() => undefined) // Each task says for itself whether it failed.
+      })
+      group = { tasks, isTurn }
+      enqueues.set(clientId, group)
+    }
+    const done = group.isTurn.then(task)
+    group.tasks.push(done)
+    return done
+  }
+
+  #inLane(clientId: string, task: () => Promise<unknown>): Promise<void> {
+    return this.#lanes.run(`client ${clientId}`, async () => {
+      await task()
+    })
+  }
+
+  async #keepSession(clientId: string, session: PersistedSessionInfo): Promise<void> {
+    const known = this.#ownerTopics.get(clientId) ?? (await this.#readSubscriptions(clientId)).ownerTopics
+    this.#ownerTopics.delete(clientId) // Until it is done, it is not known.
+    const topic = ownerTopic(session.owner)
+    const records = [sessionRecord(session)]
+    if (topic !== undefined && known[0] !== topic) {
+      this.#lastOwnerWrite = Math.max(this.#lastOwnerWrite + 1, this.#broker.now())
+      records.push(ownerRecord(topic, this.#lastOwnerWrite))
+    }
+    await this.#addSubscriptions(clientId, records)
+    await this.#removeSubscriptions(
+      clientId,
+      known.filter((one) => one !== topic),
+    )
+    this.#ownerTopics.set(clientId, topic === undefined ? [] : [topic])
+  }
+
+  /** What says that there is a session goes last: the rest of one must not come to a later one. */
+  async #endSession(clientId: string): Promise<void> {
+    await this.#parts.queues.drain(clientId)
+    await this.#parts.incoming.clean(clientId)
+    await this.#parts.wills.set(clientId, undefined)
+    await this.#calls.callWithRetry('cleanSubscriptions', (store) => store.cleanSubscriptions({ id: clientId }))
+    this.#ownerTopics.delete(clientId)
+  }
+
+  #subscribe(clientId: string, subscriptions: readonly PersistedSubscription[]): Promise<void> {
+    const { subscriptionFields } = this.#parts.capabilities
+    return this.#addSubscriptions(
+      clientId,
+      subscriptions.map((subscription) => toStoredSubscription(subscription, subscriptionFields)),
+    )
+  }
+
+  async #addSubscriptions(clientId: string, subscriptions: readonly StoredSubscription[]): Promise<void> {
+    if (subscriptions.length === 0) return
+    // Some fields hold more than aedes means them to.
+    const stored = subscriptions as unknown as readonly PersistedSubscription[]
+    await this.#calls.callWithRetry('addSubscriptions', (store) => store.addSubscriptions({ id: clientId }, stored))
+  }
+
+  async #removeSubscriptions(clientId: string, topics: readonly string[]): Promise<void> {
+    if (topics.length === 0) return
+    await this.#calls.callWithRetry('removeSubscriptions', (store) =>
+      store.removeSubscriptions({ id: clientId }, [...topics]),
+    )
+  }
+
+  async #readSubscriptions(clientId: string): Promise<ReadSession> {
+    const raw = await this.#calls.callWithRetry('subscriptionsByClient', (store) =>
+      store.subscriptionsByClient({ id: clientId }),
+    )
+    return fromStoredSubscriptions(raw ?? [])
+  }
+
+  async #readState(
+    clientId: string,
+    read: ReadSession,
+    will: PersistedWill | undefined,
+  ): Promise<PersistedSessionState | undefined> {
+    const session = read.session ?? (read.subscriptions.length > 0 ? forever : will && ended)
+    this.#ownerTopics.delete(clientId) // Another broker may have ended it.
+    if (session === undefined) return undefined
+    this.#ownerTopics.set(clientId, read.ownerTopics)
+    let queue: PersistedSessionState['queue'] = []
+    await this.#inLane(clientId, async () => {
+      queue = await this.#parts.queues.read(clientId)
+    })
+    // Which QoS 2 exchanges are open cannot be listed: see `findIncoming`.
+    return { kind: 'session', clientId, session, subscriptions: read.subscriptions, queue, incoming: [], will }
+  }
+
+  async *#readSessions(): ReturnType<SharedReading['readSessions']> {
+    const clientIds = new Set<string>((await this.#parts.wills.readAll()).keys())
+    for await (const id of this.#calls.list('getClientList', (store) => store.getClientList(SESSION_TOPIC))) {
+      clientIds.add(id)
+    }
+    for (const clientId of clientIds) {
+      const { session = ended, subscriptions } = await this.#readSubscriptions(clientId)
+      yield { clientId, session, subscriptions }
+    }
+  }
+
+  async *#readRetained(): AsyncGenerator<PersistedPublish> {
+    const topics = new Set<string>()
+    for await (const raw of this.#calls.list('createRetainedStream', (store) => store.createRetainedStream('#'))) {
+      const { packet } = fromStored(raw)
+      const { topic } = packet
+      if (topic.startsWith('$SYS/') || topic.startsWith(RESERVED) || topics.has(topic)) continue
+      topics.add(topic)
+      yield packet
+    }
+  }
+
+  /** Sessions that aedes wrote cannot be listed, but it can be seen that there are more. */
+  async #compareCount(found: number): Promise<void> {
+    const { clientsCount } = await this.#calls.callWithRetry('countOffline', (store) => store.countOffline())
+    if (clientsCount <= found) return
+    const more = clientsCount - found
+    this.#broker.warn(
+      `${this.#adapter}: ${more} sessions were written by another broker and cannot be listed; each comes back when its Client connects, and until then it gets no messages`,
+    )
+  }
+}

@@ -1,0 +1,257 @@
+import { isDeepStrictEqual } from 'node:util'
+import type {
+  PersistedPacket,
+  PersistedPublish,
+  PersistedSubscription,
+  PersistedWill,
+} from '../../../types/persistence.ts'
+import type { BrokerHandle } from './broker-handle.ts'
+import type { Calls } from './calls.ts'
+import { fieldsOf } from './plain-value.ts'
+import {
+  acceptedStandIn,
+  fromStored,
+  type ReadPacket,
+  pubrelByIdentifier,
+  releasedStandIn,
+  toStored,
+} from './stored-packet.ts'
+import { RESERVED } from './stored-topic.ts'
+
+/** What an adapter does where adapters differ. Found by trying, as the next version of one may do it otherwise. */
+export interface Capabilities {
+  /** Properties and expiry come back from queues. */
+  readonly queueProperties: boolean
+  /** … of QoS 2 messages from Clients. */
+  readonly incomingProperties: boolean
+  /** … of retained messages. */
+  readonly retainedProperties: boolean
+  /** Properties and `dueAt` of Wills come back. */
+  readonly willFields: boolean
+  /** Two queues that hold the same message share its Packet Identifier and QoS. */
+  readonly sharedPackets: boolean
+  /** Giving a message its Packet Identifier writes the whole packet anew. */
+  readonly rewritesPackets: boolean
+  /** What can take the place of a message after PUBREC. */
+  readonly release: 'stand-in' | 'pubrel' | 'nothing'
+  /** A second QoS 2 message from a Client with the same Packet Identifier takes the place of the first. */
+  readonly replacesIncoming: boolean
+  readonly cleanIncoming: boolean
+  /** What a Will that is put takes the place of: that of the Client, that of the Client at this broker, or none. */
+  readonly willReplaces: 'client' | 'client at broker' | 'none'
+  /** Large numbers come back from the fields of a subscription, which is how sessions are kept. */
+  readonly sessionFields: boolean
+  /** `grantedTopic` and `requestedQos` come back. */
+  readonly subscriptionFields: boolean
+}
+
+const properties = {
+  contentType: 'probe',
+  correlationData: Buffer.from([0, 255]),
+  userProperties: [['a', 'b']],
+} as const
+const messageExpiry = 1_900_000_000_000
+
+/** Tries the store with Clients that nobody else can have, and leaves nothing behind. */
+export async function probe(
+  calls: Calls,
+  handle: BrokerHandle,
+  id: string,
+  hasCleanIncoming: boolean,
+): Promise<Capabilities> {
+  const client = { id: `${RESERVED}probe/${id}` }
+  const packet: PersistedPublish = {
+    cmd: 'publish',
+    topic: `${RESERVED}probe/${id}`,
+    payload: Buffer.from('probe'),
+    qos: 2,
+    retain: false,
+    properties,
+    messageExpiry,
+  }
+  return {
+    ...(await probeSubscriptions(calls, client)),
+    ...(await probeQueue(calls, client, packet, id)),
+    ...(await probeIncoming(calls, client, packet, id)),
+    ...(await probeRetained(calls, packet)),
+    ...(await probeWills(calls, handle, client)),
+    cleanIncoming: hasCleanIncoming,
+  }
+}
+
+function isWhole(read: ReadPacket | undefined): boolean {
+  return (
+    read?.packet.messageExpiry === messageExpiry && isDeepStrictEqual(read.packet.properties, properties) && read.isOurs
+  )
+}
+
+interface Client {
+  readonly id: string
+}
+
+async function probeQueue(
+  calls: Calls,
+  client: Client,
+  packet: PersistedPublish,
+  id: string,
+): Promise<Pick<Capabilities, 'queueProperties' | 'sharedPackets' | 'rewritesPackets' | 'release'>> {
+  const other = { id: `${client.id}/other` }
+  const [first, second] = [1, 2].map((brokerCounter) => ({ brokerId: id, brokerCounter })) as [Name, Name]
+  const queueOf = async ({ id }: Client): Promise<ReadPacket[]> => {
+    const queue: ReadPacket[] = []
+    for await (const raw of calls.list('outgoingStream', (store) => store.outgoingStream({ id }))) {
+      queue.push(fromStored(raw))
+    }
+    return queue
+  }
+  const find = async (where: Client, { brokerCounter }: Name): Promise<ReadPacket | undefined> =>
+    (await queueOf(where)).find(({ stored }) => stored.brokerCounter === brokerCounter)
+  const update = (where: Client, what: unknown): Promise<unknown> =>
+    calls.orUndefined(calls.call('outgoingUpdate', (store) => store.outgoingUpdate(where, what as PersistedPacket)))
+  const clear = (where: Client, messageId: number): Promise<unknown> =>
+    calls.call('outgoingClearMessageId', (store) => store.outgoingClearMessageId(where, { messageId }))
+
+  const both = [client, other].map(({ id }) => ({ clientId: id, topic: packet.topic, qos: 2 }))
+  await calls.call('outgoingEnqueueCombi', (store) => store.outgoingEnqueueCombi(both, toStored(packet, first, false)))
+  await calls.call('outgoingEnqueue', (store) => store.outgoingEnqueue(both[0]!, toStored(packet, second, false)))
+  if ((await queueOf(client)).length !== 2) throw new Error('its queues do not give back what was put into them')
+  const queueProperties = isWhole(await find(client, first))
+
+  await update(client, toStored(packet, first, false, undefined, 11))
+  const sharedPackets = (await find(other, first))?.messageId === 11
+  await update(client, toStored({ ...packet, payload: 'less' }, first, false, undefined, 11))
+  const rewritesPackets = (await find(client, first))?.packet.payload.toString() === 'less'
+
+  const isReleased = async (): Promise<boolean> => {
+    const [one, two] = await Promise.all([find(client, first), find(client, second)])
+    const isTwo = two?.packet.brokerId === id && two.messageId === 12 && two.kind !== 'message'
+    return isTwo && one?.kind === 'message' && one.messageId === 11
+  }
+  await update(client, toStored(packet, second, false, undefined, 12))
+  let release: Capabilities['release'] = 'stand-in'
+  await update(client, releasedStandIn(second, 12))
+  if (!(await isReleased())) {
+    await update(client, pubrelByIdentifier(second, 12))
+    release = (await isReleased()) ? 'pubrel' : 'nothing'
+  }
+  await clear(client, 12)
+  await clear(client, 11)
+  await update(other, toStored(packet, first, false, undefined, 13))
+  await clear(other, 13)
+  return { queueProperties, sharedPackets, rewritesPackets, release }
+}
+
+interface Name {
+  readonly brokerId: string
+  readonly brokerCounter: number
+}
+
+async function probeIncoming(
+  calls: Calls,
+  client: Client,
+  packet: PersistedPublish,
+  id: string,
+): Promise<Pick<Capabilities, 'incomingProperties' | 'replacesIncoming'>> {
+  const name = { brokerId: id, brokerCounter: 1 }
+  const get = async (messageId: number): Promise<ReadPacket> =>
+    fromStored(await calls.call('incomingGetPacket', (store) => store.incomingGetPacket(client, { messageId })))
+  const put = (stored: PersistedPublish): Promise<unknown> =>
+    calls.call('incomingStorePacket', (store) => store.incomingStorePacket(client, stored))
+  const remove = (): Promise<unknown> =>
+    calls.call('incomingDelPacket', (store) => store.incomingDelPacket(client, { messageId: 1 }))
+
+  await put(toStored(packet, name, false, undefined, 1))
+  const incomingProperties = isWhole(await get(1))
+  await put(acceptedStandIn(name, 1))
+  const replacesIncoming = (await get(1)).kind === 'accepted'
+  try {
+    await get(2)
+  } catch (error) {
+    // That is how this store says that there is none.
+    const said = error instanceof Error && error.cause instanceof Error ? error.cause.message : ''
+    if (said !== '') {
+      calls.notThere = new RegExp(`${calls.notThere.source}|^${said.replaceAll(/[^\w\s]/g, String.raw`\$&`)}$`, 'i')
+    }
+  }
+  await remove()
+  if (!replacesIncoming) await remove()
+  return { incomingProperties, replacesIncoming }
+}
+
+async function probeRetained(
+  calls: Calls,
+  packet: PersistedPublish,
+): Promise<Pick<Capabilities, 'retainedProperties'>> {
+  const stored = { ...toStored(packet, { brokerId: 'probe', brokerCounter: 1 }, false), retain: true }
+  await calls.callWithRetry('storeRetained', (store) => store.storeRetained(stored))
+  let retainedProperties = false
+  for await (const raw of calls.list('createRetainedStream', (store) => store.createRetainedStream(packet.topic))) {
+    retainedProperties = isWhole(fromStored(raw))
+  }
+  await calls.callWithRetry('storeRetained', (store) => store.storeRetained({ ...stored, payload: Buffer.alloc(0) }))
+  return { retainedProperties }
+}
+
+async function probeWills(
+  calls: Calls,
+  handle: BrokerHandle,
+  client: Client,
+): Promise<Pick<Capabilities, 'willFields' | 'willReplaces'>> {
+  const { id } = handle
+  const [first, second] = [`${id}-1`, `${id}-2`]
+  const put = async (brokerId: string, payload: string): Promise<void> => {
+    handle.id = brokerId
+    const will = {
+      topic: client.id,
+      payload: Buffer.from(payload),
+      qos: 1,
+      retain: false,
+      properties,
+      dueAt: messageExpiry,
+    }
+    await calls.call('putWill', (store) => store.putWill(client, will as PersistedWill))
+  }
+  const get = async (brokerId: string): Promise<Record<string, unknown> | undefined> => {
+    handle.id = brokerId
+    const will = await calls.orUndefined(calls.call('getWill', (store) => store.getWill({ ...client, brokerId })))
+    return will === null || will === undefined ? undefined : fieldsOf(will)
+  }
+  const remove = (brokerId: string): Promise<unknown> => {
+    handle.id = brokerId
+    return calls.orUndefined(calls.call('delWill', (store) => store.delWill({ ...client, brokerId })))
+  }
+  try {
+    await put(first, 'first')
+    const kept = await get(first)
+    await put(second, 'second')
+    const atFirst = (await get(first))?.payload?.toString()
+    const atSecond = (await get(second))?.payload?.toString()
+    await remove(second)
+    const isLeft = (await get(second)) !== undefined
+    await remove(first)
+    const willFields = kept?.dueAt === messageExpiry && isDeepStrictEqual(kept.properties, properties)
+    if (isLeft || atSecond !== 'second') return { willFields, willReplaces: 'none' }
+    return { willFields, willReplaces: atFirst === 'second' ? 'client' : 'client at broker' }
+  } finally {
+    handle.id = id
+  }
+}
+
+async function probeSubscriptions(
+  calls: Calls,
+  client: Client,
+): Promise<Pick<Capabilities, 'sessionFields' | 'subscriptionFields'>> {
+  const [rh, subscriptionIdentifier] = [4_294_967_295, messageExpiry]
+  const fields = { rh, subscriptionIdentifier, grantedTopic: 'granted', requestedQos: 2 }
+  const subscription = { topic: `${RESERVED}probe`, qos: 1, rap: false, nl: false, ...fields }
+  await calls.callWithRetry('addSubscriptions', (store) =>
+    store.addSubscriptions(client, [subscription as unknown as PersistedSubscription]),
+  )
+  const [read] = await calls.callWithRetry('subscriptionsByClient', (store) => store.subscriptionsByClient(client))
+  const kept = fieldsOf(read)
+  await calls.callWithRetry('removeSubscriptions', (store) => store.removeSubscriptions(client, [subscription.topic]))
+  return {
+    sessionFields: kept.rh === rh && kept.subscriptionIdentifier === subscriptionIdentifier,
+    subscriptionFields: kept.grantedTopic === fields.grantedTopic && kept.requestedQos === fields.requestedQos,
+  }
+}

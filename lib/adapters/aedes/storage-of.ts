@@ -1,0 +1,58 @@
+import type { Persistence } from '../../../types/persistence.ts'
+import { InvalidOptionError } from '../../errors.ts'
+import type { Storage, StorageOptions, StorageBroker } from '../../storage/storage.ts'
+import { AedesStorage } from './aedes-storage.ts'
+import { brokerHandle } from './broker-handle.ts'
+import { NativeStorage, type NativePersistence } from '../../storage/native-storage.ts'
+import { promiseForm } from './promise-form.ts'
+
+/** What every persistence has had since aedes-persistence 9. */
+const methods = [
+  'storeRetained',
+  'createRetainedStream',
+  'addSubscriptions',
+  'removeSubscriptions',
+  'cleanSubscriptions',
+  'subscriptionsByClient',
+  'countOffline',
+  'getClientList',
+  'outgoingEnqueue',
+  'outgoingEnqueueCombi',
+  'outgoingUpdate',
+  'outgoingClearMessageId',
+  'outgoingStream',
+  'incomingStorePacket',
+  'incomingGetPacket',
+  'incomingDelPacket',
+  'putWill',
+  'getWill',
+  'delWill',
+  'streamWill',
+  'destroy',
+] as const satisfies readonly (keyof Persistence)[]
+
+/** The way to use a persistence, by what it can do. */
+export function storageOf(persistence: unknown, broker: StorageBroker, options: StorageOptions = {}): Storage {
+  if (typeof persistence !== 'object' || persistence === null) {
+    throw new InvalidOptionError(`persistence: expected an object, got ${String(persistence)}`)
+  }
+  const given = persistence as Partial<Record<keyof Persistence, unknown>>
+  if (typeof given.commit === 'function' && typeof given.readAll === 'function') {
+    return new NativeStorage(persistence as NativePersistence, brokerHandle(broker.id, broker.emitter))
+  }
+  const missing = methods.filter((method) => typeof given[method] !== 'function')
+  if (missing.length > 0) {
+    throw new InvalidOptionError(
+      `persistence: expected the methods of aedes-persistence, missing ${missing.join(', ')}`,
+    )
+  }
+  return new AedesStorage(promiseForm(persistence), nameOf(persistence), broker, options)
+}
+
+/** Most are wrapped into one class by aedes-persistence; the name of what is inside says more. */
+function nameOf(persistence: object): string {
+  const { asyncPersistence } = persistence as { asyncPersistence?: unknown }
+  const inner = typeof asyncPersistence === 'object' && asyncPersistence !== null ? asyncPersistence : persistence
+  const { name } = inner.constructor
+  return name === 'Object' || name === '' ? 'persistence' : name
+}

@@ -1,0 +1,340 @@
+import { randomBytes } from 'node:crypto'
+import type {
+  ForeignMessage,
+  PersistedPacket,
+  PersistedPublish,
+  PersistedQueueItem,
+  PersistedTarget,
+  Persistence,
+} from '../../../types/persistence.ts'
+import type { Calls } from './calls.ts'
+import { inOrder, inOwnOrder } from './queue-order.ts'
+import type { Capabilities } from './probe.ts'
+import {
+  endTopic,
+  fromStored,
+  type MessageName,
+  nameText,
+  pubrelByIdentifier,
+  queueBrokerId,
+  type ReadPacket,
+  releasedStandIn,
+  toStored,
+} from './stored-packet.ts'
+
+/** What must be known of a queued message to change what is stored of it. */
+interface Entry {
+  readonly name: MessageName
+  /** The name that it has in this queue. */
+  readonly stored: MessageName
+  messageId: number | undefined
+  /** What is stored there. */
+  kind: ReadPacket['kind']
+  /** Only for a store that wants the whole packet again with every change. */
+  readonly whole: { readonly packet: PersistedPublish; readonly target: PersistedTarget } | undefined
+}
+
+interface Queue {
+  readonly byName: Map<string, Entry>
+  readonly byMessageId: Map<number, Entry>
+}
+
+/** No Client can have those above: messages without a Packet Identifier get one to be removed by it. */
+const HIGHEST_IDENTIFIER = 65_535
+
+/** So many pages without anything, only with what expired, may come one after another. */
+const MOST_EMPTY_PAGES = 1000
+
+const endPacket: PersistedPublish = { cmd: 'publish', topic: endTopic, payload: '', qos: 1, retain: false }
+const END = 'end'
+
+/** A broker that put an end there and did not take it away in this time has itself ended. */
+const OLD_END_MS = 60_000
+
+/** From this length on it is looked at whether a store gives all of a queue: that of Redis ends after 1,001. */
+const LONG_QUEUE = 100
+
+/** The queues of Clients in a store. Each method is called in the lane of its Client. */
+export class StoredQueues {
+  readonly #calls: Calls
+  readonly #can: Capabilities
+  readonly #queues = new Map<string, Queue>()
+  #copies = 0
+  #removals = 0
+  #ends = 0
+  readonly #endsOf = randomBytes(6).toString('hex')
+
+  constructor(calls: Calls, capabilities: Capabilities) {
+    this.#calls = calls
+    this.#can = capabilities
+  }
+
+  /** How many queued messages are known. */
+  get size(): number {
+    let size = 0
+    for (const { byName } of this.#queues.values()) size += byName.size
+    return size
+  }
+
+  /** `isResumed` when the queue may have it although it is not known here. */
+  async enqueue(target: PersistedTarget, packet: PersistedPublish, isResumed = false): Promise<void> {
+    const { clientId, messageId, isElsewhere = false } = target
+    const { brokerId, brokerCounter } = packet
+    if (brokerId === undefined || brokerCounter === undefined) throw new Error('a message to be queued needs its name')
+    const name = { brokerId, brokerCounter }
+    if (this.#find(clientId, name) === undefined) {
+      const entry = this.#entryOf(clientId, name, { packet, target })
+      if (isResumed && isElsewhere && (await this.#isStored(clientId, entry.stored))) return
+      if (!isElsewhere) this.#remember(clientId, entry) // At once, as others may be on their way into the same queue.
+      try {
+        await this.#append(clientId, packet, target, entry.stored)
+      } catch (error) {
+        if (!isElsewhere) this.#forget(clientId, entry)
+        throw error
+      }
+    }
+    if (messageId !== undefined) await this.send(clientId, name, messageId)
+  }
+
+  async send(clientId: string, name: MessageName, messageId: number, foreign?: ForeignMessage): Promise<void> {
+    const entry = this.#find(clientId, name) ?? (foreign && this.#entryOf(clientId, name, foreign))
+    if (entry === undefined) return
+    this.#forgetIdentifier(clientId, entry)
+    entry.messageId = messageId
+    await this.#write(clientId, entry, messageId)
+    this.#remember(clientId, entry)
+  }
+
+  async release(clientId: string, messageId: number): Promise<void> {
+    const entry = this.#queues.get(clientId)?.byMessageId.get(messageId)
+    if (entry === undefined) return
+    if (this.#can.release === 'nothing') return
+    entry.kind = this.#can.release === 'pubrel' ? 'pubrel' : 'released'
+    await this.#write(clientId, entry, messageId)
+  }
+
+  async complete(clientId: string, messageId: number): Promise<void> {
+    const entry = this.#queues.get(clientId)?.byMessageId.get(messageId)
+    const cleared = await this.#clear(clientId, messageId)
+    if (entry === undefined) return
+    if ((cleared === undefined || cleared === null) && this.#can.sharedPackets) {
+      // Redis' adapter knows identifiers only while this process runs, and only so many.
+      await this.#write(clientId, entry, messageId)
+      await this.#clear(clientId, messageId)
+    }
+    this.#forget(clientId, entry)
+  }
+
+  async discard(clientId: string, name: MessageName, foreign?: ForeignMessage): Promise<void> {
+    const entry = this.#find(clientId, name)
+    if (entry === undefined && foreign === undefined) return
+    if (entry?.messageId !== undefined) return
+    const identifier = this.#unusedIdentifier()
+    await this.send(clientId, name, identifier, foreign)
+    await this.complete(clientId, identifier)
+  }
+
+  /** Whether the store has it there, as far as the store gives the queue at once. */
+  async #isStored(clientId: string, stored: MessageName): Promise<boolean> {
+    return (await this.#page(clientId)).some((read) => nameText(read.stored) === nameText(stored))
+  }
+
+  #entryOf(clientId: string, name: MessageName, whole: ForeignMessage): Entry {
+    return {
+      name,
+      stored: this.#can.sharedPackets ? { ...name, brokerId: queueBrokerId(name.brokerId, clientId) } : name,
+      messageId: undefined,
+      kind: 'message',
+      whole: this.#can.rewritesPackets ? whole : undefined,
+    }
+  }
+
+  /** Removes all. */
+  async drain(clientId: string): Promise<void> {
+    let before = new Set<string>()
+    for (;;) {
+      const page = await this.#page(clientId)
+      if (page.length === 0) break
+      const now = new Set(page.map(({ stored }) => nameText(stored)))
+      if ([...now].every((name) => before.has(name))) throw this.#stuck(clientId)
+      await Promise.all(page.map((read) => this.#remove(clientId, read)))
+      before = now
+    }
+    this.#queues.delete(clientId)
+  }
+
+  async read(clientId: string): Promise<PersistedQueueItem[]> {
+    this.#queues.delete(clientId)
+    const items: PersistedQueueItem[] = []
+    const all = await this.#readAll(clientId)
+    for (const read of this.#can.sharedPackets ? inOwnOrder(all) : inOrder(all)) {
+      const { packet, messageId, stored } = read
+      const name = { brokerId: packet.brokerId ?? '', brokerCounter: packet.brokerCounter ?? 0 }
+      const known = this.#find(clientId, name)
+      if (known !== undefined) {
+        await this.#removeSecond(clientId, known, read)
+        continue
+      }
+      const target: PersistedTarget = { clientId, ...read.target }
+      const whole = this.#can.rewritesPackets ? { packet, target } : undefined
+      this.#remember(clientId, { name, stored, messageId, kind: read.kind, whole })
+      if (read.kind === 'message') items.push({ packet, target })
+      else if (messageId !== undefined) items.push({ packet: { cmd: 'pubrel', messageId, ...name }, target: undefined })
+    }
+    return items
+  }
+
+  /** Everything in a queue, also when the store gives only the beginning of it. */
+  async #readAll(clientId: string): Promise<ReadPacket[]> {
+    const first = await this.#page(clientId)
+    // In Redis what expired counts too, so a short answer may be the beginning of a long queue.
+    if (first.length < LONG_QUEUE && !this.#can.sharedPackets) return first.filter(({ kind }) => kind !== 'end')
+    // Another one each time: other brokers may read the same queue.
+    this.#ends = Math.max(this.#ends + 1, Date.now())
+    const end = { brokerId: queueBrokerId(`${END}-${this.#endsOf}`, clientId), brokerCounter: this.#ends }
+    await this.#append(clientId, endPacket, { clientId, qos: 1, retain: false }, end)
+    const moved = new Map<string, ReadPacket>()
+    let rounds = 0
+    for (;;) {
+      const page = await this.#pageUpTo(clientId, end)
+      const last = page.find(({ stored }) => nameText(stored) === nameText(end))
+      if (last !== undefined) {
+        await this.#remove(clientId, last)
+        const rest = page.filter(({ kind, stored }) => kind !== 'end' && !moved.has(nameText(stored)))
+        return [...moved.values(), ...rest]
+      }
+      rounds += 1
+      if (page.length === 0 && rounds > MOST_EMPTY_PAGES) throw this.#stuck(clientId)
+      if (page.length > 0) rounds = 0
+      // So that the store gives what comes next, what it gave goes to the end.
+      for (const read of await this.#moveToEnd(clientId, page)) moved.set(nameText(read.stored), read)
+    }
+  }
+
+  /** Without the ends that others look for; those that nobody looks for any more are removed. */
+  async #pageUpTo(clientId: string, end: MessageName): Promise<ReadPacket[]> {
+    const page = await this.#page(clientId)
+    const others = page.filter(({ kind, stored }) => kind === 'end' && nameText(stored) !== nameText(end))
+    for (const other of others) {
+      if (other.stored.brokerCounter < Date.now() - OLD_END_MS) await this.#remove(clientId, other)
+    }
+    return page.filter((read) => !others.includes(read))
+  }
+
+  /** First a copy under another name, then the first one away: what ends between leaves two, and one is dropped. */
+  async #moveToEnd(clientId: string, page: readonly ReadPacket[]): Promise<ReadPacket[]> {
+    this.#copies = Math.max(this.#copies + 1, Date.now()) // Other names than those of an earlier start.
+    const unique = new Map(page.map((read) => [nameText(read.stored), read]))
+    return Promise.all(
+      Array.from(unique.values(), async (read): Promise<ReadPacket> => {
+        const { packet, messageId, kind } = read
+        const name = { brokerId: packet.brokerId ?? '', brokerCounter: packet.brokerCounter ?? 0 }
+        const stored = { ...name, brokerId: queueBrokerId(name.brokerId, clientId, this.#copies) }
+        const target = { clientId, ...read.target }
+        await this.#append(clientId, packet, target, stored)
+        if (messageId !== undefined) {
+          const entry: Entry = {
+            name,
+            stored,
+            messageId,
+            kind: kind === 'message' ? kind : 'released',
+            whole: { packet, target },
+          }
+          await this.#write(clientId, entry, messageId)
+        }
+        await this.#remove(clientId, read)
+        return { ...read, kind: kind === 'message' ? kind : 'released', stored }
+      }),
+    )
+  }
+
+  /** A message that stands there twice. */
+  async #removeSecond(clientId: string, kept: Entry, second: ReadPacket): Promise<void> {
+    if (nameText(second.stored) !== nameText(kept.stored)) return this.#remove(clientId, second)
+    if (this.#can.sharedPackets) return // Redis removes both when one is complete.
+    await this.#remove(clientId, { ...second, messageId: undefined })
+    if (kept.messageId !== undefined && kept.kind === 'message') await this.#write(clientId, kept, kept.messageId)
+  }
+
+  async #remove(clientId: string, read: ReadPacket): Promise<void> {
+    const { packet, stored, kind, messageId = this.#unusedIdentifier() } = read
+    const whole = { packet, target: { clientId, ...read.target } }
+    const entry: Entry = { name: stored, stored, messageId, kind, whole }
+    // What Redis' adapter knows of this identifier may be about another message.
+    if (read.messageId === undefined || this.#can.sharedPackets) await this.#write(clientId, entry, messageId)
+    await this.#clear(clientId, messageId)
+  }
+
+  /** Another one each time, as several messages are removed at once. */
+  #unusedIdentifier(): number {
+    this.#removals = (this.#removals % 1_000_000) + 1
+    return HIGHEST_IDENTIFIER + this.#removals
+  }
+
+  #append(clientId: string, packet: PersistedPublish, target: PersistedTarget, stored: MessageName): Promise<unknown> {
+    const receiver = { clientId, topic: packet.topic, qos: target.qos }
+    const whole = toStored(packet, stored, !this.#can.queueProperties, target)
+    return this.#calls.call('outgoingEnqueue', (store) => store.outgoingEnqueue(receiver, whole))
+  }
+
+  /** Says what is known of the entry; when it is not there, nothing. */
+  #write(clientId: string, entry: Entry, messageId: number): Promise<unknown> {
+    const packet = this.#toWrite(entry, messageId) as PersistedPacket // Some have text for a counter.
+    return this.#calls.orUndefined(
+      this.#calls.callWithRetry('outgoingUpdate', (store) => store.outgoingUpdate({ id: clientId }, packet)),
+    )
+  }
+
+  #toWrite({ name, stored, kind, whole }: Entry, messageId: number): object {
+    if (kind === 'released') return releasedStandIn(stored, messageId)
+    if (kind === 'pubrel') {
+      return this.#can.sharedPackets ? { cmd: 'pubrel', messageId, ...stored } : pubrelByIdentifier(name, messageId)
+    }
+    if (whole === undefined) return { cmd: 'publish', ...stored, messageId }
+    return toStored(whole.packet, stored, !this.#can.queueProperties, whole.target, messageId)
+  }
+
+  #clear(clientId: string, messageId: number): ReturnType<Persistence['outgoingClearMessageId']> {
+    return this.#calls.callWithRetry('outgoingClearMessageId', (store) =>
+      store.outgoingClearMessageId({ id: clientId }, { messageId }),
+    )
+  }
+
+  /** As much as the store gives at once. */
+  async #page(clientId: string): Promise<ReadPacket[]> {
+    const page: ReadPacket[] = []
+    for await (const raw of this.#calls.list('outgoingStream', (store) => store.outgoingStream({ id: clientId }))) {
+      page.push(fromStored(raw))
+    }
+    return page
+  }
+
+  #find(clientId: string, name: MessageName): Entry | undefined {
+    return this.#queues.get(clientId)?.byName.get(nameText(name))
+  }
+
+  #remember(clientId: string, entry: Entry): void {
+    let queue = this.#queues.get(clientId)
+    if (queue === undefined) {
+      queue = { byName: new Map(), byMessageId: new Map() }
+      this.#queues.set(clientId, queue)
+    }
+    queue.byName.set(nameText(entry.name), entry)
+    if (entry.messageId !== undefined) queue.byMessageId.set(entry.messageId, entry)
+  }
+
+  #forgetIdentifier(clientId: string, { messageId }: Entry): void {
+    if (messageId !== undefined) this.#queues.get(clientId)?.byMessageId.delete(messageId)
+  }
+
+  #forget(clientId: string, entry: Entry): void {
+    this.#forgetIdentifier(clientId, entry)
+    const queue = this.#queues.get(clientId)
+    queue?.byName.delete(nameText(entry.name))
+    if (queue?.byName.size === 0) this.#queues.delete(clientId)
+  }
+
+  #stuck(clientId: string): Error {
+    return new Error(`the queue of ${JSON.stringify(clientId)} does not come to its end`)
+  }
+}

@@ -1,0 +1,76 @@
+import { pathToFileURL } from 'node:url'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import type { Emitter } from '../../types/emitter.ts'
+import type { BrokerOptions } from '../../types/options.ts'
+import type { Persistence } from '../../types/persistence.ts'
+import { InvalidOptionError } from '../errors.ts'
+
+// So many messages of one session the adapter reads at once.
+const SESSION_PIECE = 100_000
+
+/** What is needed of an ioredis. */
+interface RedisConnection {
+  sendCommand(...command: readonly unknown[]): unknown
+  on(event: 'error', listener: () => void): unknown
+}
+
+/** The store of `--store`. */
+export async function directoryStore(dir: string, durability: unknown): Promise<Pick<BrokerOptions, 'persistence'>> {
+  if (durability !== undefined && durability !== 'fsync' && durability !== 'os' && durability !== 'none') {
+    throw new InvalidOptionError(`--durability: expected fsync, os or none, got ${JSON.stringify(durability)}`)
+  }
+  const { log } = await import('../storage/log/log-persistence.ts')
+  return { persistence: log({ dir, ...(durability !== undefined && { durability }) }) }
+}
+
+/**
+ * The store and the emitter of `--redis`: the packages that the user has beside this one, or where the command runs.
+ * `close` lets go of the connections of the emitter, which the broker leaves to the application.
+ */
+export async function redisStore(
+  url: string,
+): Promise<{ options: Pick<BrokerOptions, 'persistence' | 'emitter'>; close: () => Promise<void> }> {
+  const [persistence, emitter, redis] = await Promise.all(
+    ['aedes-persistence-redis', 'mqemitter-redis', 'ioredis'].map(load),
+  )
+  const { Redis } = redis as { Redis: new (url: string, options: object) => RedisConnection }
+  const bus = (emitter as (options: object) => Emitter)({ connectionString: url })
+  const store = (persistence as (options: object) => Persistence)({
+    conn: patient(new Redis(url, { maxRetriesPerRequest: null })),
+    maxSessionDelivery: SESSION_PIECE,
+  })
+  return {
+    options: { persistence: store, emitter: bus },
+    close: () => new Promise((resolve) => void bus.close(resolve)),
+  }
+}
+
+/**
+ * A connection on which what the adapter does not wait for fails without a word, where it would end the process. While
+ * Redis is away it keeps its commands in their order, however long that takes: the broker has its own time limit.
+ */
+function patient(connection: RedisConnection): RedisConnection {
+  const send = connection.sendCommand
+  connection.sendCommand = (...command) => {
+    const answer = Reflect.apply(send, connection, command)
+    if (answer instanceof Promise) answer.catch(() => undefined)
+    return answer
+  }
+  connection.on('error', () => undefined) // The commands say so themselves.
+  return connection
+}
+
+async function load(name: string): Promise<unknown> {
+  const places = [import.meta.url, pathToFileURL(join(process.cwd(), 'package.json')).href]
+  for (const place of places) {
+    try {
+      return createRequire(place)(name)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error
+    }
+  }
+  throw new InvalidOptionError(
+    `--redis: needs the package ${name}: npm install aedes-persistence-redis mqemitter-redis ioredis`,
+  )
+}

@@ -1,0 +1,68 @@
+import { reasonCodeOf } from '../packets/reason-codes.ts'
+import type { Client as PublicClient, ConnectRequest, DisconnectOptions } from '../../types/client.ts'
+import type { ConnectionInfo } from '../../types/connection-info.ts'
+import type { ReasonName } from '../../types/reason-codes.ts'
+import type { Subscription } from '../../types/subscription.ts'
+
+/** What a Client needs of its connection. */
+interface ConnectionHandle {
+  readonly isOpen: boolean
+  readonly isConnected: boolean
+  end(reasonCode: number, options?: DisconnectOptions): Promise<void>
+}
+
+const CLOSED: ConnectionHandle = { isOpen: false, isConnected: false, end: () => Promise.resolve() }
+
+/** A Client as the application sees it. */
+export class Client implements PublicClient {
+  readonly id: string
+  readonly connection: ConnectionInfo
+  readonly connect: ConnectRequest
+  session: unknown
+  #handle: ConnectionHandle
+  #subscriptions: ReadonlyMap<string, Subscription> = new Map()
+  #abort: AbortController | undefined
+
+  constructor(
+    id: string,
+    connection: ConnectionInfo,
+    connect: ConnectRequest,
+    session: unknown,
+    hold: ConnectionHandle,
+  ) {
+    this.id = id
+    this.connection = connection
+    this.connect = connect
+    this.session = session
+    this.#handle = hold
+  }
+
+  get connected(): boolean {
+    return this.#handle.isConnected
+  }
+
+  get subscriptions(): ReadonlyMap<string, Subscription> {
+    return this.#subscriptions
+  }
+
+  set subscriptions(subscriptions: ReadonlyMap<string, Subscription>) {
+    this.#subscriptions = subscriptions
+  }
+
+  // Made when it is asked for: most Clients never need one.
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController()
+    if (!this.#handle.isOpen) this.#abort.abort()
+    return this.#abort.signal
+  }
+
+  /** The network connection is gone. */
+  connectionClosed(): void {
+    this.#handle = CLOSED // A session may keep this Client for long; not its connection.
+    this.#abort?.abort()
+  }
+
+  disconnect(reason: ReasonName | number = 'administrative-action', options?: DisconnectOptions): Promise<void> {
+    return this.#handle.end(typeof reason === 'number' ? reason : reasonCodeOf(reason), options)
+  }
+}

@@ -1,0 +1,55 @@
+import type { ConnectionInfo } from '../../types/connection-info.ts'
+import type { Limits } from '../../types/options.ts'
+import type { Connection } from './connection.ts'
+
+/** The Network Connections that are not closed, in all and from each address. */
+export class Connections {
+  readonly #limits: Readonly<Limits>
+  readonly #open = new Set<Connection>()
+  readonly #byAddress = new Map<string, number>()
+  #whenEmpty: (() => void) | undefined
+
+  constructor(limits: Readonly<Limits>) {
+    this.#limits = limits
+  }
+
+  hasRoomFor({ remoteAddress }: ConnectionInfo): boolean {
+    if (this.#open.size >= this.#limits.maxConnections) return false
+    return remoteAddress === undefined || this.#from(remoteAddress) < this.#limits.maxConnectionsPerIp
+  }
+
+  add(connection: Connection): void {
+    const address = connection.info.remoteAddress
+    this.#open.add(connection)
+    if (address !== undefined) this.#byAddress.set(address, this.#from(address) + 1)
+  }
+
+  delete(connection: Connection): void {
+    if (!this.#open.delete(connection)) return
+    const address = connection.info.remoteAddress
+    if (address !== undefined) {
+      const left = this.#from(address) - 1
+      if (left > 0) this.#byAddress.set(address, left)
+      else this.#byAddress.delete(address)
+    }
+    if (this.#open.size === 0) this.#whenEmpty?.()
+  }
+
+  /** Says goodbye to all of them, gives them that many milliseconds to take it, and destroys those that are left. */
+  async close(reasonCode: number, graceMs: number): Promise<void> {
+    for (const connection of this.#open) void connection.end(reasonCode)
+    if (this.#open.size === 0) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, graceMs)
+      this.#whenEmpty = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+    for (const connection of this.#open) connection.destroy()
+  }
+
+  #from(address: string): number {
+    return this.#byAddress.get(address) ?? 0
+  }
+}

@@ -1,0 +1,152 @@
+import type { Delivery } from './delivery.ts'
+
+/** What an acknowledgement came to. */
+export type Outcome = 'unknown' | 'continues' | 'complete'
+
+const MAX_PACKET_ID = 65_535
+const MIN_CAPACITY = 16
+// Shared by all sessions with nothing under way; never written to.
+const EMPTY: never[] = []
+
+/**
+ * The QoS 1 and QoS 2 messages sent to a Client and not complete (section 4.3).
+ *
+ *   QoS 1  awaiting PUBACK ──PUBACK──▶ complete
+ *   QoS 2  awaiting PUBREC ──PUBREC──▶ awaiting PUBCOMP ──PUBCOMP──▶ complete
+ *          a PUBREC of 0x80 or more completes it at once [MQTT-4.4.0-2]
+ *
+ * They stand in a table at their Packet Identifier modulo its size, which a Map would do too, for twice the time and
+ * a share of the garbage collector's: identifiers go up one by one, so the table is as large as the window is wide.
+ */
+export class InflightMessages {
+  #table: (Delivery | undefined)[] = EMPTY
+  #size = 0
+  /** The send quota in use on this connection (section 4.9). */
+  #quotaInUse = 0
+  #lastPacketId = 0
+  #lastSendSequence = 0
+  /** After a reconnect: what has to be sent again and was not yet, the last one first. */
+  #unsent: Delivery[] = EMPTY
+
+  /** All of them, sent on this connection or not. */
+  get size(): number {
+    return this.#size
+  }
+
+  get quotaInUse(): number {
+    return this.#quotaInUse
+  }
+
+  /** Gives the delivery a Packet Identifier that no other of this session has [MQTT-2.2.1-4]. */
+  start(delivery: Delivery): number {
+    let packetId = this.#lastPacketId
+    do {
+      packetId = packetId === MAX_PACKET_ID ? 1 : packetId + 1
+    } while (this.get(packetId) !== undefined)
+    delivery.packetId = packetId
+    delivery.phase = delivery.qos === 1 ? 'awaiting puback' : 'awaiting pubrec'
+    delivery.countsAgainstQuota = true
+    this.#add(delivery)
+    this.#quotaInUse += 1
+    return packetId
+  }
+
+  /** Knows again what was sent before this process began; it is sent again on the next connection. */
+  restore(delivery: Delivery): void {
+    if (this.get(delivery.packetId) === undefined) this.#add(delivery)
+  }
+
+  #add(delivery: Delivery): void {
+    const { packetId } = delivery
+    this.#lastPacketId = packetId
+    this.#lastSendSequence += 1
+    delivery.sendSequence = this.#lastSendSequence
+    while (this.#table[packetId & (this.#table.length - 1)] !== undefined || this.#table.length === 0) this.#grow()
+    this.#table[packetId & (this.#table.length - 1)] = delivery
+    this.#size += 1
+  }
+
+  get(packetId: number): Delivery | undefined {
+    const delivery = this.#table[packetId & (this.#table.length - 1)]
+    return delivery !== undefined && delivery.packetId === packetId ? delivery : undefined
+  }
+
+  puback(packetId: number): Delivery | undefined {
+    const delivery = this.get(packetId)
+    if (delivery === undefined || delivery.qos !== 1) return undefined
+    this.remove(delivery)
+    return delivery
+  }
+
+  pubrec(packetId: number, refused: boolean): Outcome {
+    const delivery = this.get(packetId)
+    if (delivery === undefined || delivery.qos !== 2) return 'unknown'
+    if (refused && delivery.phase === 'awaiting pubrec') {
+      this.remove(delivery)
+      return 'complete'
+    }
+    delivery.phase = 'awaiting pubcomp'
+    return 'continues'
+  }
+
+  pubcomp(packetId: number): Delivery | undefined {
+    const delivery = this.get(packetId)
+    if (delivery === undefined || delivery.phase !== 'awaiting pubcomp') return undefined
+    this.remove(delivery)
+    return delivery
+  }
+
+  /** Forgets it: its Packet Identifier is free. */
+  remove(delivery: Delivery): void {
+    if (this.get(delivery.packetId) !== delivery) return
+    this.#table[delivery.packetId & (this.#table.length - 1)] = undefined
+    this.#size -= 1
+    if (delivery.countsAgainstQuota) this.#quotaInUse -= 1
+    delivery.countsAgainstQuota = false
+    if (this.#size === 0 && this.#table.length > MIN_CAPACITY * 8) this.#table = EMPTY
+  }
+
+  /** A new connection: all of it is to be sent again, in order, and the send quota is whole again. */
+  restart(): void {
+    this.#quotaInUse = 0
+    this.#unsent = this.inOrder().toReversed()
+    for (const delivery of this.#unsent) delivery.countsAgainstQuota = false
+  }
+
+  /** The next one to be sent again; undefined when there is none left. */
+  nextUnsent(): Delivery | undefined {
+    for (;;) {
+      const delivery = this.#unsent.pop()
+      if (delivery === undefined) return undefined
+      if (this.get(delivery.packetId) !== delivery) continue // Acknowledged meanwhile.
+      delivery.countsAgainstQuota = true
+      this.#quotaInUse += 1
+      return delivery
+    }
+  }
+
+  get hasUnsent(): boolean {
+    return this.#unsent.length > 0
+  }
+
+  /** In the order in which they were sent first. */
+  inOrder(): Delivery[] {
+    return this.#table
+      .filter((delivery) => delivery !== undefined)
+      .toSorted((one, other) => one.sendSequence - other.sendSequence)
+  }
+
+  clear(): void {
+    this.#table = EMPTY
+    this.#unsent = EMPTY
+    this.#size = 0
+    this.#quotaInUse = 0
+  }
+
+  #grow(): void {
+    const larger: (Delivery | undefined)[] = Array.from({ length: Math.max(this.#table.length * 2, MIN_CAPACITY) })
+    for (const delivery of this.#table)
+      if (delivery !== undefined) larger[delivery.packetId & (larger.length - 1)] = delivery
+    this.#table = larger
+  }
+}

@@ -1,0 +1,287 @@
+import type { PersistenceBroker, PersistenceCapabilities } from '../../../types/persistence.ts'
+import { join } from 'node:path'
+import { InvalidOptionError } from '../../errors.ts'
+import type { LogRecord } from '../memory/log-record.ts'
+import { MemoryPersistence } from '../memory/memory-persistence.ts'
+import { sequencesOf, StoredState } from '../memory/stored-state.ts'
+import { compact, rewriteSegment } from './compaction.ts'
+import { DirectoryLock } from './directory-lock.ts'
+import { fileError, type Files, machineFiles } from './files.ts'
+import { type Durability, Journal } from './journal.ts'
+import { LiveBytes } from './live-bytes.ts'
+import { readSegments, type ReadResult } from './read-segments.ts'
+import { RecordReader } from './record-reader.ts'
+import { ActiveSegment, type ActiveSegmentOptions, segmentName } from './segment.ts'
+import { writeChange } from './write-records.ts'
+
+export interface LogOptions {
+  /** The directory of the store; it is made when it is not there, and belongs to one process at a time. */
+  readonly dir: string
+  /**
+   * What a message survives once its publisher has been answered: with `fsync` the loss of power, with `os` the end of
+   * the process, and with `none` nothing for sure. @defaultValue 'fsync'
+   */
+  readonly durability?: Durability
+  /** The size in bytes from which on a new file is started. @defaultValue 67,108,864 */
+  readonly segmentBytes?: number
+  /** Goes on without what cannot be read of a damaged store, and moves it aside. @defaultValue false */
+  readonly repair?: boolean
+  /** Called with what an operator should know. @defaultValue `process.emitWarning` */
+  readonly onWarning?: (message: string) => void
+  /** Told the same. */
+  readonly logger?: { warn(message: string): void }
+}
+
+const MEBIBYTE = 1024 * 1024
+const DEFAULT_SEGMENT = 64 * MEBIBYTE
+const MIN_SEGMENT_BYTES = 4096
+/** Smaller journals are left as they are. */
+const LARGE_JOURNAL = 16 * MEBIBYTE
+
+/**
+ * Keeps everything in this process and writes every change to files, from which it is read again at the start.
+ * One directory, one process, no other software: the store for a broker on one machine.
+ */
+export class LogPersistence extends MemoryPersistence {
+  override readonly capabilities: PersistenceCapabilities
+  readonly #dir: string
+  readonly #durability: Durability
+  readonly #segmentBytes: number
+  readonly #repair: boolean
+  readonly #warn: (message: string) => void
+  readonly #files: Files
+  readonly #live: LiveBytes
+  #journal: Journal | undefined = undefined
+  #lock: DirectoryLock | undefined = undefined
+  /** The order number of the next change. */
+  #next = 1
+  #compacting: Promise<void> | undefined = undefined
+  /** How many bytes were not needed when the last compaction ended. */
+  #deadBefore = 0
+  #isCompactionStopped = false
+
+  /** `files` is there for tests. */
+  constructor(options: LogOptions, files: Files = machineFiles) {
+    const live = new LiveBytes()
+    super(new StoredState(live))
+    const { dir, durability = 'fsync', segmentBytes = DEFAULT_SEGMENT, repair = false } = options
+    if (typeof dir !== 'string' || dir === '')
+      throw new InvalidOptionError(`dir: expected a path, got ${JSON.stringify(dir)}`)
+    if (!['fsync', 'os', 'none'].includes(durability)) {
+      throw new InvalidOptionError(`durability: expected 'fsync', 'os' or 'none', got ${JSON.stringify(durability)}`)
+    }
+    if (!Number.isInteger(segmentBytes) || segmentBytes < MIN_SEGMENT_BYTES) {
+      throw new InvalidOptionError(
+        `segmentBytes: expected an integer from ${MIN_SEGMENT_BYTES} on, got ${segmentBytes}`,
+      )
+    }
+    this.#dir = dir
+    this.#durability = durability
+    this.#segmentBytes = segmentBytes
+    this.#repair = repair
+    this.#warn =
+      options.onWarning ??
+      ((message) => (options.logger === undefined ? process.emitWarning(message) : options.logger.warn(message)))
+    this.#files = files
+    this.#live = live
+    const durable = ({ fsync: 'machine', os: 'process', none: undefined } as const)[durability]
+    this.capabilities = {
+      packetProperties: true,
+      ordered: true,
+      atomic: true,
+      ...(durable === undefined ? undefined : { durable }),
+    }
+  }
+
+  /** The bytes of all files and how many of them are still needed, nearly. */
+  get diskUse(): { readonly bytes: number; readonly liveBytes: number } {
+    return { bytes: this.#journal?.bytes ?? 0, liveBytes: this.#live.bytes }
+  }
+
+  override async setup(broker: PersistenceBroker): Promise<void> {
+    await super.setup(broker)
+    await this.#openDirectory()
+    try {
+      this.#journal = await this.#openJournal()
+    } catch (error) {
+      await this.#lock?.release()
+      this.#lock = undefined
+      throw error
+    }
+    this.#considerCompaction()
+  }
+
+  /** Waits for what is under way. Also closes a store that could not be opened. */
+  override async destroy(): Promise<void> {
+    await super.destroy()
+    this.#isCompactionStopped = true
+    await this.#compacting
+    await this.#journal?.close()
+    await this.#lock?.release()
+    this.#lock = undefined
+  }
+
+  /** Rewrites what is needed and frees the rest, which otherwise happens when it is worth while. */
+  async compact(): Promise<void> {
+    while (this.#compacting !== undefined) await this.#compacting
+    if (this.#journal === undefined) throw new Error('setup() was not called')
+    let failure: unknown
+    this.#compacting = this.#compact(this.#journal, () => true)
+      .catch((error: unknown) => (failure = error))
+      .then(() => (this.#compacting = undefined))
+    await this.#compacting
+    if (failure !== undefined) throw failure as Error
+  }
+
+  protected override perform(changes: readonly LogRecord[]): Promise<unknown> {
+    const journal = this.#journal
+    if (journal === undefined) return Promise.reject(new Error(`${this.#dir}: the store is not open`))
+    const order = this.#next
+    return new Promise((resolve, reject) => {
+      journal.append(
+        (writer) => {
+          let next = order
+          for (const change of changes) {
+            writeChange(writer, change, next, this.state)
+            next += sequencesOf(change)
+          }
+          this.#next = next
+        },
+        this.#durability === 'none' ? nothing : () => resolve(this.#apply(changes, order)),
+        this.#durability === 'none' ? (error) => this.#warn(`not stored: ${error.message}`) : reject,
+      )
+      if (this.#durability === 'none') resolve(this.#apply(changes, order))
+    })
+  }
+
+  #apply(changes: readonly LogRecord[], first: number): unknown {
+    let order = first
+    let result: unknown
+    for (const change of changes) {
+      result = this.state.apply(change, order)
+      order += sequencesOf(change)
+    }
+    return result
+  }
+
+  async #openDirectory(): Promise<void> {
+    try {
+      await this.#files.makeDirectory(this.#dir)
+      this.#lock = await DirectoryLock.take(this.#dir)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ELOCKED') throw error
+      throw fileError('use this directory', this.#dir, error)
+    }
+  }
+
+  async #openJournal(): Promise<Journal> {
+    const reader = new RecordReader()
+    const result = await readSegments({
+      files: this.#files,
+      dir: this.#dir,
+      repair: this.#repair,
+      warn: this.#warn,
+      onFrame: ({ bytes, start, end }) => {
+        reader.open(bytes, start)
+        while (reader.position < end) this.#next = Math.max(this.#next, reader.applyTo(this.state) + 1)
+      },
+    })
+    this.state.sort()
+    const journal = await this.#startJournal(result)
+    if (result.isIncomplete) await this.#quarantine(journal, result)
+    else await this.#removeLeftovers(journal, result.oldest)
+    return journal
+  }
+
+  async #startJournal({ segments, salt, sequence, oldest, isIncomplete }: ReadResult): Promise<Journal> {
+    const last = segments.at(-1)
+    const options: ActiveSegmentOptions = {
+      files: this.#files,
+      dir: this.#dir,
+      number: last?.number ?? oldest,
+      segmentBytes: this.#segmentBytes,
+      preallocate: this.#durability === 'fsync',
+    }
+    let active: ActiveSegment
+    if (last === undefined || isIncomplete) {
+      const number = last === undefined ? oldest : last.number + 1
+      active = await ActiveSegment.create({ ...options, number }, sequence + 1, oldest)
+    } else active = await this.#reopen(options, salt, last.bytes)
+    const sealed = last === undefined || isIncomplete ? segments : segments.slice(0, -1)
+    const journalOptions = {
+      files: this.#files,
+      dir: this.#dir,
+      durability: this.#durability,
+      segmentBytes: this.#segmentBytes,
+      warn: this.#warn,
+      onGroup: () => this.#considerCompaction(),
+    }
+    return new Journal(journalOptions, active, sealed, { sequence, oldest })
+  }
+
+  /** Goes on behind the last frame that is good. */
+  async #reopen(options: ActiveSegmentOptions, salt: number, used: number): Promise<ActiveSegment> {
+    const path = join(this.#dir, segmentName(options.number))
+    const file = await this.#files.open(path, 'r+').catch((error: unknown) => {
+      throw fileError('write', path, error)
+    })
+    const active = new ActiveSegment(file, options, salt, used, used)
+    try {
+      await active.truncate()
+      return active
+    } catch (error) {
+      await active.close().catch(nothing)
+      throw error
+    }
+  }
+
+  async #removeLeftovers(journal: Journal, oldest: number): Promise<void> {
+    if (journal.sealed[0] !== undefined && journal.sealed[0].number < oldest) await journal.drop(oldest)
+  }
+
+  /** Writes down again all that could be read; then damaged segments are kept under another name, for somebody to look at. */
+  async #quarantine(journal: Journal, { damaged }: ReadResult): Promise<void> {
+    const end = journal.activeNumber
+    const options = this.#compactionOptions(journal, () => true)
+    for (const { number } of journal.sealed) await rewriteSegment(options, number)
+    for (const number of damaged) {
+      const path = join(this.#dir, segmentName(number))
+      await this.#files.rename(path, `${path}.corrupt`)
+      this.#warn(`${path}: moved to ${path}.corrupt`)
+    }
+    await journal.drop(end)
+  }
+
+  #considerCompaction(): void {
+    const journal = this.#journal
+    if (journal === undefined || this.#compacting !== undefined || this.#isCompactionStopped) return
+    const { bytes } = journal
+    const dead = bytes - this.#live.bytes
+    if (bytes < Math.min(LARGE_JOURNAL, 2 * this.#segmentBytes) || dead < bytes / 2) return
+    // Not again and again when the count is not exact.
+    if (dead - this.#deadBefore < bytes / 4) return
+    const isWorthwhile = (): boolean => journal.bytes - this.#live.bytes > journal.bytes / 4
+    this.#compacting = this.#compact(journal, isWorthwhile)
+      .catch((error: Error) => this.#warn(`not compacted: ${error.message}`))
+      .finally(() => (this.#compacting = undefined))
+  }
+
+  async #compact(journal: Journal, isWorthwhile: () => boolean): Promise<void> {
+    try {
+      await compact(this.#compactionOptions(journal, () => !this.#isCompactionStopped && isWorthwhile()))
+    } finally {
+      this.#deadBefore = Math.max(0, journal.bytes - this.#live.bytes)
+    }
+  }
+
+  #compactionOptions(journal: Journal, isWorthwhile: () => boolean) {
+    return { files: this.#files, dir: this.#dir, journal, state: this.state, isWorthwhile }
+  }
+}
+
+/** The durable store for one machine: `new Broker({ persistence: log({ dir: '/var/lib/broker' }) })`. */
+export function log(options: LogOptions): LogPersistence {
+  return new LogPersistence(options)
+}
+
+function nothing(): void {}

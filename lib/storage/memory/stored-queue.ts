@@ -1,0 +1,386 @@
+import type { QoS } from '../../../types/packets.ts'
+import type {
+  PersistedPacket,
+  PersistedPublish,
+  PersistedPubrel,
+  PersistedQueueItem,
+  PersistedTarget,
+} from '../../../types/persistence.ts'
+
+/** A message, shared by all queues that it is in. */
+export class StoredMessage {
+  readonly packet: PersistedPublish
+  /** How many entries of queues, and places for retained messages, hold it. */
+  references = 0
+
+  constructor(packet: PersistedPublish) {
+    this.packet = packet
+  }
+}
+
+/** What is a queue's own about a message. */
+export interface DeliveryOptions {
+  readonly qos: QoS
+  readonly retain: boolean
+  readonly subscriptionIdentifiers?: readonly number[] | undefined
+  readonly sharedFilter?: string | undefined
+}
+
+/** Nearly every entry has one of these and nothing else of its own. */
+const common: readonly DeliveryOptions[] = ([0, 1, 2] as const).flatMap((qos) => [
+  { qos, retain: false },
+  { qos, retain: true },
+])
+
+export function deliveryOptionsOf({
+  qos,
+  retain,
+  subscriptionIdentifiers,
+  sharedFilter,
+}: DeliveryOptions): DeliveryOptions {
+  if (subscriptionIdentifiers === undefined && sharedFilter === undefined) return common[qos * 2 + (retain ? 1 : 0)]!
+  return { qos, retain, subscriptionIdentifiers, sharedFilter }
+}
+
+/** A message in one queue, or the PUBREL that is left of it. */
+export class Entry {
+  content: StoredMessage | PersistedPubrel
+  own: DeliveryOptions
+  messageId: number | undefined
+  /** Higher than that of the entry before it, for as long as the queue is kept. */
+  readonly order: number
+  /** Its place in the list, or -1 once it is removed. */
+  position = -1
+
+  constructor(
+    content: StoredMessage | PersistedPubrel,
+    own: DeliveryOptions,
+    messageId: number | undefined,
+    order: number,
+  ) {
+    this.content = content
+    this.own = own
+    this.messageId = messageId
+    this.order = order
+  }
+}
+
+const NOWHERE = { position: -1 }
+
+/** Shorter lists are not worth closing gaps in. */
+const SMALL_LIST = 32
+
+/** What waits for one Client, in order. Nothing takes longer because the queue is long. */
+export class StoredQueue {
+  /** Removed entries leave gaps, which are closed when they are half of the list. */
+  #entries: (Entry | undefined)[] = []
+  readonly #byMessageId = new Map<number, Entry>()
+  #length = 0
+  /** There is nothing before this place. */
+  #head = 0
+  /** There is nothing without an identifier before this place: messages get theirs in order. */
+  #waiting = 0
+  /** What {@link waitingOrder} found last. */
+  #asked: Entry | undefined = undefined
+  /** Entries that came after a later one; see {@link restore}. */
+  #late: Map<number, Entry> | undefined = undefined
+  /** The entries before this place are in order. */
+  #ordered = 0
+
+  get length(): number {
+    return this.#length
+  }
+
+  /** Appends a message, which must not change any more. */
+  push(packet: PersistedPublish, own: DeliveryOptions = deliveryOptionsOf(packet)): void {
+    const order = (this.#entries.at(-1)?.order ?? this.#length) + 1
+    this.add(new Entry(new StoredMessage(packet), own, undefined, order))
+  }
+
+  /** Appends an entry whose order is the highest. */
+  add(entry: Entry): void {
+    entry.position = this.#entries.length
+    this.#entries.push(entry)
+    this.#length += 1
+    if (this.#late === undefined) this.#ordered = this.#entries.length
+    else this.#late.set(entry.order, entry)
+    if (entry.messageId !== undefined) this.#byMessageId.set(entry.messageId, entry)
+  }
+
+  /**
+   * Adds an entry that is not the last one; {@link sort} is called when all are there. Only a journal that is read
+   * gives such entries. Returns the entry of this order that was there.
+   */
+  restore(entry: Entry): Entry | undefined {
+    const before = this.find(entry.order)
+    if (before !== undefined) this.delete(before)
+    const last = this.#last()
+    if (this.#late === undefined && last !== undefined && last.order > entry.order) this.#late = new Map()
+    this.add(entry)
+    return before
+  }
+
+  /** Puts the entries into their order; called when the journal is read. */
+  sort(): void {
+    if (this.#late === undefined) return
+    this.#late = undefined
+    this.#waiting = 0
+    this.#keep(this.#entries.filter((entry) => entry !== undefined).toSorted((a, b) => a.order - b.order))
+  }
+
+  /** The entry of this order. */
+  find(order: number): Entry | undefined {
+    let from = this.#head
+    let to = this.#ordered
+    while (from < to) {
+      const middle = (from + to) >> 1
+      let position = middle
+      while (position < to && this.#entries[position] === undefined) position += 1
+      const entry = position === to ? undefined : this.#entries[position]
+      if (entry === undefined || entry.order > order) to = middle
+      else if (entry.order < order) from = position + 1
+      else return entry
+    }
+    const late = this.#late?.get(order)
+    return late === undefined || late.position === -1 ? undefined : late
+  }
+
+  /** See `Persistence.outgoingUpdate`; false when there is nothing to update. */
+  update(packet: PersistedPacket): boolean {
+    const { messageId, brokerId } = packet
+    const same = messageId === undefined ? undefined : this.#byMessageId.get(messageId)
+    if (brokerId !== undefined) {
+      if (same !== undefined && hasName(same, brokerId, packet.brokerCounter)) return true
+      if (this.identify(brokerId, packet.brokerCounter, messageId)) return true
+    }
+    return same !== undefined && this.replace(same, packet) !== undefined
+  }
+
+  /** Gives the first entry of this name an identifier, one that has none if there is one. */
+  identify(brokerId: string, brokerCounter: number | undefined, messageId: number | undefined): boolean {
+    const entry = this.#waitingFor(brokerId, brokerCounter) ?? this.#named(brokerId, brokerCounter, this.#head)
+    if (entry === undefined) return false
+    this.#identify(entry, messageId)
+    return true
+  }
+
+  identified(messageId: number): Entry | undefined {
+    return this.#byMessageId.get(messageId)
+  }
+
+  /** Puts another packet in the place of an entry; returns what was there. */
+  replace(entry: Entry, packet: PersistedPacket): StoredMessage | PersistedPubrel {
+    const before = entry.content
+    if (packet.cmd === 'publish') {
+      entry.content = new StoredMessage({ ...packet })
+      entry.own = deliveryOptionsOf(packet)
+    } else entry.content = { ...packet }
+    return before
+  }
+
+  /** Removes what has this identifier. */
+  remove(messageId: number): PersistedPacket | undefined {
+    const entry = this.#byMessageId.get(messageId)
+    if (entry === undefined) return undefined
+    this.delete(entry)
+    return packetOf(entry)
+  }
+
+  delete(entry: Entry): void {
+    this.#forget(entry)
+    this.#entries[entry.position] = undefined
+    entry.position = -1
+    this.#length -= 1
+    if (this.#entries.length > SMALL_LIST && this.#length < this.#entries.length / 2) this.#closeGaps()
+    else this.#skipGaps()
+  }
+
+  /**
+   * The order of a message that waits. Asked for before the messages that were asked for last have got their
+   * identifiers, so the next one is looked for behind the last one.
+   */
+  waitingOrder(brokerId: string, brokerCounter: number): number | undefined {
+    const { position } = this.#asked ?? NOWHERE
+    const next = position === -1 ? undefined : this.#entries[position + 1]
+    const isNext = next?.messageId === undefined && next !== undefined && hasName(next, brokerId, brokerCounter)
+    this.#asked = isNext ? next : this.#waitingFor(brokerId, brokerCounter)
+    return this.#asked?.order
+  }
+
+  /** Does what {@link identify} did when this was the order of an entry of this name; it may be gone. */
+  identifyAt(order: number, brokerId: string, brokerCounter: number, messageId: number): void {
+    const first = this.find(order)
+    if (first === undefined) return
+    const all = this.namedAll(brokerId, brokerCounter, first).toSorted((a, b) => a.position - b.position)
+    this.#identify(all.find((entry) => entry.messageId === undefined) ?? first, messageId)
+  }
+
+  /** Every entry of this name: they stand side by side, since they came together. One of them may be known. */
+  namedAll(brokerId: string, brokerCounter: number, known?: Entry): Entry[] {
+    const first =
+      known ??
+      this.#named(brokerId, brokerCounter, this.#head, this.#waiting) ??
+      this.#last(brokerId, brokerCounter) ??
+      this.#named(brokerId, brokerCounter, this.#waiting)
+    if (first === undefined) return []
+    const found = [first]
+    for (const step of [-1, 1]) {
+      for (let position = first.position + step; position >= this.#head && position < this.#entries.length; ) {
+        const entry = this.#entries[position]
+        if (entry !== undefined) {
+          if (!hasName(entry, brokerId, brokerCounter)) break
+          found.push(entry)
+        }
+        position += step
+      }
+    }
+    return found
+  }
+
+  /** What is there now, without what is removed before its turn comes. */
+  *packets(): Generator<PersistedPacket, void, undefined> {
+    for (const entry of this.entries()) yield packetOf(entry)
+  }
+
+  /** The same, what was sent before what waits. */
+  *items(clientId: string): Generator<PersistedQueueItem, void, undefined> {
+    let waits = false
+    for (const entry of this.entries()) {
+      if (entry.messageId === undefined) waits = true
+      else yield itemOf(entry, clientId)
+    }
+    if (!waits) return
+    for (const entry of this.entries()) if (entry.messageId === undefined) yield itemOf(entry, clientId)
+  }
+
+  *entries(): Generator<Entry, void, undefined> {
+    for (const entry of this.#entries.slice(this.#head)) {
+      if (entry !== undefined && entry.position !== -1) yield entry
+    }
+  }
+
+  /** The last entry, if it has this name. */
+  #last(brokerId?: string, brokerCounter?: number): Entry | undefined {
+    const last = this.#entries.at(-1)
+    return last !== undefined && (brokerId === undefined || hasName(last, brokerId, brokerCounter)) ? last : undefined
+  }
+
+  #waitingFor(brokerId: string, brokerCounter: number | undefined): Entry | undefined {
+    const entries = this.#entries
+    while (this.#waiting < entries.length && entries[this.#waiting]?.messageId !== undefined) this.#waiting += 1
+    for (let position = this.#waiting; position < entries.length; position += 1) {
+      const entry = entries[position]
+      if (entry === undefined) {
+        if (position === this.#waiting) this.#waiting += 1
+        continue
+      }
+      if (entry.messageId === undefined && hasName(entry, brokerId, brokerCounter)) return entry
+      if (entry.messageId !== undefined && position === this.#waiting) this.#waiting += 1
+    }
+    return undefined
+  }
+
+  #named(
+    brokerId: string,
+    brokerCounter: number | undefined,
+    from: number,
+    to: number = this.#entries.length,
+  ): Entry | undefined {
+    for (let position = from; position < to; position += 1) {
+      const entry = this.#entries[position]
+      if (entry !== undefined && hasName(entry, brokerId, brokerCounter)) return entry
+    }
+    return undefined
+  }
+
+  /** The last one to get an identifier is found by it. */
+  #identify(entry: Entry, messageId: number | undefined): void {
+    this.#forget(entry)
+    entry.messageId = messageId
+    if (messageId !== undefined) this.#byMessageId.set(messageId, entry)
+    else if (entry.position < this.#waiting) this.#waiting = entry.position
+  }
+
+  #forget(entry: Entry): void {
+    const { messageId } = entry
+    if (messageId !== undefined && this.#byMessageId.get(messageId) === entry) this.#byMessageId.delete(messageId)
+  }
+
+  /** There is never a gap at the end, so that the last entry is easily found. */
+  #skipGaps(): void {
+    const entries = this.#entries
+    while (entries.length > 0 && entries.at(-1) === undefined) entries.pop()
+    while (this.#head < entries.length && entries[this.#head] === undefined) this.#head += 1
+    this.#head = Math.min(this.#head, entries.length)
+    this.#waiting = Math.min(this.#waiting, entries.length)
+    this.#ordered = Math.min(this.#ordered, entries.length)
+  }
+
+  #closeGaps(): void {
+    this.#keep(this.#entries.filter((entry) => entry !== undefined))
+  }
+
+  #keep(entries: Entry[]): void {
+    let ordered = 0
+    let waiting = 0
+    for (const [position, entry] of entries.entries()) {
+      if (entry.position < this.#ordered) ordered += 1
+      if (entry.position < this.#waiting) waiting += 1
+      entry.position = position
+    }
+    this.#entries = entries
+    this.#head = 0
+    this.#ordered = this.#late === undefined ? entries.length : ordered
+    this.#waiting = waiting
+  }
+}
+
+function hasName({ content }: Entry, brokerId: string, brokerCounter: number | undefined): boolean {
+  const { brokerId: id, brokerCounter: counter } = content instanceof StoredMessage ? content.packet : content
+  return counter === brokerCounter && id === brokerId
+}
+
+/** A packet of the caller's own, since the contract lets it write on it. */
+export function packetOf({ content, own, messageId }: Entry): PersistedPacket {
+  if (!(content instanceof StoredMessage)) return { ...content }
+  return copyOf(content.packet, messageId, own)
+}
+
+function itemOf({ content, own, messageId }: Entry, clientId: string): PersistedQueueItem {
+  if (!(content instanceof StoredMessage)) return { packet: content, target: undefined }
+  const { qos, retain, subscriptionIdentifiers, sharedFilter } = own
+  const target: { -readonly [Field in keyof PersistedTarget]: PersistedTarget[Field] } = { clientId, qos, retain }
+  if (subscriptionIdentifiers !== undefined) target.subscriptionIdentifiers = subscriptionIdentifiers
+  if (sharedFilter !== undefined) target.sharedFilter = sharedFilter
+  if (messageId !== undefined) target.messageId = messageId
+  return { packet: content.packet, target }
+}
+
+/**
+ * The fields that the contract keeps of a queued message, with what is the queue's own.
+ * Written out, because a spread takes five times as long.
+ */
+export function copyOf(
+  packet: PersistedPublish,
+  messageId: number | undefined,
+  own: DeliveryOptions,
+): PersistedPublish {
+  const copy: { -readonly [Field in keyof PersistedPublish]: PersistedPublish[Field] } = {
+    cmd: 'publish',
+    brokerId: packet.brokerId,
+    brokerCounter: packet.brokerCounter ?? 0,
+    topic: packet.topic,
+    payload: packet.payload,
+    qos: own.qos,
+    retain: own.retain,
+    dup: packet.dup ?? false,
+    messageId,
+  }
+  if (own.subscriptionIdentifiers !== undefined) {
+    copy.properties = { ...packet.properties, subscriptionIdentifiers: own.subscriptionIdentifiers }
+  } else if (packet.properties !== undefined) copy.properties = packet.properties
+  if (packet.messageExpiry !== undefined) copy.messageExpiry = packet.messageExpiry
+  if (packet.clientId !== undefined) copy.clientId = packet.clientId
+  if (packet.nl !== undefined) copy.nl = packet.nl
+  return copy
+}

@@ -1,0 +1,43 @@
+import type { PersistedSubscription } from '../../types/persistence.ts'
+import type { Subscription as PublicSubscription } from '../../types/subscription.ts'
+import { type Subscriber, Subscription } from '../messages/subscriber.ts'
+import { parseTopicFilter } from '../topics/topic-filter.ts'
+
+/** A subscription as it is stored, by the Topic Filter that the Client asked for. */
+export function persistedSubscription(subscription: Subscription): PersistedSubscription {
+  const { requested, topicFilter, qos, retainHandling, retainAsPublished, noLocal, subscriptionIdentifier } =
+    subscription
+  return {
+    topic: requested.topicFilter,
+    qos,
+    rh: retainHandling,
+    rap: retainAsPublished,
+    nl: noLocal,
+    ...(subscriptionIdentifier !== undefined && { subscriptionIdentifier }),
+    ...(requested.topicFilter !== topicFilter && { grantedTopic: topicFilter }),
+    ...(requested.qos !== qos && { requestedQos: requested.qos }),
+  }
+}
+
+/** The same again; undefined when its Topic Filter is none, as another program may have stored it. */
+export function subscriptionOf(
+  receiver: Subscriber,
+  { topic, qos, rh, rap, nl, subscriptionIdentifier, grantedTopic, requestedQos }: PersistedSubscription,
+  maxTopicLevels: number,
+): Subscription | undefined {
+  const topicFilter = grantedTopic ?? topic
+  const parsed = parseTopicFilter(topicFilter, maxTopicLevels)
+  if (parsed === undefined) return undefined
+  const granted: PublicSubscription = {
+    topicFilter,
+    qos,
+    noLocal: nl ?? false,
+    retainAsPublished: rap ?? false,
+    retainHandling: rh ?? 0,
+    subscriptionIdentifier,
+    shareName: parsed.shareName,
+  }
+  const isAsRequested = topicFilter === topic && (requestedQos ?? qos) === qos
+  const requested = isAsRequested ? granted : { ...granted, topicFilter: topic, qos: requestedQos ?? qos }
+  return new Subscription(receiver, requested, granted)
+}
