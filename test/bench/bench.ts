@@ -1,5 +1,6 @@
 /** `npm run bench`: does the same works on several brokers, in turn, and compares. See docs/performance.md. */
 import { availableParallelism, cpus } from 'node:os'
+import { compareBuilds } from './compare-builds.ts'
 import { writeDocs } from './docs.ts'
 import { type Options, readOptions, usage } from './options.ts'
 import { absence, install, type PeerName, versionOf } from './peers/peers.ts'
@@ -66,6 +67,12 @@ function resultsOf(options: Options, brokers: readonly PeerName[], collection: C
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2))
   if (options === undefined) return
+  if (options.against !== undefined) {
+    const { text, isSound } = await compareBuilds(options, options.against, say)
+    console.log(text)
+    if (!isSound) process.exitCode = 1
+    return
+  }
   const brokers = findBrokers(options.brokers)
   const collection = await measureAll(options, brokers)
   const results = resultsOf(options, brokers, collection)

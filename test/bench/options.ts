@@ -1,8 +1,11 @@
 /** The command line of the benchmark. */
+import { existsSync, realpathSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { LEAST_PAIRS } from './paired-samples.ts'
 import { type PeerName, peerNames } from './peers/peers.ts'
 import type { Scale, Work } from './works/work.ts'
-import { works } from './works/works.ts'
+import { allWorks, judges, works } from './works/works.ts'
 
 export interface Options {
   readonly brokers: readonly PeerName[]
@@ -14,6 +17,10 @@ export interface Options {
   readonly budget: number
   readonly json: boolean
   readonly writeDocs: boolean
+  /** The folder of another build of haltere, which takes the place of the other brokers. */
+  readonly against: string | undefined
+  /** How often a work is done at most that is noisy; only with `against`. */
+  readonly maxRounds: number
 }
 
 export const usage: string = `npm run bench -- [options]
@@ -21,11 +28,13 @@ export const usage: string = `npm run bench -- [options]
   --brokers=a,b     of ${peerNames.join(', ')} (default: all that can run here)
   --only=a,b        works, or the start of their names; --list shows them
   --quick           one short round of everything within three minutes, with a tenth of the counts
-  --rounds=N        how often each work is done by each broker (default 3)
-  --seconds=N       how long each work is measured (default 2)
+  --rounds=N        how often each work is done by each broker (default 3, with --against 6)
+  --seconds=N       how long each work is measured (default 2; with --against 1.5, of CPU)
   --budget=N        seconds after which no further work is begun (default 3600)
   --json            print JSON instead of the table
   --write-docs      write the table and the plot into docs/
+  --against=FOLDER  two builds of haltere instead of the brokers: this one, and FOLDER/dist
+  --max-rounds=N    with --against: how often a noisy work is done (default 20)
   --list            print the works
 `
 
@@ -45,13 +54,24 @@ function brokersOf(text: string | undefined): readonly PeerName[] {
   })
 }
 
-function worksOf(text: string | undefined): readonly Work[] {
-  if (text === undefined) return works
+function worksOf(text: string | undefined, against: string | undefined): readonly Work[] {
+  if (text === undefined) return against === undefined ? works : judges
   const starts = text.split(',')
+  const known = against === undefined ? works : allWorks.filter(isComparable)
   for (const start of starts) {
-    if (!works.some(({ name }) => name.startsWith(start))) throw new Error(`--only: no work named ${start}; see --list`)
+    if (!known.some(({ name }) => name.startsWith(start))) throw new Error(`--only: no work named ${start}; see --list`)
   }
-  return works.filter(({ name }) => starts.some((start) => name.startsWith(start)))
+  return known.filter(({ name }) => starts.some((start) => name.startsWith(start)))
+}
+
+function isComparable({ figures }: Work): boolean {
+  return Object.values(figures).some(({ isCompared }) => isCompared === true)
+}
+
+function buildIn(folder: string): string {
+  const file = join(folder, 'dist/lib/cli.js')
+  if (!existsSync(file)) throw new Error(`--against: expected the folder of a build, but there is no ${file}`)
+  return realpathSync(folder)
 }
 
 /** Undefined where only help was asked for, which is then printed. */
@@ -66,29 +86,34 @@ export function readOptions(args: string[]): Options | undefined {
       seconds: { type: 'string' },
       budget: { type: 'string' },
       json: { type: 'boolean', default: false },
+      against: { type: 'string' },
+      'max-rounds': { type: 'string' },
       'write-docs': { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
   if (values.help || values.list) {
-    console.log(values.help ? usage : works.map(({ name, title }) => `${name.padEnd(14)} ${title}`).join('\n'))
+    console.log(values.help ? usage : allWorks.map(({ name, title }) => `${name.padEnd(14)} ${title}`).join('\n'))
     return undefined
   }
-  const { quick } = values
+  const { quick, against } = values
   return {
     brokers: brokersOf(values.brokers),
-    works: worksOf(values.only),
-    rounds: Math.round(positive('rounds', values.rounds, quick ? 1 : 3)),
+    works: worksOf(values.only, against),
+    rounds: Math.round(positive('rounds', values.rounds, quick ? 1 : against === undefined ? 3 : LEAST_PAIRS)),
     quick,
     scale: {
       warmUp: quick ? 0.2 : 1,
-      seconds: positive('seconds', values.seconds, quick ? 0.6 : 2),
+      seconds: positive('seconds', values.seconds, quick ? 0.6 : against === undefined ? 2 : 1.5),
       size: quick ? 0.1 : 1,
       limit: quick ? 4 : 20,
+      ...(against !== undefined && { isCpuTime: true }),
     },
     budget: positive('budget', values.budget, quick ? 165 : 3600),
     json: values.json,
     writeDocs: values['write-docs'],
+    against: against === undefined ? undefined : buildIn(against),
+    maxRounds: Math.round(positive('max-rounds', values['max-rounds'], 20)),
   }
 }

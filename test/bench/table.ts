@@ -27,6 +27,19 @@ function heading(results: Results): string {
   return `${results.machine}; ${versions.join(', ')}; ${results.rounds} ${results.rounds === 1 ? 'round' : 'rounds'}; ${results.date}`
 }
 
+/** Columns side by side, of which the first ones begin at the left. */
+export function table(head: readonly string[], lines: readonly (readonly string[])[], leftColumns: number): string {
+  const widths = head.map((name, column) => Math.max(name.length, ...lines.map((cells) => cells[column]!.length)))
+  return [head, ...lines]
+    .map((cells) =>
+      cells
+        .map((cell, column) => (column < leftColumns ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
 export function textTable(results: Results): string {
   const brokers = Object.keys(results.brokers) as PeerName[]
   const head = ['work', 'figure', ...brokers]
@@ -42,15 +55,11 @@ export function textTable(results: Results): string {
     })
     return [first, row.figure.title, ...cells]
   })
-  const widths = head.map((name, column) => Math.max(name.length, ...lines.map((cells) => cells[column]!.length)))
-  const format = (cells: string[]): string =>
-    cells.map((cell, column) => (column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join('  ')
   return [
     heading(results),
     'Beside each figure: how many times as good as mosquitto (= 1.00), whichever way is better.',
     '',
-    format(head),
-    ...lines.map(format),
+    table(head, lines, 2),
     ...(results.remarks.length > 0 ? ['', ...results.remarks] : []),
   ].join('\n')
 }

@@ -1,5 +1,5 @@
 /** The process that loads a broker: gets one work from its parent, does it, answers with the outcome. */
-import { works } from '../works/works.ts'
+import { allWorks } from '../works/works.ts'
 import type { Outcome, Scale, Target } from '../works/work.ts'
 
 export interface Order {
@@ -11,7 +11,7 @@ export interface Order {
 export type Report = { readonly outcome: Outcome } | { readonly error: string }
 
 async function obey(order: Order): Promise<Report> {
-  const work = works.find(({ name }) => name === order.work)
+  const work = allWorks.find(({ name }) => name === order.work)
   if (work === undefined) return { error: `no work named ${order.work}` }
   try {
     return { outcome: await work.run(order.target, order.scale) }

@@ -1,6 +1,7 @@
 /** The stretch of time that is measured, and what broker and load generator used in it. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { cpuSeconds, cpuTicks } from '../process-usage.ts'
+import type { Scale } from '../works/work.ts'
 
 export interface Measured {
   readonly count: number
@@ -40,14 +41,19 @@ export class Stopwatch {
 }
 
 /** Lets the work warm up, then counts for so long. */
-export async function measure(
-  pid: number,
-  times: { warmUp: number; seconds: number },
-  count: () => number,
-): Promise<Measured> {
-  await delay(times.warmUp * 1_000)
+export async function measure(pid: number, scale: Scale, count: () => number): Promise<Measured> {
+  await pass(pid, scale.warmUp, scale)
   const before = count()
   const stopwatch = new Stopwatch(pid)
-  await delay(times.seconds * 1_000)
+  await pass(pid, scale.seconds, scale)
   return stopwatch.read(count() - before)
+}
+
+const LOOK_MS = 10
+
+async function pass(pid: number, seconds: number, { isCpuTime, limit }: Scale): Promise<void> {
+  if (isCpuTime !== true) return delay(seconds * 1_000)
+  const end = cpuSeconds(pid) + seconds
+  const deadline = performance.now() + limit * 1_000
+  while (cpuSeconds(pid) < end && performance.now() < deadline) await delay(LOOK_MS)
 }

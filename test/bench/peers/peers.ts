@@ -6,6 +6,7 @@ import { connect } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
 import { freePort } from '../../support/free-port.ts'
 
 export type PeerName = 'haltere' | 'mosquitto' | 'aedes' | 'relay'
@@ -18,10 +19,21 @@ export interface Peer {
   readonly port: number
   /** Not there where the broker has no WebSocket listener. */
   readonly webSocketPort: number | undefined
+  readonly memoryPort: number | undefined
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void
   stop(): Promise<void>
 }
 
-const root = join(import.meta.dirname, '../../../..') // of the package: this runs in dist/test/bench/peers
+export interface StartOptions {
+  /** Keeps what must outlive it, on the disk. */
+  readonly withStore?: boolean | undefined
+  /** Of haltere only: tells its memory. */
+  readonly withProbe?: boolean | undefined
+  /** Of haltere only: the folder of another build. */
+  readonly build?: string | undefined
+}
+
+export const root: string = join(import.meta.dirname, '../../../..') // of the package: this runs in dist/test/bench/peers
 const aedesFolder = join(root, 'test/bench/peers')
 
 // Every limit that a work would run into; the figures shall be those of the paths, not of the limits.
@@ -119,6 +131,8 @@ function peerOf(name: PeerName, child: ChildProcess, ports: Map<string, number>,
     pid: child.pid!,
     port: ports.get('mqtt')!,
     webSocketPort: ports.get('ws'),
+    memoryPort: ports.get('memory'),
+    signal: (signal) => void child.kill(signal),
     async stop() {
       // Its sessions and messages die with it: nothing is lost by not asking politely.
       if (child.exitCode === null && child.signalCode === null) {
@@ -143,12 +157,12 @@ async function startNode(name: PeerName, folder: string, args: string[], listene
   return peerOf(name, child, await announcedPorts(child, listeners), folder)
 }
 
-async function startMosquitto(folder: string, withStore: boolean): Promise<Peer> {
+async function startMosquitto(folder: string, { withStore }: StartOptions): Promise<Peer> {
   const port = await freePort()
   const file = join(folder, 'mosquitto.conf')
   const lines = [
     `user ${userInfo().username}`,
-    ...(withStore ? ['persistence true', `persistence_location ${folder}/`] : ['persistence false']),
+    ...(withStore === true ? ['persistence true', `persistence_location ${folder}/`] : ['persistence false']),
     'log_type none',
     'max_queued_messages 0',
     'max_queued_bytes 0',
@@ -163,20 +177,24 @@ async function startMosquitto(folder: string, withStore: boolean): Promise<Peer>
   return peerOf('mosquitto', child, new Map([['mqtt', port]]), folder)
 }
 
-function startHaltere(folder: string, withStore: boolean): Promise<Peer> {
+function startHaltere(folder: string, { withStore, withProbe, build = root }: StartOptions): Promise<Peer> {
   const file = join(folder, 'haltere.json')
   writeFileSync(file, JSON.stringify(haltereConfiguration))
-  const command = join(root, 'dist/lib/cli.js')
-  const store = withStore ? ['--store', join(folder, 'store')] : []
-  return startNode(
-    'haltere',
-    folder,
-    [command, '--port', '0', '--ws-port', '0', '--quiet', '--config', file, ...store],
-    2,
-  )
+  const probe = ['--expose-gc', '--import', pathToFileURL(join(import.meta.dirname, 'memory-probe.js')).href]
+  const store = ['--store', join(folder, 'store')]
+  const args = [
+    ...(withProbe === true ? probe : []),
+    join(build, 'dist/lib/cli.js'),
+    '--port=0',
+    '--ws-port=0',
+    '--quiet',
+    `--config=${file}`,
+    ...(withStore === true ? store : []),
+  ]
+  return startNode('haltere', folder, args, withProbe === true ? 3 : 2)
 }
 
-const starts: Record<PeerName, (folder: string, withStore: boolean) => Promise<Peer>> = {
+const starts: Record<PeerName, (folder: string, options: StartOptions) => Promise<Peer>> = {
   haltere: startHaltere,
   mosquitto: startMosquitto,
   aedes: (folder) => startNode('aedes', folder, [join(aedesFolder, 'aedes.mjs')], 2),
@@ -188,8 +206,8 @@ function folderFor(name: string): string {
 }
 
 /** A fresh broker, in a folder of its own. */
-export function start(name: PeerName, withStore: boolean = false): Promise<Peer> {
-  return starts[name](folderFor(name), withStore)
+export function start(name: PeerName, options: StartOptions = {}): Promise<Peer> {
+  return starts[name](folderFor(name), options)
 }
 
 /** A fresh haltere inside the program of `host.ts`. */

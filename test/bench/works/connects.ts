@@ -12,7 +12,7 @@ export const connects: Work = {
   name: 'connects',
   title: '10,000 connections, each with a session',
   figures: {
-    micros: { title: 'broker CPU per connect', unit: 'µs', better: 'less' },
+    micros: { title: 'broker CPU per connect', unit: 'µs', better: 'less', isCompared: true },
     wall: { title: 'connects per second', unit: '1/s', better: 'more' },
     memory: { title: 'memory of an idle connection', unit: 'B', better: 'less' },
   },

@@ -15,8 +15,8 @@ export const offline: Work = {
   without: ['relay'],
   title: '100,000 QoS 1 messages for a session that is away, then taken',
   figures: {
-    queue: { title: 'queued per second of broker CPU', unit: '1/s', better: 'more' },
-    drain: { title: 'taken per second of broker CPU', unit: '1/s', better: 'more' },
+    queue: { title: 'queued per second of broker CPU', unit: '1/s', better: 'more', isCompared: true },
+    drain: { title: 'taken per second of broker CPU', unit: '1/s', better: 'more', isCompared: true },
     wall: { title: 'taken per second', unit: '1/s', better: 'more' },
     memory: { title: 'memory of a queued message (128 B of payload)', unit: 'B', better: 'less' },
   },

@@ -66,11 +66,21 @@ export const retained: Work = {
   name: 'retained',
   title: '100,000 retained messages',
   figures: {
-    store: { title: 'stored per second of broker CPU', unit: '1/s', better: 'more' },
+    store: { title: 'stored per second of broker CPU', unit: '1/s', better: 'more', isCompared: true },
     memory: { title: 'memory of a retained message (128 B of payload)', unit: 'B', better: 'less' },
-    all: { title: 'read by # per second of broker CPU', unit: '1/s', better: 'more' },
-    exact: { title: 'broker CPU to subscribe to one topic and get its message', unit: 'ms', better: 'less' },
-    pattern: { title: 'broker CPU to subscribe to a/+/b and get 1 of 1000', unit: 'ms', better: 'less' },
+    all: { title: 'read by # per second of broker CPU', unit: '1/s', better: 'more', isCompared: true },
+    exact: {
+      title: 'broker CPU to subscribe to one topic and get its message',
+      unit: 'ms',
+      better: 'less',
+      isCompared: true,
+    },
+    pattern: {
+      title: 'broker CPU to subscribe to a/+/b and get 1 of 1000',
+      unit: 'ms',
+      better: 'less',
+      isCompared: true,
+    },
   },
   without: ['relay'],
   async run(target, scale) {

@@ -7,6 +7,8 @@ export interface Target {
   readonly port: number
   readonly webSocketPort: number | undefined
   readonly pid: number
+  /** Of the memory probe, for works that ask for one. */
+  readonly memoryPort: number | undefined
   /** A second fresh broker, for works that ask for one. */
   readonly other?: Target
 }
@@ -19,6 +21,11 @@ export interface Scale {
   readonly size: number
   /** Seconds after which a part that must run to its end is cut, with the figure of what was done. */
   readonly limit: number
+  /**
+   * `warmUp` and `seconds` are of the broker's CPU, so that one that gets little of it is as warm, and does as much, as
+   * one that has the machine for itself.
+   */
+  readonly isCpuTime?: true
 }
 
 export interface Figure {
@@ -26,6 +33,8 @@ export interface Figure {
   readonly unit: string
   /** Neither is better where a figure only tells what the others come from: it is not compared. */
   readonly better: 'more' | 'less' | 'neither'
+  /** It is about the broker's CPU or memory alone, so that two builds can be compared by it. */
+  readonly isCompared?: true
 }
 
 export interface Outcome {
@@ -47,6 +56,8 @@ export interface Work {
   readonly needsTwo?: true
   /** The broker is to keep what must outlive it, on the disk. */
   readonly needsStore?: true
+  /** The broker's process is to tell its memory, see `peers/memory-probe.ts`. */
+  readonly needsProbe?: true
   /** The broker is to run inside a program that has timers of its own, see `peers/host.ts`. */
   readonly needsHost?: true
   run(target: Target, scale: Scale): Promise<Outcome>
@@ -54,7 +65,7 @@ export interface Work {
 
 /** The figures of every work that moves messages. */
 export const streamFigures: Readonly<Record<'cpu' | 'wall' | 'kernel' | 'load', Figure>> = {
-  cpu: { title: 'messages per second of broker CPU', unit: '1/s', better: 'more' },
+  cpu: { title: 'messages per second of broker CPU', unit: '1/s', better: 'more', isCompared: true },
   wall: { title: 'messages per second', unit: '1/s', better: 'more' },
   kernel: { title: "share of the broker's CPU that is the kernel's", unit: '', better: 'neither' },
   load: { title: 'CPU of the load generator per CPU of the broker', unit: '', better: 'less' },

@@ -4,6 +4,7 @@ import { fairness } from './fairness.ts'
 import { filters } from './filters.ts'
 import { frozen } from './frozen.ts'
 import { growths } from './growth.ts'
+import { heaps } from './heap.ts'
 import { hostTimers } from './host-timers.ts'
 import { ingests } from './ingest.ts'
 import { offline } from './offline.ts'
@@ -25,3 +26,18 @@ export const works: readonly Work[] = [
   ...growths,
   hostTimers,
 ]
+
+/** All that a load process may be told to do. */
+export const allWorks: readonly Work[] = [...works, ...heaps]
+
+/** By what one build is judged against another, unless other works are asked for. */
+export const judges: readonly Work[] = [
+  'ingest-qos0',
+  'ingest-qos1',
+  'pairs-qos0',
+  'pairs-qos1',
+  'pairs-qos2',
+  'fan-out-qos0',
+  'offline',
+  ...heaps.map(({ name }) => name),
+].map((name) => allWorks.find((work) => work.name === name)!)

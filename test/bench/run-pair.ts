@@ -1,0 +1,65 @@
+/**
+ * Does one work on two builds at the same time, which take turns of 20 ms: what else the machine does
+ * in any second strikes both alike. A broker and its load are stopped while the other ones run; no CPU is counted then.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Report } from './load/load.ts'
+import { type Peer, start } from './peers/peers.ts'
+import { type Load, startLoad, targetOf } from './run-work.ts'
+import type { Scale, Work } from './works/work.ts'
+
+const TURN_MS = 20
+
+interface Side {
+  readonly peer: Peer
+  readonly load: Load
+}
+
+function set(side: Side, signal: 'SIGSTOP' | 'SIGCONT'): void {
+  side.load.signal(signal)
+  side.peer.signal(signal)
+}
+
+/** First, second, second, first: what gets slower or faster all the time strikes both alike. */
+async function takeTurns([first, second]: readonly [Side, Side], isOver: () => boolean): Promise<void> {
+  while (!isOver()) {
+    for (const [runs, waits] of [
+      [first, second],
+      [second, first],
+      [second, first],
+      [first, second],
+    ] as const) {
+      set(waits, 'SIGSTOP')
+      set(runs, 'SIGCONT')
+      await delay(TURN_MS)
+    }
+  }
+}
+
+/** `builds` are two folders with a `dist` in each. */
+export async function runPair(
+  work: Work,
+  builds: readonly [string, string],
+  scale: Scale,
+): Promise<readonly [Report, Report]> {
+  const twice = { ...scale, limit: 2 * scale.limit } // Each has half of the time.
+  const peers: Peer[] = []
+  try {
+    for (const build of builds) {
+      peers.push(await start('haltere', { withStore: work.needsStore, withProbe: work.needsProbe, build }))
+    }
+    const sides = peers.map((peer) => ({ peer, load: startLoad(work, targetOf(peer), twice) }))
+    const [first, second] = sides as [Side, Side]
+    let isOver = false
+    const turns = takeTurns([first, second], () => isOver)
+    const reports = await Promise.all([first.load.report, second.load.report])
+    isOver = true
+    await turns
+    return reports
+  } catch (error) {
+    const report = { error: `did not start: ${(error as Error).message}` }
+    return [report, report]
+  } finally {
+    for (const peer of peers) await peer.stop()
+  }
+}
