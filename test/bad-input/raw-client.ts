@@ -3,10 +3,8 @@ import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Broker } from '../../lib/index.ts'
 import type { ProtocolLevel } from '../../types/packets.ts'
+import { patienceMs } from '../support/patience.ts'
 import { type Answer, bytes, readAnswers } from './notation.ts'
-
-// Milliseconds after which an answer that does not come is a fault of the broker; nothing waits for as long otherwise.
-const PATIENCE_MS = 5000
 
 /** A Client that sends what it is told, right or wrong, and shows what comes back. */
 export class RawClient {
@@ -93,7 +91,7 @@ export class RawClient {
     let timer: NodeJS.Timeout | undefined
     await new Promise<void>((resolve, reject) => {
       this.#news = resolve
-      timer = setTimeout(() => reject(new Error('the broker does not answer')), PATIENCE_MS)
+      timer = setTimeout(() => reject(new Error('the broker does not answer')), patienceMs)
     })
     clearTimeout(timer)
   }
@@ -108,7 +106,7 @@ export async function tcpClient(port: number, level: ProtocolLevel = 5): Promise
 
 /** Looks again after every turn of the event loop until it is so. */
 export async function until(isSo: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + PATIENCE_MS
+  const deadline = Date.now() + patienceMs
   while (!isSo()) {
     if (Date.now() > deadline) throw new Error(`${what} did not come true`)
     await new Promise((resolve) => setImmediate(resolve))

@@ -23,6 +23,7 @@ import type {
   SubscribeProperties,
   WillProperties,
 } from '../../types/properties.ts'
+import { patienceMs } from '../support/patience.ts'
 import { ManualClock } from './clock.ts'
 
 export const levels = [3, 4, 5] as const
@@ -170,7 +171,7 @@ export class TestClient {
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       // Not to wait for something, but to say what a test that hangs was waiting for.
-      timer = setTimeout(() => reject(new Error(`${what} did not come within 5 seconds`)), 5000)
+      timer = setTimeout(() => reject(new Error(`${what} did not come`)), patienceMs)
     })
     try {
       const taken = await Promise.race([new Promise<Taken>((resolve) => this.#waiting.push(resolve)), late])

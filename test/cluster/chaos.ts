@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream'
 import { Redis } from 'ioredis'
 import type { ProtocolLevel, QoS } from '../../types/packets.ts'
 import { BrokerProcess } from '../durability/broker-process.ts'
+import { patienceMs } from '../support/patience.ts'
 import { RedisServer } from '../support/redis.ts'
 import { type Fault, Ledger } from '../durability/ledger.ts'
 import { Publisher, type PublishedTopic } from '../durability/publisher.ts'
@@ -18,8 +19,6 @@ export interface ChaosSettings {
   readonly seconds: number
   /** What happens; default: all of it. */
   readonly events?: readonly ChaosEvent[]
-  /** Milliseconds for all to settle afterwards. */
-  readonly patienceMs?: number
 }
 
 export type ChaosEvent = 'broker' | 'connections' | 'subscriptions' | 'redis' | 'take over'
@@ -36,12 +35,7 @@ export interface Chaos {
 
 const BACKLOG = 1500
 
-export async function chaos({
-  seed,
-  seconds,
-  events = chaosEvents,
-  patienceMs = 25_000,
-}: ChaosSettings): Promise<Chaos> {
+export async function chaos({ seed, seconds, events = chaosEvents }: ChaosSettings): Promise<Chaos> {
   const started = performance.now()
   const random = new Random(seed)
   const ledger = new Ledger()
@@ -62,7 +56,7 @@ export async function chaos({
     await Promise.all(brokers.map((broker) => broker.start()))
     for (const broker of brokers) up.add(broker)
     for (const subscriber of subscribers) subscriber.start()
-    await settled(ledger, patienceMs, () => subscribers.every(({ isSubscribed }) => isSubscribed), 'SUBACK')
+    await settled(ledger, () => subscribers.every(({ isSubscribed }) => isSubscribed), 'SUBACK')
     for (const publisher of publishers) publisher.start()
     const end = performance.now() + seconds * 1000
     while (performance.now() < end) {
@@ -82,14 +76,9 @@ export async function chaos({
       }
     }
     for (const subscriber of subscribers) subscriber.settle()
-    await settled(
-      ledger,
-      patienceMs,
-      () => publishers.every(({ isComplete }) => isComplete),
-      'the end of all publishing',
-    )
+    await settled(ledger, () => publishers.every(({ isComplete }) => isComplete), 'the end of all publishing')
     const isAll = (): boolean => ledger.owed === 0 && subscribers.every(({ isQuiet }) => isQuiet)
-    await settled(ledger, patienceMs, isAll, 'all deliveries')
+    await settled(ledger, isAll, 'all deliveries')
     await Promise.all(subscribers.map((one) => one.ping()))
   } catch (error) {
     ledger.fault('broker', (error as Error).message)
@@ -182,7 +171,7 @@ function takeOver(clientId: string, open: () => Promise<Duplex>, level: Protocol
 }
 
 /** Resolves when it is so; rejects when nothing has changed for a long time. */
-async function settled(ledger: Ledger, patienceMs: number, isSo: () => boolean, what: string): Promise<void> {
+async function settled(ledger: Ledger, isSo: () => boolean, what: string): Promise<void> {
   let before = ''
   let since = performance.now()
   while (!isSo()) {

@@ -5,6 +5,7 @@ import mqemitterRedis from 'mqemitter-redis'
 import type { Emitter } from '../../types/emitter.ts'
 import type { Clock } from '../../types/options.ts'
 import { message, TestBroker } from './brokers.ts'
+import { patienceMs } from '../support/patience.ts'
 import { noRedis, RedisServer } from '../support/redis.ts'
 
 const clock: Clock = {
@@ -12,7 +13,6 @@ const clock: Clock = {
   setTimeout,
   clearTimeout: (handle: NodeJS.Timeout) => clearTimeout(handle),
 }
-const settings = { heartbeatMs: 50, deadAfterMs: 500 }
 
 interface Setting {
   readonly server: RedisServer
@@ -21,7 +21,8 @@ interface Setting {
   readonly emitters: Emitter[]
 }
 
-async function setting(t: TestContext): Promise<Setting> {
+/** @param deadAfterMs - Short only where a broker is to be taken for dead: one that is slow is not. */
+async function setting(t: TestContext, deadAfterMs: number = patienceMs): Promise<Setting> {
   const server = new RedisServer()
   await server.start()
   const all: { readonly broker: TestBroker; readonly emitter: Emitter }[] = []
@@ -38,7 +39,7 @@ async function setting(t: TestContext): Promise<Setting> {
     emitters,
     broker(id, redisOptions = {}) {
       const emitter = mqemitterRedis({ port: server.port, ...redisOptions }) as unknown as Emitter
-      const broker = new TestBroker(emitter, id, clock, settings)
+      const broker = new TestBroker(emitter, id, clock, { heartbeatMs: 200, deadAfterMs })
       all.push({ broker, emitter })
       emitters.push(emitter)
       return broker
@@ -60,7 +61,7 @@ async function joined(...all: TestBroker[]): Promise<void> {
   for (const one of all) one.log()
 }
 
-const options = { skip: noRedis, timeout: 30_000 }
+const options = { skip: noRedis }
 
 test('through Redis: messages, notices and questions arrive as they were given', options, async (t) => {
   const { broker } = await setting(t)
@@ -74,7 +75,7 @@ test('through Redis: messages, notices and questions arrive as they were given',
   a.cluster.publish(message(deep))
   a.cluster.publish(message('__sentinel__:hello'))
   a.cluster.broadcast('k', { bytes: Buffer.from('b'), nothing: undefined, number: 2 ** 40, list: [null, undefined] })
-  const { responses, timedOut } = await a.cluster.request('q', [1, Buffer.from('x')], { timeoutMs: 10_000 })
+  const { responses, timedOut } = await a.cluster.request('q', [1, Buffer.from('x')], { timeoutMs: patienceMs })
   assert.deepEqual(timedOut, [])
   assert.deepEqual(responses.get('b'), { body: [1, Buffer.from('x')], bytes: Buffer.from('answer') })
   assert.deepEqual(b.log(), [
@@ -125,7 +126,7 @@ test('through Redis: what is lost while connections are cut is noticed when they
 })
 
 test('through Redis: brokers find each other again when Redis is back', options, async (t) => {
-  const { broker, server } = await setting(t)
+  const { broker, server } = await setting(t, 3000)
   const a = broker('a')
   const b = broker('b')
   await joined(a, b)

@@ -15,7 +15,7 @@ function name(what: string): string {
 }
 
 function grounds(title: string, make: () => Ground | Promise<Ground>, skip: string | false): void {
-  suite(title, { skip, timeout: 120_000 }, () => {
+  suite(title, { skip }, () => {
     let together: Together
     let a: Member
     let b: Member
@@ -201,7 +201,7 @@ function grounds(title: string, make: () => Ground | Promise<Ground>, skip: stri
       })
       const owners = (): number => together.members.filter(({ broker }) => broker.clients.has(id)).length
       const left = (): number => clients.filter(({ isClosed }) => !isClosed).length
-      await until(() => left() === 1 && owners() === 1, 'the last one', 30_000)
+      await until(() => left() === 1 && owners() === 1, 'the last one')
       const last = clients.find(({ isClosed }) => !isClosed)!
       const publisher = await b.client(name('p'))
       await publisher.publish(topic, 'm', { qos: 1 })
@@ -348,7 +348,7 @@ function grounds(title: string, make: () => Ground | Promise<Ground>, skip: stri
 grounds('brokers with one store and one emitter in the process', memoryGround, false)
 grounds('brokers with one Redis', redisGround, noRedis)
 
-suite('brokers with one store whose time leaps', { timeout: 60_000 }, () => {
+suite('brokers with one store whose time leaps', () => {
   /** Three brokers, for a test in which one of them falls or much time passes. */
   async function three(
     t: { after(end: () => Promise<void>): void },

@@ -9,6 +9,7 @@ import type { BrokerOptions, Clock } from '../../types/options.ts'
 import type { ConnackPacket } from '../../types/packets.ts'
 import type { Persistence, PersistenceBroker } from '../../types/persistence.ts'
 import { ack, type ConnectOptions, TestClient } from '../broker/client.ts'
+import { patienceMs } from '../support/patience.ts'
 import { RedisServer } from '../support/redis.ts'
 
 const require = createRequire(import.meta.url)
@@ -271,14 +272,10 @@ export class Taker {
 }
 
 /** Waits for what no event tells; rejects when it takes too long. */
-export async function until(
-  isSo: () => boolean | Promise<boolean>,
-  what: string,
-  milliseconds = 8000,
-): Promise<number> {
+export async function until(isSo: () => boolean | Promise<boolean>, what: string): Promise<number> {
   const started = performance.now()
   while (!(await isSo())) {
-    if (performance.now() - started > milliseconds) throw new Error(`${what}: not within ${milliseconds} ms`)
+    if (performance.now() - started > patienceMs) throw new Error(`${what} did not come`)
     await new Promise((resolve) => setTimeout(resolve, 2))
   }
   return performance.now() - started

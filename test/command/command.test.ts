@@ -140,9 +140,7 @@ for (const [args, reason] of [
   [['--host', '0.0.0.0'], 'allow'],
   [['--quiet=5'], '--quiet'],
 ] as [string[], string][]) {
-  test(`wrong options end it with exit code 2 and the reason: ${args.map((arg) => arg.replace(folder, '')).join(' ')}`, {
-    timeout: 30_000,
-  }, async (t) => {
+  test(`wrong options end it with exit code 2 and the reason: ${args.map((arg) => arg.replace(folder, '')).join(' ')}`, async (t) => {
     const command = new Command(t, ...(args.includes('--port') ? ['--ws-port', '0'] : anyPort), ...args)
     assert.deepEqual(await command.exited, [2, null], command.stdout + command.stderr)
     assert.ok(command.stderr.includes(reason), command.stderr)
@@ -316,9 +314,16 @@ test('--allow-anonymous opens it to other machines', async (t) => {
   assert.equal((await client.connect('one')).reasonCode, 0)
 })
 
-test('a QoS 1 round trip through net.createServer(broker.handle) takes less than 10 ms, in the median of 50', async (t) => {
+test("net.createServer(broker.handle) sends small packets at once: Nagle's algorithm is off", async (t) => {
   const broker = new Broker({ sysInterval: false })
-  const tcp = createServer(broker.handle)
+  const tcp = createServer()
+  const setNoDelay = new Promise<boolean | undefined>((resolve) => {
+    tcp.once('connection', (socket) => {
+      const { mock } = t.mock.method(socket, 'setNoDelay')
+      broker.handle(socket)
+      resolve(mock.calls.at(-1)?.arguments[0])
+    })
+  })
   tcp.listen(0, '127.0.0.1')
   await once(tcp, 'listening')
   t.after(async () => {
@@ -326,24 +331,9 @@ test('a QoS 1 round trip through net.createServer(broker.handle) takes less than
     tcp.close()
   })
   const { port } = tcp.address() as { port: number }
-  // Two Clients: with one alone its own socket, where Nagle's algorithm is on, holds its PUBLISH behind its PUBACK.
-  const join = async (): Promise<mqtt.MqttClient> => {
-    const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: 5, reconnectPeriod: 0 })
-    t.after(() => client.endAsync(true))
-    return client
-  }
-  const [publisher, subscriber] = [await join(), await join()]
-  await subscriber.subscribeAsync('t', { qos: 1 })
-  const times: number[] = []
-  for (let round = 0; round < 50; round += 1) {
-    const started = performance.now()
-    const arrived = new Promise((resolve) => subscriber.once('message', resolve))
-    await publisher.publishAsync('t', 'x', { qos: 1 })
-    await arrived
-    times.push(performance.now() - started)
-  }
-  times.sort((one, other) => one - other)
-  assert.ok((times[25] ?? Infinity) < 10, `median ${times[25]} ms`)
+  const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: 5, reconnectPeriod: 0 })
+  t.after(() => client.endAsync(true))
+  assert.equal(await setNoDelay, true)
 })
 
 test('--store: what was acknowledged is there after the command was killed', async (t) => {
@@ -391,16 +381,4 @@ test('--store: what is no directory is said in one line, also where none can be 
     assert.deepEqual(await command.exited, [1, null])
     assert.match(command.stderr, /cannot use this directory/)
   }
-})
-
-test('--redis without a Redis: the command says so and ends', async (t) => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  const command = new Command(t, '--redis', `redis://127.0.0.1:${port}`, ...anyPort)
-  const [code] = await command.exited
-  assert.equal(code, 1)
-  assert.match(command.stderr, /^haltere: /m)
-  assert.doesNotMatch(command.stderr, /Unhandled/)
 })

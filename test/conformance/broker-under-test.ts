@@ -127,7 +127,7 @@ export function test(name: string, ...rest: [Body] | [Needs, Body]): void {
     target !== undefined && (needs.clock === true || needs.options !== undefined)
       ? 'needs our hooks, options or clock'
       : false
-  void nodeTest(name, { skip, timeout: 30_000 }, async () => {
+  void nodeTest(name, { skip }, async () => {
     const server = await startBroker(needs.options)
     const clients: Client[] = []
     const open = async (level: Level = 5): Promise<Client> => {

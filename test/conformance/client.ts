@@ -6,11 +6,10 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect as openSocket, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { patienceMs } from '../support/patience.ts'
 import { match, parseBytes, parsePattern, type Pattern, show } from './notation.ts'
 
 export type Level = 3 | 4 | 5
-
-const timeLimit = Number(process.env['MQTT_TEST_TIMEOUT'] ?? 2000)
 
 export interface Will {
   readonly topic: string
@@ -197,8 +196,8 @@ export class Client {
     if (question()) return
     const { promise, resolve, reject } = withResolvers()
     const timer = setTimeout(() => {
-      reject(new assert.AssertionError({ message: `nothing came within ${timeLimit} ms, waiting for ${waitingFor}` }))
-    }, timeLimit)
+      reject(new assert.AssertionError({ message: `nothing came, waiting for ${waitingFor}` }))
+    }, patienceMs)
     this.#wake = (): void => {
       if (this.#fault !== undefined) reject(this.#fault)
       else if (question()) resolve()

@@ -6,6 +6,7 @@ import { readdirSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { run } from 'node:test'
+import { fileTimeMs } from '../support/patience.ts'
 import { conformancePage, key, root } from './page.ts'
 import { citationsOf, type Statement, statements } from './statements.ts'
 
@@ -18,7 +19,7 @@ const passed = new Set<string>()
 const failed = new Map<string, string[]>()
 let others = 0
 
-const events = run({ files, concurrency: availableParallelism(), timeout: 180_000 })
+const events = run({ files, concurrency: availableParallelism(), timeout: fileTimeMs })
 events.on('test:pass', ({ name, skip }) => {
   if (skip !== undefined) return
   for (const citation of citationsOf(name)) passed.add(key(citation))

@@ -14,12 +14,11 @@ export interface Outcome {
 }
 
 /** Holds `runs` random conversations with both brokers. Throws with the shortest one in which they differ without explanation. */
-export async function check(runs: number, seed: number, path?: string, timeLimit: number = Infinity): Promise<Outcome> {
+export async function check(runs: number, seed: number, path?: string): Promise<Outcome> {
   const begin = performance.now()
   const outcome: Outcome = { commands: 0, milliseconds: 0, explained: new Map() }
   const property = fc.asyncProperty(timelessConversation, (commands) => converse(commands, outcome))
-  const limit = Number.isFinite(timeLimit) ? { interruptAfterTimeLimit: timeLimit } : {}
-  const details = await fc.check(property, { numRuns: runs, seed, ...limit, ...(path !== undefined && { path }) })
+  const details = await fc.check(property, { numRuns: runs, seed, ...(path !== undefined && { path }) })
   outcome.milliseconds = performance.now() - begin
   if (details.counterexample === null) return outcome
   const [shortest] = details.counterexample

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { isLong } from '../support/length.ts'
 import { check } from './check.ts'
 import { explained } from './explained.ts'
 import { mosquittoIsThere } from './servers.ts'
@@ -13,7 +14,7 @@ test('Clients of all versions see from Haltere what they see from Mosquitto, but
   skip,
 }, async (t) => {
   t.diagnostic(`seed ${seed}`)
-  const { commands, milliseconds, explained: seen } = await check(250, seed, undefined, 25_000)
+  const { commands, milliseconds, explained: seen } = await check(isLong ? 250 : 25, seed)
   t.diagnostic(`${commands} commands, ${Math.round((commands / milliseconds) * 1000)} a second`)
   for (const { name, right, statement } of explained) {
     t.diagnostic(`${seen.get(name) ?? 0} × ${name} [${statement}] (right: ${right})`)

@@ -7,10 +7,12 @@ import type { Broker } from '../../lib/index.ts'
 import type { ConnackPacket, ProtocolLevel } from '../../types/packets.ts'
 import { type ConnectOptions, TestClient, will } from '../broker/client.ts'
 import { Random } from '../fuzz/random.ts'
+import { patienceMs } from '../support/patience.ts'
+import { quickFolder } from '../support/quick-folder.ts'
 import { Faults, type FaultKind, faulty } from './faulty-persistence.ts'
 import { Ledger, summary } from './ledger.ts'
 import { Publisher } from './publisher.ts'
-import { aedesMemory, brokerWith, openLog, quickFolder } from './stores.ts'
+import { aedesMemory, brokerWith, openLog } from './stores.ts'
 import { Subscriber } from './subscriber.ts'
 
 type StoreKind = 'log' | 'aedes-persistence'
@@ -35,7 +37,7 @@ class Site {
 
   #open(): void {
     const store = this.#kind === 'log' ? openLog(this.#folder) : aedesMemory()
-    this.broker = brokerWith(faulty(store, this.faults), 300)
+    this.broker = brokerWith(faulty(store, this.faults), patienceMs)
     this.broker.on('error', (error: Error) => this.errors.push(error))
   }
 
@@ -128,11 +130,12 @@ interface Acts {
 
 /** Tries again as a Client does whose connection ended or who was refused: a store may need a moment to come back. */
 async function persist<Result>(attempt: () => Promise<Result>): Promise<Result> {
-  for (let left = 200; ; left -= 1) {
+  const since = performance.now()
+  for (;;) {
     try {
       return await attempt()
     } catch (error) {
-      if (left === 0 || /within 5 seconds/.test((error as Error).message)) throw error
+      if (performance.now() - since > patienceMs || (error as Error).message.endsWith(' did not come')) throw error
     }
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
@@ -141,7 +144,7 @@ async function persist<Result>(attempt: () => Promise<Result>): Promise<Result> 
 async function within<Result>(what: string, promise: Promise<Result>): Promise<Result> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} did not come within 5 seconds`)), 5000)
+    timer = setTimeout(() => reject(new Error(`${what} did not come`)), patienceMs)
   })
   return Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
@@ -394,7 +397,7 @@ function levels(kind: FaultKind): ProtocolLevel[] {
 
 for (const store of ['log', 'aedes-persistence'] as const) {
   for (const kind of ['reject', 'throw', 'reject after', 'wait'] as const) {
-    suite(`a store (${store}) whose call does "${kind}"`, { timeout: 60_000 }, () => {
+    suite(`a store (${store}) whose call does "${kind}"`, () => {
       for (const level of levels(kind)) {
         for (const flow of flows) {
           test(`${flow.name}, protocol level ${level}`, (t) => everywhere(t, store, level, flow, kind))

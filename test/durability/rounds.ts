@@ -3,6 +3,7 @@ import type { ProtocolLevel, QoS } from '../../types/packets.ts'
 import { Random } from '../fuzz/random.ts'
 import { TestClient } from '../broker/client.ts'
 import { type BrokerKind, BrokerProcess, type ProcessSettings } from './broker-process.ts'
+import { patienceMs } from '../support/patience.ts'
 import { RedisServer } from '../support/redis.ts'
 import { type Fault, Ledger } from './ledger.ts'
 import { Publisher, type PublishedTopic } from './publisher.ts'
@@ -18,8 +19,8 @@ export interface RoundSettings {
   readonly subscribers?: number
   /** Nobody is killed: whatever is wrong then is wrong with this test. Default: false. */
   readonly spare?: boolean
-  /** What the broker owes may take so many milliseconds without any progress; then it does not come. Default: 8,000. */
-  readonly patienceMs?: number
+  /** What the broker owes may take so many milliseconds without any progress; then it does not come. Default: minutes. */
+  readonly deliveryMs?: number
   /** Called after each round. */
   readonly progress?: (round: number, ledger: Ledger) => void
   readonly process?: Partial<ProcessSettings>
@@ -47,8 +48,8 @@ export async function killRounds(settings: RoundSettings): Promise<Outcome> {
   const clients = makeClients(settings, broker, ledger, random)
   const { publishers, subscribers, retained } = clients
   const all = [...publishers, ...subscribers]
-  const progressing = (isSo: () => boolean, what: string): Promise<void> =>
-    untilSo(ledger, settings.patienceMs ?? 8000, isSo, what)
+  const progressing = (isSo: () => boolean, what: string, milliseconds: number = patienceMs): Promise<void> =>
+    untilSo(ledger, milliseconds, isSo, what)
   try {
     await broker.start()
     for (const subscriber of subscribers) subscriber.start()
@@ -70,7 +71,8 @@ export async function killRounds(settings: RoundSettings): Promise<Outcome> {
     }
     for (const subscriber of subscribers) subscriber.settle()
     await progressing(() => publishers.every((one) => one.isComplete), 'the end of all publishing')
-    await progressing(() => ledger.owed === 0 && subscribers.every((one) => one.isQuiet), 'all deliveries')
+    const isAll = (): boolean => ledger.owed === 0 && subscribers.every((one) => one.isQuiet)
+    await progressing(isAll, 'all deliveries', settings.deliveryMs)
     // Once more with nothing under way: whatever is sent now was sent before.
     await Promise.all(subscribers.map((one) => one.ping()))
     if (settings.spare !== true) {
@@ -167,7 +169,7 @@ async function checkRetained(broker: BrokerProcess, ledger: Ledger, topics: stri
 }
 
 /** Resolves when it is so; rejects when nothing has changed for a long time. */
-async function untilSo(ledger: Ledger, patienceMs: number, isSo: () => boolean, what: string): Promise<void> {
+async function untilSo(ledger: Ledger, milliseconds: number, isSo: () => boolean, what: string): Promise<void> {
   let figures = ''
   let since = performance.now()
   while (!isSo()) {
@@ -176,7 +178,7 @@ async function untilSo(ledger: Ledger, patienceMs: number, isSo: () => boolean, 
     if (now !== figures) {
       figures = now
       since = performance.now()
-    } else if (performance.now() - since > patienceMs) throw new Error(`${what} did not come`)
+    } else if (performance.now() - since > milliseconds) throw new Error(`${what} did not come`)
   }
 }
 

@@ -6,7 +6,7 @@ import { ack, type ConnectOptions, filter, levels, publishPacket, TestClient, wi
 import { type BrokerKind, BrokerProcess } from './broker-process.ts'
 import { RedisServer } from '../support/redis.ts'
 
-// Other stores by `STATE_STORE=level` or `redis`, as state-adapters.test.ts does.
+// Other stores by `STATE_STORE=level` or `redis`, as state-adapters.long.test.ts does.
 const kind = (process.env['STATE_STORE'] ?? 'log') as BrokerKind
 
 /** Packet Identifiers that were seen before the kill. */
@@ -64,7 +64,7 @@ interface Case {
 
 /** All cases share one broker, which is killed once and started again `ahead` seconds later. */
 function remembers(name: string, ahead: number, cases: readonly Case[]): void {
-  suite(name, { timeout: 30_000 }, () => {
+  suite(name, () => {
     const setting = new Setting()
     before(async () => {
       await setting.start()
@@ -460,7 +460,7 @@ remembers('three minutes later a broker that was killed', 180, [
   },
 ])
 
-suite('the Will of a Client', { timeout: 30_000 }, () => {
+suite('the Will of a Client', () => {
   test('is sent once, also when its time or the end of its session came while the broker was dead [MQTT-3.1.2-8]', async () => {
     const setting = new Setting()
     const { resume } = setting

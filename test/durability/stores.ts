@@ -1,7 +1,5 @@
 /** The stores that these tests damage. */
-import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
 import * as haltere from '../../lib/index.ts'
 import type { Persistence } from '../../types/persistence.ts'
 
@@ -23,6 +21,3 @@ export function brokerWith(persistence: Persistence, storeTimeoutMs = 10_000): h
   const options: Record<string, unknown> = { persistence, sysInterval: false, limits: { storeTimeoutMs } }
   return new haltere.Broker(options)
 }
-
-/** In memory where there is such a place: these tests ask what is stored, not how long a disk takes. */
-export const quickFolder: string = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()

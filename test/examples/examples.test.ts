@@ -184,17 +184,14 @@ test('custom-store: a store of the reader passes the suite for authors of stores
   assert.match((await program.rest()).join('\n'), /pass [5-9]\d\n(.*\n)*.*fail 0/)
 })
 
-test('durable: a message for a Client that is away outlives the broker', { timeout: 10_000 }, async (t) => {
+test('durable: a message for a Client that is away outlives the broker', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'haltere-example-'))
   t.after(() => rmSync(folder, { recursive: true }))
   const program = new Program(t, 'durable', { STORE: folder })
   assert.deepEqual(await program.rest(), ['kept for a Client that is away', 'after a restart: lamps/1/set on'])
 })
 
-test('redis: a Client finds its session and its message at another broker', {
-  skip: noRedis,
-  timeout: 20_000,
-}, async (t) => {
+test('redis: a Client finds its session and its message at another broker', { skip: noRedis }, async (t) => {
   const redis = await RedisServer.started()
   t.after(() => redis.remove())
   const program = new Program(t, 'redis', { REDIS: `redis://127.0.0.1:${redis.port}` })

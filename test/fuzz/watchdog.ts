@@ -1,7 +1,5 @@
 import { Worker } from 'node:worker_threads'
-
-// Milliseconds for which a batch may keep the event loop; the slowest takes a few tenths of a second.
-const MOST_MS = 20_000
+import { patienceMs } from '../support/patience.ts'
 
 // Stands beside the event loop, because a loop that does not end lets nothing else run in it.
 const program = `
@@ -10,7 +8,7 @@ const program = `
   const beats = new Int32Array(workerData.beats)
   for (;;) {
     const last = Atomics.load(beats, 0)
-    Atomics.wait(beats, 1, 0, ${MOST_MS})
+    Atomics.wait(beats, 1, 0, ${patienceMs})
     if (Atomics.load(beats, 1) !== 0) break
     if (Atomics.load(beats, 0) !== last) continue
     writeSync(2, 'seed ' + workerData.seed + ': batch ' + last + ' hangs\\n')

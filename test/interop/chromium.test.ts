@@ -22,7 +22,7 @@ const parameters = new URLSearchParams(location.search)
 const report = (result) => fetch('/result', { method: 'POST', body: JSON.stringify(result) })
 const received = []
 const client = mqtt.connect(parameters.get('broker'), {
-  protocolVersion: Number(parameters.get('version')), reconnectPeriod: 0, connectTimeout: 10000 })
+  protocolVersion: Number(parameters.get('version')), reconnectPeriod: 0, connectTimeout: 300000 })
 client.on('connect', async () => {
   await client.subscribeAsync('browser/#', { qos: 2 })
   for (const qos of [0, 1, 2]) await client.publishAsync('browser/' + qos, 'grüße ' + qos, { qos })

@@ -3,7 +3,6 @@ import { after, suite, test, type TestContext } from 'node:test'
 import { connect, type IClientOptions, type IConnackPacket, MqttClient } from 'mqtt'
 import { CertificateAuthority } from '../transports/certificates.ts'
 import { type RunningBroker, startBroker } from './brokers.ts'
-import { patience } from './programs.ts'
 
 const authority = new CertificateAuthority()
 after(() => authority.remove())
@@ -60,12 +59,10 @@ class Inbox {
   }
 }
 
-const options = { timeout: patience }
-
 for (const [transport, open] of Object.entries(transports)) {
   for (const protocolVersion of [4, 5] as const) {
     suite(`MQTT.js, protocol version ${protocolVersion}, over ${transport}`, () => {
-      test('publishes and receives at QoS 0, 1 and 2', options, async (t) => {
+      test('publishes and receives at QoS 0, 1 and 2', async (t) => {
         const broker = await startBroker(t, authority)
         const client = await connected(t, open(broker, { protocolVersion }))
         const inbox = new Inbox(client)
@@ -82,7 +79,7 @@ for (const [transport, open] of Object.entries(transports)) {
         await client.endAsync()
       })
 
-      test('receives a thousand messages in order', options, async (t) => {
+      test('receives a thousand messages in order', async (t) => {
         const broker = await startBroker(t, authority)
         const client = await connected(t, open(broker, { protocolVersion }))
         const inbox = new Inbox(client)
@@ -105,7 +102,7 @@ for (const [transport, open] of Object.entries(transports)) {
 
 for (const protocolVersion of [4, 5] as const) {
   suite(`MQTT.js, protocol version ${protocolVersion}`, () => {
-    test('resumes its session, and receives what came while it was away', options, async (t) => {
+    test('resumes its session, and receives what came while it was away', async (t) => {
       const broker = await startBroker(t)
       const session: IClientOptions = {
         protocolVersion,
@@ -130,7 +127,7 @@ for (const protocolVersion of [4, 5] as const) {
       await Promise.all([again.endAsync(), publisher.endAsync()])
     })
 
-    test('leaves a Will Message when its connection breaks', options, async (t) => {
+    test('leaves a Will Message when its connection breaks', async (t) => {
       const broker = await startBroker(t)
       const url = `mqtt://127.0.0.1:${broker.port}`
       const watcher = await connected(t, connect(url, { protocolVersion }))
@@ -146,7 +143,7 @@ for (const protocolVersion of [4, 5] as const) {
   })
 }
 
-test('MQTT.js: the Properties of a message arrive as they were sent', options, async (t) => {
+test('MQTT.js: the Properties of a message arrive as they were sent', async (t) => {
   const broker = await startBroker(t)
   const client = await connected(t, connect(`mqtt://127.0.0.1:${broker.port}`, { protocolVersion: 5 }))
   const inbox = new Inbox(client)

@@ -1,14 +1,12 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
-
-/** Longer than any of these programs needs, also on a busy machine. */
-export const patience = 30_000
+import { patienceMs } from '../support/patience.ts'
 
 /** Is this program on this machine? `probe` are words that make it end at once. */
 export function available(program: string, probe: readonly string[] = ['--help']): boolean {
   try {
-    execFileSync(program, probe, { stdio: 'ignore', timeout: patience })
+    execFileSync(program, probe, { stdio: 'ignore', timeout: patienceMs })
     return true
   } catch (error) {
     // mosquitto_pub ends with 1 after --help; what is not there has no status at all.
@@ -20,9 +18,9 @@ export function available(program: string, probe: readonly string[] = ['--help']
  * The options of a test that needs a program: without it the test is skipped and says so.
  * Not in continuous integration: there a program that is missing must not look like a test that passed.
  */
-export function needs(program: string, isThere: boolean = available(program)): { skip?: string; timeout: number } {
-  if (isThere || process.env['CI'] === 'true') return { timeout: patience }
-  return { skip: `${program} is not installed`, timeout: patience }
+export function needs(program: string, isThere: boolean = available(program)): { skip?: string } {
+  if (isThere || process.env['CI'] === 'true') return {}
+  return { skip: `${program} is not installed` }
 }
 
 /** A program that runs; it ends with the test at the latest. */

@@ -12,12 +12,10 @@ import {
   type WillPlan,
 } from './commands.ts'
 import { Access, ProcessClock } from '../broker/process.ts'
+import { patienceMs } from '../support/patience.ts'
 import { ManualClock } from './manual-clock.ts'
 import { ReferenceServer, Violation } from './reference-server.ts'
 import { TestClient } from './test-client.ts'
-
-// A broker without a network answers in microseconds.
-const PATIENCE_MS = 2000
 
 /** What a Client has sent and not yet seen acknowledged. */
 interface Sent {
@@ -430,7 +428,7 @@ export class Conversation implements AsyncDisposable {
 async function within<T>(promise: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Violation('no answer came')), PATIENCE_MS)
+    timer = setTimeout(() => reject(new Violation('no answer came')), patienceMs)
   })
   try {
     return await Promise.race([promise, late])

@@ -1,7 +1,7 @@
 /** A store that throws, rejects, never answers, or is of another shape. */
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
-import { suite, test } from 'node:test'
+import { after, before, mock, suite, test } from 'node:test'
 import mqemitter from 'mqemitter'
 import { storageOf } from '../../lib/adapters/aedes/storage-of.ts'
 import { StoreError } from '../../lib/adapters/aedes/calls.ts'
@@ -14,7 +14,9 @@ import { adapterConformance } from './adapter-conformance.ts'
 
 const memory: (options?: object) => object = createRequire(import.meta.url)('aedes-persistence')
 
-const options: StorageOptions = { callTimeout: 50, setupTimeout: 50 }
+/** Of a clock that moves only when a call never answers. */
+const TIMEOUT = 50
+const options: StorageOptions = { callTimeout: TIMEOUT, setupTimeout: TIMEOUT }
 
 type Fault = 'none' | 'throws' | 'rejects' | 'never answers'
 
@@ -61,6 +63,7 @@ class Breakable {
       case 'rejects':
         return isStream ? failing(() => Promise.reject(new Error('broken'))) : Promise.reject(new Error('broken'))
       case 'never answers':
+        setImmediate(() => mock.timers.tick(TIMEOUT))
         return isStream ? failing(() => new Promise(() => undefined)) : new Promise(() => undefined)
     }
   }
@@ -113,6 +116,9 @@ function publish(run: AdapterRun, fields: object): Promise<unknown> {
 }
 
 suite('a broken store', () => {
+  before(() => mock.timers.enable({ apis: ['setTimeout'] }))
+  after(() => mock.timers.reset())
+
   for (const [method, lead] of Object.entries(leadTo)) {
     test(`what leads to ${method} fails and says so, whatever way it breaks, and works again later`, async () => {
       const store = new Breakable()

@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test'
 import { Redis } from 'ioredis'
 import mqemitter from 'mqemitter'
 import { AdapterRun, type AdapterStore } from '../support/adapter-run.ts'
+import { isLong } from '../support/length.ts'
 import { noRedis, RedisServer } from '../support/redis.ts'
 import { adapterConformance } from './adapter-conformance.ts'
 
@@ -25,7 +26,7 @@ if (noRedis !== false) {
     return { persistence: () => redisPersistence({ port: server.port }), end: async () => undefined }
   }
 
-  adapterConformance('aedes-persistence-redis', empty)
+  adapterConformance('aedes-persistence-redis', empty, isLong ? 5000 : 1200)
 
   const target = { clientId: 'c', qos: 2, retain: false } as const
 
@@ -84,7 +85,7 @@ if (noRedis !== false) {
   })
 
   test('a SUBSCRIBE whose broadcast got lost is stored, and nobody waits for it', async () => {
-    const run = await AdapterRun.start(await empty(), { callTimeout: 500 })
+    const run = await AdapterRun.start(await empty(), { callTimeout: 3000 })
     await run.backend.close()
     const mq = mqemitter()
     const emit = mq.emit.bind(mq)

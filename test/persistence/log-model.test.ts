@@ -7,6 +7,7 @@ import fc from 'fast-check'
 import { type Files, machineFiles } from '../../lib/storage/log/files.ts'
 import { LogPersistence } from '../../lib/storage/log/log-persistence.ts'
 import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.ts'
+import { isLong } from '../support/length.ts'
 import { directories } from './log-directories.ts'
 import { broker, commits, contentsOf } from './log-operations.ts'
 
@@ -52,7 +53,7 @@ test('after restarts and compactions everything is as it is in memory', async ()
       assert.equal(store.diskUse.liveBytes, liveBytes, 'what is needed is counted')
       await store.destroy()
     }),
-    { numRuns: 60, seed },
+    { numRuns: isLong ? 60 : 20, seed },
   )
 })
 
@@ -76,7 +77,7 @@ test('commits that overlap, with a compaction beside them, are done in their ord
       assert.deepEqual(await contentsOf(again), await contentsOf(model))
       await again.destroy()
     }),
-    { numRuns: 60, seed },
+    { numRuns: isLong ? 60 : 20, seed },
   )
 })
 
@@ -98,7 +99,7 @@ test('a last segment that is cut off anywhere has the commits before that place'
   const bytes = readFileSync(join(dir, name))
   assert.equal(bytes.length, ends.at(-1))
   const cut = make()
-  for (let length = 0; length <= bytes.length; length += 1) {
+  for (let length = 0; length <= bytes.length; length += isLong ? 1 : 23) {
     writeFileSync(join(cut, name), bytes.subarray(0, length))
     const warnings: string[] = []
     const again = await open(cut, undefined, (message) => warnings.push(message))
@@ -145,7 +146,7 @@ function filesWith(crash: () => void): Files {
 
 test('a process that stops at any moment, also of a compaction, loses and doubles nothing', async () => {
   const samples = fc.sample(commits, { numRuns: 40, seed }).filter((sample) => sample.length >= 30)
-  for (const list of samples.slice(0, 3)) {
+  for (const list of samples.slice(0, isLong ? 3 : 1)) {
     const dir = make()
     const model = new MemoryPersistence()
     const expected = [await contentsOf(model)]

@@ -5,12 +5,15 @@ import fc from 'fast-check'
 import { LogPersistence } from '../../lib/storage/log/log-persistence.ts'
 import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.ts'
 import { Random } from '../fuzz/random.ts'
+import { isLong } from '../support/length.ts'
 import { directories } from './log-directories.ts'
 import { broker, commits, contentsOf } from './log-operations.ts'
 import { SimulatedDisk } from './simulated-disk.ts'
 
 const { make, removeAll } = directories()
 after(removeAll)
+
+const RUNS = isLong ? 150 : 20
 
 /** The lock is in a real directory, which each start has for itself, as after the end of all processes. */
 async function open(disk: SimulatedDisk): Promise<LogPersistence> {
@@ -71,9 +74,9 @@ test('after a loss of power everything is there that was said to be safe, and th
       }
       await store.destroy()
     }),
-    { numRuns: 150, seed: 1 },
+    { numRuns: RUNS, seed: 1 },
   )
-  assert.ok(losses > 150 && unsafe > 150, `${losses} losses with ${unsafe} changes that were not safe`)
+  assert.ok(losses > RUNS && unsafe > RUNS, `${losses} losses with ${unsafe} changes that were not safe`)
 })
 
 function isSame(one: unknown, other: unknown): boolean {

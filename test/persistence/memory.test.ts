@@ -5,8 +5,9 @@ import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.t
 import { StoredQueue } from '../../lib/storage/memory/stored-queue.ts'
 import { testPersistence } from '../../lib/testing/index.ts'
 import type { PersistedPublish } from '../../types/persistence.ts'
+import { patienceMs } from '../support/patience.ts'
 
-testPersistence({ name: 'memory', open: () => new MemoryPersistence() })
+testPersistence({ name: 'memory', open: () => new MemoryPersistence(), timeLimit: patienceMs / 1000 })
 
 function publish(fields: Partial<PersistedPublish> = {}): PersistedPublish {
   return {

@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from './free-port.ts'
+import { quickFolder } from './quick-folder.ts'
 
 const program = '/usr/bin/redis-server'
 
@@ -13,7 +13,7 @@ export const noRedis: string | false =
   existsSync(program) || process.env.CI !== undefined ? false : `there is no ${program}: apt-get install redis-server`
 
 export class RedisServer {
-  readonly #folder = mkdtempSync(join(tmpdir(), 'haltere-redis-'))
+  readonly #folder = mkdtempSync(join(quickFolder, 'haltere-redis-'))
   #port = 0
   #process: ChildProcess | undefined
 

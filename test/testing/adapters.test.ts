@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import { type Persistence, testPersistence } from 'haltere/testing'
+import { patienceMs } from '../support/patience.ts'
 
 const require = createRequire(import.meta.url)
 const memory = require('aedes-persistence') as () => Persistence // in its promise form
@@ -12,6 +13,7 @@ const level = require('aedes-persistence-level') as (database: unknown) => Persi
 
 testPersistence({
   name: 'aedes-persistence',
+  timeLimit: patienceMs / 1000,
   open: () => memory(),
   without: ['dollar-topics', 'empty-levels', 'granted-filters', 'optional-methods', 'commit'],
 })
@@ -26,6 +28,7 @@ function openLevel(folder: string): Persistence {
 
 testPersistence({
   name: 'aedes-persistence-level',
+  timeLimit: patienceMs / 1000,
   open: () => openLevel(mkdtempSync(join(tmpdir(), 'haltere-level-'))),
   reopen: (closed) => openLevel(folders.get(closed)!),
   remove: (closed) => rmSync(folders.get(closed)!, { recursive: true }),

@@ -4,10 +4,16 @@ import { type PersistencePart, testPersistence } from '../../lib/testing/index.t
 import { InvalidOptionError } from '../../lib/errors.ts'
 import type { Persistence } from '../../types/persistence.ts'
 import { namesInTables, page } from '../docs/pages.ts'
+import { patienceMs } from '../support/patience.ts'
 import { type Fault, faults } from './faulty-stores.ts'
 import { type SoundStore, soundStore } from './sound-store.ts'
 
-testPersistence({ name: 'a sound store', open: soundStore, reopen: (closed) => closed })
+testPersistence({
+  name: 'a sound store',
+  open: soundStore,
+  reopen: (closed) => closed,
+  timeLimit: patienceMs / 1000,
+})
 
 interface Collected {
   readonly name: string
@@ -19,7 +25,7 @@ function collect(
   open: () => Persistence,
   reopen?: (closed: Persistence) => Persistence,
   without: readonly PersistencePart[] = [],
-  timeLimit = 10,
+  timeLimit = patienceMs / 1000,
 ): Collected[] {
   const collected: Collected[] = []
   testPersistence({
@@ -57,7 +63,7 @@ async function results(fault: Fault, spoilt: boolean): Promise<(string | Error)[
     return closed
   }
   const withRestart = fault.foundBy.includes('with a restart')
-  const timeLimit = fault.name.includes('never answers') ? 0.05 : 10
+  const timeLimit = fault.name.includes('never answers') ? 0.05 : patienceMs / 1000
   const wanted = collect(open, reopen, [], timeLimit).filter(
     ({ name }) => new RegExp(fault.foundBy).test(name) && name.includes('with a restart') === withRestart,
   )

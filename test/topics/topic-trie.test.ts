@@ -95,12 +95,9 @@ suite('topic trie', () => {
   test('a/+/b among 100,000 topics looks at the children of a only', () => {
     const names = Array.from({ length: 100_000 }, (_, index) => `root${index % 1000}/${index}/b`)
     const trie = trieOf([...names, 'a/1/b', 'a/2/c', 'a/3/b'])
-    const start = process.cpuUsage()
-    for (let times = 0; times < 100; times += 1) {
-      assert.deepEqual(topicsOf(trie.match('a/+/b')), ['a/1/b', 'a/3/b'])
-    }
-    const { user } = process.cpuUsage(start)
-    assert.ok(user < 150_000, `100 searches took ${user} µs`)
+    assert.deepEqual(topicsOf(trie.match('a/+/b')), ['a/1/b', 'a/3/b'])
+    // A search yields undefined after every 64 nodes that it has looked at.
+    assert.ok(!Array.from(trie.search('a/+/b')).includes(undefined))
   })
 
   test('a topic of 65,535 levels is kept, found and removed without recursion', () => {

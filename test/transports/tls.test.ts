@@ -179,7 +179,7 @@ test('what is not TLS ends its connection only', async (t) => {
   await accepted.next()
 })
 
-test('a handshake that drips is ended after its time', { timeout: 3000 }, async (t) => {
+test('a handshake that drips is ended after its time', async (t) => {
   const { accepted, port } = await start(t, { handshakeTimeoutMs: 150 })
   const slow = connectTcp(port)
   slow.write(Buffer.from('1603010200', 'hex')) // a record of 512 bytes is to come

@@ -5,7 +5,7 @@ import { summary } from '../durability/ledger.ts'
 import { noRedis } from '../support/redis.ts'
 import { chaos } from './chaos.ts'
 
-test('brokers and Redis that end at random lose and double nothing', { skip: noRedis, timeout: 150_000 }, async (t) => {
+test('brokers and Redis that end at random lose and double nothing', { skip: noRedis }, async (t) => {
   const seed = Number(process.env['CHAOS_SEED'] ?? 1)
   const { faults, figures, happened, milliseconds } = await chaos({ seed, seconds: 15 })
   t.diagnostic(`seed ${seed}, ${milliseconds} ms: ${JSON.stringify({ ...happened, ...figures })}`)

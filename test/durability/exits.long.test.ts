@@ -1,0 +1,2 @@
+/** As exits.test.ts, at every call of the log. */
+import './exits.test.ts'

@@ -1,0 +1,2 @@
+/** As kill.test.ts, with more rounds. */
+import './kill.test.ts'

@@ -1,0 +1,2 @@
+/** As log-faults.test.ts, with 20 kills. */
+import './log-faults.test.ts'
