@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream'
 import type { Client as PublicClient } from '../types/client.ts'
 import type { ConnectionInfo } from '../types/connection-info.ts'
 import type { Emitter } from '../types/emitter.ts'
-import type { BrokerEvents } from '../types/events.ts'
+import type { BrokerEvents, DropReason } from '../types/events.ts'
 import type { MaybePromise, Plugin, PluginBroker } from '../types/hooks.ts'
 import type { Listener, ListenOptionsMap, WebSocketSettings } from '../types/listen.ts'
 import type { LocalSubscription, SubscribeOptions } from '../types/local-subscription.ts'
@@ -26,6 +26,7 @@ import { Hooks, isPromise } from './hooks.ts'
 import { Bus, OwnEmitter } from './messages/bus.ts'
 import { LocalSubscriptions } from './messages/local-subscriptions.ts'
 import { Message } from './messages/message.ts'
+import { Publication } from './messages/publication.ts'
 import { RetainedMessages } from './messages/retained-messages.ts'
 import { Router } from './messages/router.ts'
 import { Subscriptions } from './messages/subscriptions.ts'
@@ -34,6 +35,8 @@ import { WillMessages } from './messages/will-messages.ts'
 import { checkPlugin, parseOptions, refuseUnknown, type Settings } from './options.ts'
 import { faultInMessageProperties } from './packets/properties.ts'
 import { reasonCodeOf } from './packets/reason-codes.ts'
+import { QueueTotals } from './sessions/outbound-queue.ts'
+import { noGaps } from './sessions/session-environment.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
 import { Statistics } from './statistics.ts'
 import { Timers } from './timers.ts'
@@ -95,16 +98,21 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     const emitter = this.#settings.emitter ?? new OwnEmitter()
     const commits = createStorage(this.#settings, bootId, timers, {
       emitter,
-      committed: (operations) => this.#bus.committed(operations),
+      committed: (changes) => this.#bus.committed(changes),
       notify: (name, ...values) => this.#notify(name, values),
       reportError: (error) => this.#reportError(error),
     })
     const retained = new RetainedMessages(timers, limits, (topic) => commits?.forgetRetained(topic))
     const hooks = new Hooks(timers, limits.hookTimeoutMs, (error) => this.#reportError(error))
     const joinsBrokers = this.#settings.emitter !== undefined
-    const router = new Router(subscriptions, retained, scheduler, commits, joinsBrokers, (message) =>
-      this.#bus.publish(message),
-    )
+    const router = new Router({
+      subscriptions,
+      retained,
+      scheduler,
+      commits,
+      joinsBrokers,
+      published: (publication) => this.#bus.publish(publication),
+    })
     const core = {
       settings: this.#settings,
       timers,
@@ -117,6 +125,12 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
       commits,
       bootId,
       ownership: undefined,
+      queueTotals: new QueueTotals(),
+      gaps: noGaps,
+      dropped: (message: Message, clientId: string, why: DropReason) => {
+        this.#core.statistics.publishDropped += 1
+        this.#notify('dropped', [message, clientId, why])
+      },
       connectionClosed: (connection: Connection) => this.#connections.delete(connection),
       clientConnected: (client: Client, sessionPresent: boolean) => this.#clientConnected(client, sessionPresent),
       clientDisconnected: (client: Client) => this.#clientGone(client),
@@ -258,16 +272,16 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   }
 
   async #publish(message: Message): Promise<void> {
-    const { router, retained, commits } = this.#core
-    const retainedBefore = message.retain ? retained.get(message.topic) : undefined
-    router.publish(message)
-    this.#core.notify('published', message, undefined)
-    if (commits?.isInOpenBatch(message) !== true) return
-    commits.markRejectable(message)
+    const { router, commits } = this.#core
+    const publication = new Publication(message)
+    router.publish(publication)
+    this.#core.notify('published', publication.message, undefined)
+    if (commits?.isInOpenBatch(publication) !== true) return
+    commits.markRejectable(publication)
     try {
       await commits.flushed()
     } catch (error) {
-      router.rollback(message, retainedBefore)
+      router.rollback(publication)
       throw storageRefusal(error as Error)
     }
   }
@@ -328,6 +342,8 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
       sharedSubscriptions: this.#core.subscriptions.sharedSize,
       retainedMessages: this.#core.retained.size,
       retainedBytes: this.#core.retained.bytes,
+      queuedMessages: this.#core.queueTotals.messages,
+      queuedBytes: this.#core.queueTotals.bytes,
       timers: this.#core.timers.size,
     }
     return Object.assign(now, this.#core.statistics)

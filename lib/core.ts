@@ -11,6 +11,10 @@ import type { WillMessages } from './messages/will-messages.ts'
 import type { Settings } from './options.ts'
 import type { SessionRegistry } from './sessions/session-registry.ts'
 import type { Statistics } from './statistics.ts'
+import type { QueueTotals } from './sessions/outbound-queue.ts'
+import type { SessionGaps } from './sessions/session-environment.ts'
+import type { Message } from './messages/message.ts'
+import type { DropReason } from '../types/events.ts'
 import type { Timers } from './timers.ts'
 import type { FlushScheduler } from './flush-scheduler.ts'
 
@@ -30,6 +34,10 @@ export interface Core {
   readonly bootId: string
   /** Sessions that may be with other brokers; undefined when there are none. */
   ownership: SessionOwnership | undefined
+  readonly queueTotals: QueueTotals
+  gaps: SessionGaps
+  /** A subscriber does not get a message. */
+  dropped(message: Message, clientId: string, why: DropReason): void
   /** What is to outlive the process; undefined when nothing is. */
   readonly commits: CommitQueue | undefined
   /** Network connections that are not closed, and the Clients that were let in. */

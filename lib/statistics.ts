@@ -13,6 +13,4 @@ export class Statistics {
   publishDropped = 0
   publishBytesReceived = 0
   publishBytesSent = 0
-  queuedMessages = 0
-  queuedBytes = 0
 }

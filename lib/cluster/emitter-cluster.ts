@@ -1,10 +1,13 @@
 import type { Emitter, EmitterMessage } from '../../types/emitter.ts'
 import type { MessageProperties } from '../../types/properties.ts'
-import type { PersistedTarget, PersistenceOperation } from '../../types/persistence.ts'
+import type { PersistedTarget } from '../../types/persistence.ts'
 import type { Core } from '../core.ts'
+import type { Change } from '../storage/commit-batch.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import { packetOf } from '../storage/stored-message.ts'
 import { Message } from '../messages/message.ts'
+import { Publication } from '../messages/publication.ts'
+import { QueuedMessage } from '../messages/queued-message.ts'
 import { faultInMessageProperties } from '../packets/properties.ts'
 import type { SharedReading } from '../storage/storage.ts'
 import { isValidTopicName } from '../topics/topic-name.ts'
@@ -43,30 +46,32 @@ export class EmitterCluster implements MembershipListener {
     await this.#membership.stop()
   }
 
-  /** Gives a message to the other brokers; one that is told to the store when it is safe. */
-  publish(message: Message): void {
-    if (message.topic.startsWith('$SYS/')) return // Each broker has its own.
-    if (this.#core.commits?.isInOpenBatch(message) === true && message.replication !== undefined)
-      message.replication.awaitsReplication = true
-    else this.#send(message, [])
+  /** Sends a message to the other brokers; one that the storage must commit, after its commit. */
+  publish(publication: Publication): void {
+    if (publication.message.topic.startsWith('$SYS/')) return // Each broker has its own.
+    const { replication } = publication
+    if (this.#core.commits?.isInOpenBatch(publication) === true && replication !== undefined) {
+      replication.awaitsReplication = true
+    } else this.#send(publication, [])
   }
 
-  /** The store has all of this. */
-  committed(operations: readonly PersistenceOperation[]): void {
-    for (const operation of operations) {
+  /** The storage has all of this. */
+  committed(changes: Iterable<Change>): void {
+    for (const { operation, publication } of changes) {
       if (operation.kind !== 'publish') {
         this.#ownership?.committed(operation)
         continue
       }
-      const { message, targets } = operation as typeof operation & { readonly message?: Message }
-      if (message?.replication?.awaitsReplication !== true || message.isRejected) continue
-      message.replication.awaitsReplication = false
-      this.#send(message, targets)
+      const replication = publication?.replication
+      if (publication === undefined || replication?.awaitsReplication !== true || publication.isRejected) continue
+      replication.awaitsReplication = false
+      this.#send(publication, operation.targets)
     }
   }
 
-  #send(message: Message, targets: readonly PersistedTarget[]): void {
-    const { topic, payload, qos, retain, properties, publisher, stored, expiresAt, replication } = message
+  #send({ message, replication, isReplay, queued }: Publication, targets: readonly PersistedTarget[]): void {
+    const { topic, payload, qos, retain, properties, publisher, expiresAt } = message
+    const { stored } = queued
     this.#membership.publish({
       cmd: 'publish',
       topic,
@@ -78,19 +83,20 @@ export class EmitterCluster implements MembershipListener {
       ...(expiresAt !== Infinity && { messageExpiry: this.#core.timers.toWallClock(expiresAt) }),
       ...(stored !== undefined && { storedAs: [stored.brokerId, stored.brokerCounter] }),
       ...(targets.length > 0 && { storedFor: targets.map((target) => queueOf(target.clientId, target.sharedFilter)) }),
-      ...(replication !== undefined && replication.choices.length > 0 && { choices: replication.choices }),
+      ...(replication !== undefined && replication.sharedMembers.length > 0 && { choices: replication.sharedMembers }),
       ...(replication?.sharedOnly === true && { onlyShared: true }),
-      ...(message.isReplay && { isResumed: true }),
+      ...(isReplay && { isResumed: true }),
     })
   }
 
   // ─── what comes ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   onMessage(message: EmitterMessage): void {
-    const received = this.#messageOf(message)
-    if (received === undefined) return
-    if (received.retain && received.replication?.sharedOnly !== true) this.#core.retained.store(received)
-    this.#core.router.distribute(received)
+    const publication = this.#publicationOf(message)
+    if (publication === undefined) return
+    if (publication.message.retain && publication.replication?.sharedOnly !== true)
+      this.#core.retained.store(publication)
+    this.#core.router.distribute(publication)
   }
 
   onNotice(kind: string, body: unknown, from: string): void {
@@ -118,7 +124,7 @@ export class EmitterCluster implements MembershipListener {
   }
 
   /** What another broker put there, looked at as closely as what a Client sends; undefined when it is no message. */
-  #messageOf(fields: EmitterMessage): Message | undefined {
+  #publicationOf(fields: EmitterMessage): Publication | undefined {
     const { topic, payload, qos, retain, clientId, messageExpiry } = fields
     const { settings, timers } = this.#core
     if (!isValidTopicName(topic, settings.limits.maxTopicLevels) || topic.startsWith('$SYS/')) return undefined
@@ -133,26 +139,30 @@ export class EmitterCluster implements MembershipListener {
           ? Infinity
           : timers.now() + interval * 1000
     const message = new Message(
-      topic,
-      Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength),
-      qos,
-      retain === true,
-      properties,
+      {
+        topic,
+        payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength),
+        qos,
+        retain: retain === true,
+        properties,
+      },
       typeof clientId === 'string' ? clientId : undefined,
       expiresAt,
     )
+    const queued = new QueuedMessage(message)
+    const publication = new Publication(message, queued)
     const [brokerId, brokerCounter] = listOf(fields.storedAs)
     if (typeof brokerId === 'string' && typeof brokerCounter === 'number') {
-      message.stored = packetOf(message, { brokerId, brokerCounter }, timers)
-      message.isReplay = fields.isResumed === true
+      queued.stored = packetOf(message, { brokerId, brokerCounter }, timers)
+      publication.isReplay = fields.isResumed === true
     }
-    message.replication = new ReplicationInfo(
+    publication.replication = new ReplicationInfo(
       true,
       fields.onlyShared === true,
       new Set(listOf(fields.storedFor).filter((queue) => typeof queue === 'string')),
       listOf(fields.choices).filter(isPairOfTexts),
     )
-    return message
+    return publication
   }
 }
 

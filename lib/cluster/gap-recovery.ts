@@ -1,4 +1,4 @@
-import type { Message } from '../messages/message.ts'
+import type { MessageId } from '../messages/message-id.ts'
 import type { Delivery } from '../sessions/delivery.ts'
 import { MessageIdSet } from './message-id-set.ts'
 
@@ -42,12 +42,12 @@ export class GapRecovery {
   }
 
   /** The session has no more to do with the message. */
-  finished(message: Message): void {
-    this.#finished?.add(message)
+  finished(id: MessageId | undefined): void {
+    this.#finished?.add(id)
   }
 
   /** What the store has and the session does not, then what came meanwhile. It is with the others again. */
-  *unseen(stored: Iterable<Delivery>, has: (message: Message) => boolean): IterableIterator<Delivery> {
+  *unseen(stored: Iterable<Delivery>, has: (id: MessageId | undefined) => boolean): IterableIterator<Delivery> {
     const late = this.#deferred ?? []
     const gone = this.#finished
     this.#isStale = false
@@ -55,9 +55,9 @@ export class GapRecovery {
     this.#finished = undefined
     for (const deliveries of [stored, late]) {
       for (const delivery of deliveries) {
-        const { message, packetId } = delivery
-        if (packetId !== 0 || gone?.has(message) === true || has(message)) continue
-        this.recoveredIds.add(message)
+        const { stored } = delivery.content
+        if (delivery.packetId !== 0 || gone?.has(stored) === true || has(stored)) continue
+        this.recoveredIds.add(stored)
         yield delivery
       }
     }

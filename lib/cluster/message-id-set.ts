@@ -1,4 +1,4 @@
-import type { Message } from '../messages/message.ts'
+import type { MessageId } from '../messages/message-id.ts'
 
 // The older ones are forgotten: what comes late does not come that late.
 const MAX_IDS = 4096
@@ -8,18 +8,18 @@ export class MessageIdSet {
   readonly #counters = new Map<string, Set<number>>()
   #size = 0
 
-  add({ stored }: Message): void {
-    if (stored === undefined) return
-    let counters = this.#counters.get(stored.brokerId)
-    if (counters === undefined) this.#counters.set(stored.brokerId, (counters = new Set()))
+  add(id: MessageId | undefined): void {
+    if (id === undefined) return
+    let counters = this.#counters.get(id.brokerId)
+    if (counters === undefined) this.#counters.set(id.brokerId, (counters = new Set()))
     const before = counters.size
-    counters.add(stored.brokerCounter)
+    counters.add(id.brokerCounter)
     this.#size += counters.size - before
     if (this.#size > MAX_IDS) this.#forgetOldest()
   }
 
-  has({ stored }: Message): boolean {
-    return stored !== undefined && this.#counters.get(stored.brokerId)?.has(stored.brokerCounter) === true
+  has(id: MessageId | undefined): boolean {
+    return id !== undefined && this.#counters.get(id.brokerId)?.has(id.brokerCounter) === true
   }
 
   #forgetOldest(): void {

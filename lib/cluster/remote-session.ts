@@ -1,11 +1,10 @@
 import type { QoS } from '../../types/packets.ts'
 import type { PersistedSessionInfo } from '../../types/persistence.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
-import type { Message } from '../messages/message.ts'
-import type { Subscriber, Subscription } from '../messages/subscriber.ts'
+import type { Publication } from '../messages/publication.ts'
+import type { DeliverySource, Subscriber, Subscription } from '../messages/subscriber.ts'
 import { Delivery } from '../sessions/delivery.ts'
 import type { MessageIdSet } from './message-id-set.ts'
-import type { SharedGroup } from '../topics/shared-subscriptions.ts'
 
 /**
  * A session that another broker has, as far as this one must know it: by its subscriptions what this broker publishes
@@ -40,19 +39,14 @@ export class RemoteSession implements Subscriber {
     return this.connected
   }
 
-  deliver(
-    message: Message,
-    qos: QoS,
-    retain: boolean,
-    identifiers: readonly number[] | undefined,
-    group: SharedGroup<Subscription> | undefined,
-  ): void {
-    if (qos === 0 || this.info === undefined || message.alreadyDeliveredTo?.has(this.clientId) === true) return
-    const isForeign = message.replication?.fromPeer === true
-    const delivery = new Delivery(message, qos, retain, identifiers, group)
-    delivery.isStored = !isForeign || message.replication?.isStoredFor(this.clientId, group) === true
-    delivery.storedByPeer = true
-    if (!isForeign) delivery.commitNumber = this.#commits?.enqueue(this.clientId, delivery, true) ?? 0
+  deliver(publication: Publication, qos: QoS, retain: boolean, via: DeliverySource): void {
+    if (qos === 0 || this.info === undefined || publication.alreadyDeliveredTo?.has(this.clientId) === true) return
+    const { fromPeer, replication } = publication
+    const delivery = new Delivery(publication.queued, qos, retain, via)
+    if (!fromPeer) {
+      delivery.storage = 'queued by peer'
+      delivery.commitNumber = this.#commits?.enqueue(publication, this.clientId, delivery, true) ?? 0
+    } else if (replication?.isStoredFor(this.clientId, via.sharedFilter) === true) delivery.storage = 'queued by peer'
     this.bufferedDeliveries?.push(delivery)
   }
 }

@@ -1,6 +1,3 @@
-import type { SharedGroup } from '../topics/shared-subscriptions.ts'
-import type { Subscription } from '../messages/subscriber.ts'
-
 // Most messages are for no shared subscription, and those of this broker are stored for nobody yet. Never written to.
 const NOWHERE: ReadonlySet<string> = new Set()
 
@@ -18,13 +15,13 @@ export class ReplicationInfo {
   awaitsReplication = false
 
   constructor(
-    isForeign: boolean,
-    onlyShared: boolean = false,
+    fromPeer: boolean,
+    sharedOnly: boolean = false,
     stored: ReadonlySet<string> = NOWHERE,
     sharedMembers?: readonly (readonly [sharedFilter: string, clientId: string])[],
   ) {
-    this.fromPeer = isForeign
-    this.sharedOnly = onlyShared
+    this.fromPeer = fromPeer
+    this.sharedOnly = sharedOnly
     this.stored = stored
     this.#sharedMembers = sharedMembers && new Map(sharedMembers)
   }
@@ -33,18 +30,22 @@ export class ReplicationInfo {
     return this.#sharedMembers === undefined ? [] : [...this.#sharedMembers]
   }
 
-  choose({ sharedFilter }: SharedGroup<Subscription>, { subscriber }: Subscription): void {
+  choose(sharedFilter: string, clientId: string | undefined): void {
     this.#sharedMembers ??= new Map()
-    this.#sharedMembers.set(sharedFilter, subscriber.clientId ?? '')
+    this.#sharedMembers.set(sharedFilter, clientId ?? '')
   }
 
   /** The Client Identifier of the member; undefined when the broker that published knew of none. */
-  chosen({ sharedFilter }: SharedGroup<Subscription>): string | undefined {
+  chosen(sharedFilter: string): string | undefined {
     return this.#sharedMembers?.get(sharedFilter)
   }
 
-  isStoredFor(clientId: string, group: SharedGroup<Subscription> | undefined): boolean {
-    return this.fromPeer && this.stored.has(queueOf(clientId, group?.sharedFilter))
+  get sharedMembers(): readonly (readonly [sharedFilter: string, clientId: string])[] {
+    return this.#sharedMembers === undefined ? [] : [...this.#sharedMembers]
+  }
+
+  isStoredFor(clientId: string, sharedFilter: string | undefined): boolean {
+    return this.fromPeer && this.stored.has(queueOf(clientId, sharedFilter))
   }
 }
 

@@ -6,14 +6,21 @@ import type {
   PersistenceOperation,
 } from '../../types/persistence.ts'
 import type { Core } from '../core.ts'
-import { deliveryOf, startExpiry, restoreRetained, restoreSession } from '../storage/recovery.ts'
+import { deliveryOf, RecoveredMessages, startExpiry, restoreRetained, restoreSession } from '../storage/recovery.ts'
 import { storageRefusal } from '../storage/storage-refusal.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
-import { messageOf } from '../storage/stored-message.ts'
+import { queuedMessageOf } from '../storage/stored-message.ts'
 import { persistedSubscription } from '../storage/stored-subscription.ts'
 import { MqttError } from '../errors.ts'
+import { type MessageId, messageIdText } from '../messages/message-id.ts'
 import type { Message } from '../messages/message.ts'
 import type { Subscription } from '../messages/subscriber.ts'
+import { GapRecovery } from './gap-recovery.ts'
+import { MessageIdSet } from './message-id-set.ts'
+import type { QueuedMessage } from '../messages/queued-message.ts'
+import type { Delivery } from '../sessions/delivery.ts'
+import type { Outbound } from '../sessions/outbound.ts'
+import type { SessionGaps } from '../sessions/session-environment.ts'
 import type { SharedReading } from '../storage/storage.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Timer } from '../timers.ts'
@@ -49,7 +56,7 @@ const REPAIR_MS = 500
  *
  * What the store has committed is told to the others in that order, so each of them knows all subscriptions.
  */
-export class SessionOwnership {
+export class SessionOwnership implements SessionGaps {
   readonly #core: Core
   readonly #commits: CommitQueue
   readonly #shared: SharedReading
@@ -59,6 +66,7 @@ export class SessionOwnership {
   readonly #locks = new SessionLocks()
   /** What is told while the store is being read; it is newer. */
   #deferredNotices: (() => void)[] | undefined
+  readonly #recoveries = new Map<Outbound, GapRecovery>()
   #repair: Timer | undefined
   #repairing: Promise<void> | undefined
 
@@ -77,6 +85,7 @@ export class SessionOwnership {
 
   /** Reads what is in the store; takes the sessions that nobody has. */
   async start(): Promise<void> {
+    this.#core.gaps = this
     await this.#readRetained()
     await this.#compare(true)
   }
@@ -136,7 +145,7 @@ export class SessionOwnership {
     const session = this.#core.sessions.get(clientId)
     if (session !== undefined) {
       const isAlone = timedOut.length === 0 && !Array.from(responses.values()).includes('done')
-      if (isAlone || !session.isStored) return
+      if (isAlone || !session.storage.isDurable) return
       // Another broker had it too, or may have: notices were lost. What the store has is true.
       this.#releaseToPeer(clientId, undefined)
     }
@@ -163,7 +172,11 @@ export class SessionOwnership {
     this.#remote.forget(clientId)
     if (state === undefined) return undefined
     const session = restoreSession(this.#core, this.#commits, state, remote.recoveredIds)
-    for (const delivery of collected) session.deliverAgain(delivery)
+    for (const delivery of collected) {
+      const { stored } = delivery.content
+      if (stored === undefined || !session.outbound.hasSeen(stored)) session.outbound.enqueue(delivery)
+    }
+    session.outbound.sendPending()
     return { session, state }
   }
 
@@ -192,7 +205,7 @@ export class SessionOwnership {
 
   /** A session that is not stored joined or left a shared subscription. */
   memberChanged(session: Session, subscription: Subscription, isMember: boolean): void {
-    if (session.isStored || subscription.shareName === undefined) return
+    if (session.storage.isDurable || subscription.shareName === undefined) return
     const { clientId } = session
     if (isMember) this.#membership.broadcast('member', { clientId, subscription: persistedSubscription(subscription) })
     else this.#membership.broadcast('no member', { clientId, topicFilter: subscription.requested.topicFilter })
@@ -247,7 +260,7 @@ export class SessionOwnership {
 
   async onRequest(kind: string, body: unknown, from: string): Promise<unknown> {
     if (kind === 'kept') return this.#inventory()
-    if (kind === 'had') return this.#whoHad(body as MessageName)
+    if (kind === 'had') return this.#whoHad(body as MessageId)
     if (kind !== 'take over') throw new Error(`nobody knows what ${kind} is`)
     const { clientId, time, owner } = body as { clientId: string; time: number; owner: string | null }
     const ours = this.#locks.holder(clientId)
@@ -270,7 +283,7 @@ export class SessionOwnership {
   }
 
   /** Clients of other brokers who have a message from when another broker was handing it on, which it did not end. */
-  async whoHad({ stored }: Message): Promise<ReadonlySet<string>> {
+  async whoHad(stored: MessageId | undefined): Promise<ReadonlySet<string>> {
     if (stored === undefined) return new Set()
     const { brokerId, brokerCounter } = stored
     const clientIds = new Set(this.#whoHad(stored))
@@ -285,13 +298,12 @@ export class SessionOwnership {
     return clientIds
   }
 
-  #whoHad({ brokerId, brokerCounter }: MessageName): string[] {
-    const nothing = { cmd: 'publish', topic: '', payload: '', qos: 2, retain: false } as const
-    const message = messageOf({ ...nothing, brokerId, brokerCounter }, this.#core.timers)
+  #whoHad(id: MessageId): string[] {
     const clientIds: string[] = []
-    for (const session of this.#core.sessions.values()) if (session.hasSeen(message)) clientIds.push(session.clientId)
-    for (const remote of this.#remote.values())
-      if (remote.recoveredIds?.has(message) === true) clientIds.push(remote.clientId)
+    for (const { clientId, outbound } of this.#core.sessions.values())
+      if (outbound.hasSeen(id)) clientIds.push(clientId)
+    for (const { clientId, recoveredIds } of this.#remote.values())
+      if (recoveredIds?.has(id) === true) clientIds.push(clientId)
     return clientIds
   }
 
@@ -301,7 +313,7 @@ export class SessionOwnership {
     for (const session of this.#core.sessions.values()) {
       const subscriptions = Array.from(session.subscriptions.values(), persistedSubscription)
       if (session.isRecorded) sessions.push({ ...described(session), subscriptions })
-      if (session.isStored) continue
+      if (session.storage.isDurable) continue
       for (const subscription of subscriptions) {
         if (subscription.topic.startsWith('$share/')) members.push({ clientId: session.clientId, subscription })
       }
@@ -324,7 +336,7 @@ export class SessionOwnership {
     const remote = this.#remote.of(clientId)
     remote.info = { owner: principal, expiryInterval, expiresAt: null }
     remote.ownerBroker = to
-    remote.recoveredIds = session.recoveredIds
+    remote.recoveredIds = session.outbound.recoveredIds
     for (const subscription of subscriptions) this.#remote.subscribe(remote, persistedSubscription(subscription))
   }
 
@@ -343,7 +355,9 @@ export class SessionOwnership {
 
   /** Something was lost on the way: it is looked for in the store. */
   onGap(): void {
-    for (const session of this.#core.sessions.values()) session.markStale()
+    for (const { storage, outbound } of this.#core.sessions.values()) {
+      if (storage.isDurable) this.#recoveryOf(outbound).markStale()
+    }
     this.#repair ??= this.#core.timers.after(REPAIR_MS, () => {
       this.#repair = undefined
       this.#repairing = (this.#repairing ?? Promise.resolve())
@@ -355,22 +369,61 @@ export class SessionOwnership {
     })
   }
 
+  #recoveryOf(outbound: Outbound): GapRecovery {
+    let recovery = this.#recoveries.get(outbound)
+    if (recovery === undefined) {
+      outbound.recoveredIds ??= new MessageIdSet()
+      recovery = new GapRecovery(outbound.recoveredIds)
+      this.#recoveries.set(outbound, recovery)
+    }
+    return recovery
+  }
+
+  defer(outbound: Outbound, delivery: Delivery): boolean {
+    const recovery = this.#recoveries.get(outbound)
+    if (recovery === undefined) return false
+    recovery.defer(delivery)
+    return true
+  }
+
+  finished(outbound: Outbound, content: QueuedMessage): void {
+    if (this.#recoveries.size > 0) this.#recoveries.get(outbound)?.finished(content.stored)
+  }
+
   async #repairAll(): Promise<void> {
+    for (const outbound of this.#recoveries.keys()) if (outbound.ended) this.#recoveries.delete(outbound)
     await this.#readRetained()
     await this.#compare(false)
     const sessions = Array.from(this.#core.sessions.values()) // Some come and go meanwhile.
     for (const session of sessions) {
-      if (session.isStored && !session.ended) await this.#repairSession(session)
+      if (session.storage.isDurable && !session.ended) await this.#repairSession(session)
     }
   }
 
   /** Queues what is in the store and not here: another broker stored it, and its word of that was lost. */
   async #repairSession(session: Session): Promise<void> {
     await this.#commits.flushed().catch(() => undefined)
-    session.startReading() // Also what came while another one was repaired.
+    const { outbound } = session
+    const recovery = this.#recoveryOf(outbound)
+    recovery.startReading() // Also what came while another one was repaired.
     const state = await this.#commits.storage.readSession(session.clientId)
-    if (session.ended) return
-    session.deliverUnseen([...(state?.queue ?? [])].map((item) => deliveryOf(this.#core, item)))
+    if (session.ended) {
+      this.#recoveries.delete(outbound)
+      return
+    }
+    const messages = new RecoveredMessages(this.#core)
+    const stored = [...(state?.queue ?? [])].map((item) => deliveryOf(item, messages))
+    const known = new Set<string>()
+    for (const { content } of outbound.deliveries()) if (content.stored) known.add(messageIdText(content.stored))
+    const has = (id: MessageId | undefined): boolean => {
+      const text = id === undefined ? '' : messageIdText(id)
+      const isKnown = known.has(text)
+      known.add(text)
+      return isKnown
+    }
+    for (const delivery of recovery.unseen(stored, has)) outbound.enqueue(delivery)
+    this.#recoveries.delete(outbound)
+    outbound.sendPending()
   }
 
   /** What is retained is what the store has, and what was published here meanwhile. */
@@ -382,10 +435,12 @@ export class SessionOwnership {
     const gone = new Map(before)
     for await (const packet of this.#shared.readRetained()) {
       gone.delete(packet.topic)
-      const here = retained.get(packet.topic)
+      const here = retained.getQueued(packet.topic)
       if (here?.stored?.brokerCounter === packet.brokerCounter && here?.stored?.brokerId === packet.brokerId) continue
       // What came or went while this was read is newer than what was read.
-      if (here === before.get(packet.topic)) restoreRetained(this.#core, this.#commits, messageOf(packet, timers))
+      if (here?.message === before.get(packet.topic)) {
+        restoreRetained(this.#core, this.#commits, queuedMessageOf(packet, timers))
+      }
     }
     for (const [topic, message] of gone) {
       if (retained.get(topic) === message && !topic.startsWith('$')) retained.remove(topic)
@@ -485,11 +540,6 @@ export class SessionOwnership {
     for (const id of this.#membership.members) if (rank(clientId, id) > own) return false
     return true
   }
-}
-
-interface MessageName {
-  readonly brokerId: string
-  readonly brokerCounter: number
 }
 
 /** What brokers tell of a session; each kind has some of it. */

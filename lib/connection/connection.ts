@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { DisconnectOptions } from '../../types/client.ts'
 import type { ConnectionInfo } from '../../types/connection-info.ts'
 import type { DisconnectReason } from '../../types/events.ts'
-import type { ConnackPacket, ConnectPacket, Packet, ProtocolLevel, QoS } from '../../types/packets.ts'
+import type { ConnackPacket, ConnectPacket, Packet, ProtocolLevel } from '../../types/packets.ts'
 import type { AcknowledgementProperties } from '../../types/properties.ts'
 import type { Authentication } from './authentication.ts'
 import type { Client } from './client.ts'
@@ -11,12 +11,13 @@ import { MqttError, ProtocolError } from '../errors.ts'
 import { handlePacket } from '../handlers/packet.ts'
 import { Input, type InputOwner } from './input.ts'
 import { PublishWriter } from './publish-writer.ts'
-import type { Message } from '../messages/message.ts'
+import type { OutgoingPublish } from '../messages/outgoing-publish.ts'
 import { Output, type OutputOwner } from './output.ts'
 import { encodeInto } from '../packets/encoder.ts'
 import { refusalCodeFor } from '../packets/reason-code-lists.ts'
 import { connectReturnCode, ReasonCode } from '../packets/reason-codes.ts'
-import type { SessionConnection, Session } from '../sessions/session.ts'
+import type { SessionConnection } from '../sessions/outbound.ts'
+import type { Session } from '../sessions/session.ts'
 import type { Timer } from '../timers.ts'
 import { InboundTopicAliases } from '../topics/topic-aliases.ts'
 import type { Flushable } from '../flush-scheduler.ts'
@@ -248,20 +249,13 @@ export class Connection implements SessionConnection, InputOwner, OutputOwner, F
     return reasonProperties(refusal.message, refusal.userProperties)
   }
 
-  publish(
-    message: Message,
-    qos: QoS,
-    retain: boolean,
-    dup: boolean,
-    packetId: number,
-    identifiers: readonly number[] | undefined,
-  ): boolean {
+  publish(outgoing: OutgoingPublish): boolean {
     if (!this.#canWrite()) return true
-    if (!this.#messages.write(message, qos, retain, dup, packetId, identifiers)) return false
+    if (!this.#messages.write(outgoing)) return false
     const { statistics } = this.core
     statistics.messagesSent += 1
     statistics.publishSent += 1
-    statistics.publishBytesSent += message.payload.length
+    statistics.publishBytesSent += outgoing.message.payload.length
     this.schedule()
     return true
   }
@@ -304,7 +298,7 @@ export class Connection implements SessionConnection, InputOwner, OutputOwner, F
     if (!this.isOpen) return
     this.input.process(PACKETS_A_PIECE)
     if (!all || !this.isOpen) return
-    this.session?.sendPending()
+    this.session?.outbound.sendPending()
     this.#output.flush()
   }
 
@@ -356,7 +350,7 @@ export class Connection implements SessionConnection, InputOwner, OutputOwner, F
       this.#armKeepAlive(this.#lastPacketAt + this.#keepAliveMs)
     }
     this.core.clientConnected(client, connack.sessionPresent)
-    session.sendPending()
+    session.outbound.sendPending()
   }
 
   #armKeepAlive(due: number): void {

@@ -1,5 +1,6 @@
-import type { ProtocolLevel, QoS } from '../../types/packets.ts'
-import type { Message } from '../messages/message.ts'
+import type { ProtocolLevel } from '../../types/packets.ts'
+import { encodePropertiesOf } from '../messages/encodings.ts'
+import type { OutgoingPublish } from '../messages/outgoing-publish.ts'
 import { encodedPublishSize, type OwnProperties, writePublish } from '../packets/publish.ts'
 import type { Writer } from '../packets/writer.ts'
 import type { Timers } from '../timers.ts'
@@ -29,54 +30,43 @@ export class PublishWriter {
   }
 
   /** False, and nothing written, when the packet would be larger than the Client accepts [MQTT-3.1.2-24]. */
-  write(
-    message: Message,
-    qos: QoS,
-    retain: boolean,
-    dup: boolean,
-    packetId: number,
-    identifiers: readonly number[] | undefined,
-  ): boolean {
+  write(outgoing: OutgoingPublish): boolean {
+    const { message, subscriptionIdentifiers, encodings } = outgoing
     const writer = this.#writer
     const isPlain =
-      identifiers === undefined &&
+      subscriptionIdentifiers === undefined &&
       message.expiresAt === Infinity &&
       this.#aliases === undefined &&
       !writer.inserts(message.payload)
-    if (!isPlain) return this.#writeOwn(message, qos, retain, dup, packetId, identifiers)
+    if (!isPlain) return this.#writeOwn(outgoing)
+    const { qos, retain, dup, packetId } = outgoing
+    const level = this.protocolLevel
     const start = writer.length
-    if (message.isShared && !dup) {
-      // 25 to 40 ns to copy what another receiver got and change its identifier, 110 to write it anew.
-      const { bytes, packetIdOffset } = message.frame(this.protocolLevel, qos, retain)
+    if (encodings !== undefined && !dup) {
+      // 25 to 40 ns to copy what another subscriber got and change its identifier, 110 to write it anew.
+      const { bytes, packetIdOffset } = encodings.frame(message, level, qos, retain)
       if (bytes.length > this.maximumPacketSize) return false
       writer.bytes(bytes)
       if (qos > 0) writer.buffer.writeUInt16BE(packetId, start + packetIdOffset)
       return true
     }
     const { topic, payload } = message
-    const properties = message.propertyBytes(this.protocolLevel)
-    writePublish(writer, this.protocolLevel, topic, payload, qos, retain, dup, packetId, properties)
+    const properties = encodings?.propertyBytes(message, level) ?? encodePropertiesOf(message, level)
+    writePublish(writer, level, topic, payload, qos, retain, dup, packetId, properties)
     if (writer.length - start <= this.maximumPacketSize) return true
     writer.length = start
     return false
   }
 
   /** A PUBLISH unlike any other: with identifiers, an alias, what is left of its expiry, or a payload that is not copied. */
-  #writeOwn(
-    message: Message,
-    qos: QoS,
-    retain: boolean,
-    dup: boolean,
-    packetId: number,
-    identifiers: readonly number[] | undefined,
-  ): boolean {
+  #writeOwn({ message, qos, retain, dup, packetId, subscriptionIdentifiers, encodings }: OutgoingPublish): boolean {
     const { payload } = message
     const level = this.protocolLevel
     let { topic } = message
-    const properties = message.propertyBytes(level)
+    const properties = encodings?.propertyBytes(message, level) ?? encodePropertiesOf(message, level)
     // Written for MQTT 5.0 only.
     own.messageExpiryInterval = message.timeLeft(this.#timers.now())
-    own.subscriptionIdentifiers = identifiers
+    own.subscriptionIdentifiers = subscriptionIdentifiers
     own.topicAlias = 0
     // Measured before an alias is given: the Client must get every packet that sets one.
     const isMeasured = this.maximumPacketSize !== Infinity

@@ -6,7 +6,7 @@ import { ReasonCode } from '../packets/reason-codes.ts'
 
 /** PUBACK (section 3.4) completes a message at QoS 1, with whatever Reason Code [MQTT-4.4.0-2]. */
 export function handlePuback(connection: Connection, packet: PubackPacket): void {
-  connection.session?.onPuback(packet.packetId)
+  connection.session?.outbound.onPuback(packet.packetId)
 }
 
 /** PUBREC (section 3.5): the Client has the message; PUBREL lets it go on, unless it was refused. */
@@ -14,10 +14,10 @@ export function handlePubrec(connection: Connection, packet: PubrecPacket): void
   const { session } = connection
   if (session === undefined) return
   const refused = packet.reasonCode >= 0x80
-  const outcome = session.onPubrec(packet.packetId, refused)
+  const outcome = session.outbound.onPubrec(packet.packetId, refused)
   if (outcome === 'continues') {
     // [MQTT-4.3.3-4]; a Client that has the PUBREL takes a PUBLISH with this identifier for a new message.
-    if (session.isStored) connection.afterCommit(() => connection.pubrel(packet.packetId))
+    if (session.storage.isDurable) connection.afterCommit(() => connection.pubrel(packet.packetId))
     else connection.pubrel(packet.packetId)
   }
   if (outcome !== 'unknown' || refused) return
@@ -30,5 +30,5 @@ export function handlePubrec(connection: Connection, packet: PubrecPacket): void
 
 /** PUBCOMP (section 3.7) completes a message at QoS 2. */
 export function handlePubcomp(connection: Connection, packet: PubcompPacket): void {
-  connection.session?.onPubcomp(packet.packetId)
+  connection.session?.outbound.onPubcomp(packet.packetId)
 }

@@ -235,7 +235,7 @@ function applyChanges(connection: Connection, session: Session, changes: readonl
     const stored = session.subscriptions.get(requested.topicFilter)
     if (stored === undefined || (granted !== undefined && stored.isAs(granted))) continue
     if (granted === undefined) sessions.unsubscribe(session, requested.topicFilter)
-    else sessions.subscribe(session, new Subscription(session, requested, granted))
+    else sessions.subscribe(session, new Subscription(session.outbound, requested, granted))
   }
 }
 

@@ -6,8 +6,9 @@ import type { Session } from '../sessions/session.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
 import { isPromise } from '../hooks.ts'
 import { storageRefusal } from '../storage/storage-refusal.ts'
-import { messageOf } from '../storage/stored-message.ts'
+import { queuedMessageOf } from '../storage/stored-message.ts'
 import { expiryOf, Message } from '../messages/message.ts'
+import { Publication } from '../messages/publication.ts'
 import { refusalCodeFor } from '../packets/reason-code-lists.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import { checkPublishedTopic, checkRewrittenTopic } from '../messages/published-topic.ts'
@@ -27,21 +28,15 @@ export function handlePublish(connection: Connection, packet: PublishPacket): vo
     throw new ProtocolError(ReasonCode.receiveMaximumExceeded, 'more messages at once than the Receive Maximum')
   }
   const properties = packet.properties && messageProperties(packet.properties)
-  const message = new Message(
-    topic,
-    packet.payload,
-    packet.qos,
-    packet.retain,
-    properties,
-    session.clientId,
-    properties === undefined ? Infinity : expiryOf(properties, core.timers),
-  )
+  const { payload, qos, retain } = packet
+  const expiresAt = properties === undefined ? Infinity : expiryOf(properties, core.timers)
+  const message = new Message({ topic, payload, qos, retain, properties }, session.clientId, expiresAt)
   try {
     checkPublishedTopic(core, topic)
-    if (!core.hooks.checksPublish) return accept(connection, packet, message)
+    if (!core.hooks.checksPublish) return accept(connection, packet, message, message)
     const permitted = core.hooks.authorizePublish(message, client)
-    if (!isPromise(permitted)) return accept(connection, packet, permitted)
-    return acceptLater(connection, packet, permitted)
+    if (!isPromise(permitted)) return accept(connection, packet, message, permitted)
+    return acceptLater(connection, packet, message, permitted)
   } catch (error) {
     return refuse(connection, packet, error)
   }
@@ -74,23 +69,21 @@ function messageProperties(properties: NonNullable<PublishPacket['properties']>)
 }
 
 /** The message is ours: every receiver has its copy before the publisher has its acknowledgement [MQTT-4.3.2-4]. */
-function accept(connection: Connection, packet: PublishPacket, permitted: PublicMessage): void {
+function accept(connection: Connection, packet: PublishPacket, asked: Message, permitted: PublicMessage): void {
   const { core, session, client } = connection
   if (session === undefined) return
-  const message = Message.from(permitted, session.clientId, core.timers)
-  if (message !== permitted) checkRewrittenTopic(core, message.topic)
+  const message = permitted === asked ? asked : Message.of(permitted, session.clientId, core.timers)
+  if (message !== asked) checkRewrittenTopic(core, message.topic)
   const isTold = packet.qos > 0 && connection.protocolLevel === 5
   if (message.retain && isTold && !core.retained.hasRoomFor(message)) {
     throw new MqttError('quota-exceeded', 'too many retained messages')
   }
   if (packet.qos === 2) reserve(connection, packet.packetId)
   const { commits } = core
-  const retainedBefore = message.retain ? core.retained.get(message.topic) : undefined
-  if (commits !== undefined && packet.qos === 2 && session.isStored && !session.ended) {
-    message.commitNumber = commits.incoming(message, session.clientId, packet.packetId)
-  }
-  const reached = core.router.publish(message, connection.input)
-  core.notify('published', message, client)
+  const publication = new Publication(message)
+  if (packet.qos === 2 && !session.ended) session.storage.received(publication, packet.packetId)
+  const reached = core.router.publish(publication, connection.input)
+  core.notify('published', publication.message, client)
   if (packet.qos === 0) {
     if (message.retain) commits?.backPressure.pausePublisher(connection.input)
     return
@@ -98,11 +91,11 @@ function accept(connection: Connection, packet: PublishPacket, permitted: Public
   const reasonCode = reached === 0 && isTold ? ReasonCode.noMatchingSubscribers : ReasonCode.success
   const type = packet.qos === 1 ? 'puback' : 'pubrec'
   // In the order of the messages [MQTT-4.6.0-2] [MQTT-4.6.0-3].
-  if (commits === undefined || (!commits.isInOpenBatch(message) && !connection.hasPendingReplies)) {
+  if (commits === undefined || (!commits.isInOpenBatch(publication) && !connection.hasPendingReplies)) {
     connection.acknowledge(type, packet.packetId, reasonCode)
     return
   }
-  commits.markRejectable(message)
+  commits.markRejectable(publication)
   const settle = packet.qos === 2 ? outcomeOf(session, packet.packetId) : undefined
   connection.afterCommit(
     () => {
@@ -110,7 +103,7 @@ function accept(connection: Connection, packet: PublishPacket, permitted: Public
       connection.acknowledge(type, packet.packetId, reasonCode)
     },
     (error) => {
-      core.router.rollback(message, retainedBefore)
+      core.router.rollback(publication)
       const refusal = storageRefusal(error)
       settle?.(refusal)
       if (packet.qos === 2 && session.incoming.release(packet.packetId) && connection.openExchanges > 0)
@@ -146,6 +139,7 @@ function reserve(connection: Connection, packetId: number, outcome?: Promise<num
 async function acceptLater(
   connection: Connection,
   packet: PublishPacket,
+  message: Message,
   permitted: Promise<PublicMessage>,
 ): Promise<void> {
   let settle: ((reasonCode: number) => void) | undefined
@@ -154,7 +148,7 @@ async function acceptLater(
   })
   if (packet.qos === 2) reserve(connection, packet.packetId, outcome)
   try {
-    accept(connection, packet, await permitted)
+    accept(connection, packet, message, await permitted)
     settle?.(ReasonCode.success)
   } catch (error) {
     settle?.(error instanceof MqttError ? error.reasonCode : ReasonCode.unspecified)
@@ -169,10 +163,11 @@ async function afterInquiry(connection: Connection, packet: PublishPacket): Prom
   const found = await session.incoming.inquire(packet.packetId)
   if (found === 'accepted') session.incoming.reserve(packet.packetId)
   else if (found !== 'unknown') {
-    const message = messageOf(found, core.timers)
-    message.alreadyDeliveredTo = await core.ownership?.whoHad(message)
-    core.router.republish(message)
-    core.commits?.incoming(message, session.clientId, packet.packetId)
+    const queued = queuedMessageOf(found, core.timers)
+    const publication = new Publication(queued.message, queued)
+    publication.alreadyDeliveredTo = await core.ownership?.whoHad(publication.queued.stored)
+    core.router.republish(publication)
+    core.commits?.incoming(publication, session.clientId, packet.packetId)
     session.incoming.reserve(packet.packetId)
     await core.commits?.flushed()
   }

@@ -95,7 +95,7 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
   for (const [index, answer] of answers.entries()) {
     if (session.ended) return // A listener of `subscribed` sent the Client away.
     if ('granted' in answer && hasRoom(connection, answer.requested)) {
-      const subscription = new Subscription(session, answer.requested, answer.granted)
+      const subscription = new Subscription(session.outbound, answer.requested, answer.granted)
       made.push({ subscription, previous: core.sessions.subscribe(session, subscription) })
       reasonCodes.push(subscription.qos) // [MQTT-3.8.4-7]
       core.notify('subscribed', answer.granted, client)
@@ -109,7 +109,7 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
     connection.send({ type: 'suback', packetId: packet.packetId, reasonCodes, properties })
     if (connection.isOpen && core.retained.size > 0) deliverRetained(session, made)
   }
-  if (session.isStored)
+  if (session.storage.isDurable)
     connection.afterCommit(answer, (error) => takeBack(connection, packet, made, reasonCodes, error))
   else answer()
 }
@@ -127,9 +127,9 @@ function deliverRetained(session: Session, made: readonly Made[]): void {
   for (const { subscription, previous } of made) {
     if (subscription.shareName !== undefined) continue // Nothing retained for shared subscriptions (section 4.8.2).
     if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && previous !== undefined)) continue
-    session.deliverRetained(subscription)
+    session.outbound.deliverRetained(subscription)
   }
-  session.sendPending()
+  session.outbound.sendPending()
 }
 
 /** The store failed: what was granted is refused after all. */

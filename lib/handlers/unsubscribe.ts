@@ -18,6 +18,6 @@ export function handleUnsubscribe(connection: Connection, packet: UnsubscribePac
   const answer = (): void => {
     connection.send({ type: 'unsuback', packetId: packet.packetId, reasonCodes, properties: undefined }) // [MQTT-3.10.4-5]
   }
-  if (session.isStored) connection.afterCommit(answer)
+  if (session.storage.isDurable) connection.afterCommit(answer)
   else answer()
 }

@@ -1,12 +1,12 @@
 import mqemitter from 'mqemitter'
 import type { Emitter, EmitterListener, EmitterMessage } from '../../types/emitter.ts'
-import type { PersistenceOperation } from '../../types/persistence.ts'
 import { EmitterCluster } from '../cluster/emitter-cluster.ts'
 import type { SessionOwnership } from '../cluster/session-ownership.ts'
 import type { Core } from '../core.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import type { SharedReading } from '../storage/storage.ts'
-import type { Message } from './message.ts'
+import type { Change } from '../storage/commit-batch.ts'
+import type { Publication } from './publication.ts'
 
 /**
  * The emitter, ours or the application's. What is published goes onto ours only while somebody listens there;
@@ -26,9 +26,10 @@ export class Bus {
   }
 
   /** Puts a message onto the emitter. Nothing waits for it to arrive. */
-  publish(message: Message): void {
+  publish(publication: Publication): void {
+    const { message } = publication
     if (this.#cluster !== undefined) {
-      this.#cluster.publish(message)
+      this.#cluster.publish(publication)
       return
     }
     if ((this.emitter as OwnEmitter).listeners === 0 || message.topic.startsWith('$SYS/')) return
@@ -43,8 +44,8 @@ export class Bus {
   }
 
   /** The store has all of this: the other brokers may know. */
-  committed(operations: readonly PersistenceOperation[]): void {
-    this.#cluster?.committed(operations)
+  committed(changes: Iterable<Change>): void {
+    this.#cluster?.committed(changes)
   }
 
   /** Takes part in the sessions of brokers that share this store too; undefined when there is no emitter to join them. */

@@ -7,6 +7,7 @@ import { BackPressure } from '../sessions/back-pressure.ts'
 import { RingQueue } from '../sessions/ring-queue.ts'
 import type { Timers } from '../timers.ts'
 import type { Message } from './message.ts'
+import type { Publication } from './publication.ts'
 import type { Subscriber } from './subscriber.ts'
 
 type Listener = (message: PublicMessage) => MaybePromise<void>
@@ -75,9 +76,9 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
     this.#awaitsRetained = true
   }
 
-  deliver(message: Message, qos: QoS, retain: boolean): void {
+  deliver(publication: Publication, qos: QoS, retain: boolean): void {
     if (this.#closed) return
-    if (this.#pendingNexts.length === 0) message.detach()
+    const message = this.#pendingNexts.length === 0 ? publication.detach() : publication.message
     const copy = copyOf(message, qos, retain)
     const taker = this.#awaitsRetained ? undefined : this.#pendingNexts.shift()
     if (taker !== undefined) {

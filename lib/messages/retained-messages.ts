@@ -2,9 +2,12 @@ import type { Limits } from '../../types/options.ts'
 import { TopicTrie } from '../topics/topic-trie.ts'
 import type { Timer, Timers } from '../timers.ts'
 import type { Message } from './message.ts'
+import type { Publication } from './publication.ts'
+import type { QueuedMessage } from './queued-message.ts'
 
 interface Retained {
-  readonly message: Message
+  readonly queued: QueuedMessage
+  readonly size: number
   expiry: Timer | undefined
 }
 
@@ -36,43 +39,54 @@ export class RetainedMessages {
     if (message.payload.length === 0) return true
     const previous = this.#byTopic.get(message.topic)
     if (previous === undefined && this.#byTopic.size >= this.#limits.maxRetained) return false
-    return this.#bytes - (previous?.message.size ?? 0) + message.size <= this.#limits.maxRetainedBytes
+    return this.#bytes - (previous?.size ?? 0) + message.size <= this.#limits.maxRetainedBytes
   }
 
   /**
    * Keeps, replaces [MQTT-3.3.1-5] or, without a payload, removes [MQTT-3.3.1-6] [MQTT-3.3.1-7].
    * Without room for the new message the old one goes too, rather than pass for the last. Answers whether it is kept.
    */
-  store(message: Message): boolean {
+  store(publication: Publication): boolean {
+    const { message } = publication
     if (message.payload.length === 0 || !this.hasRoomFor(message)) {
       this.remove(message.topic)
       return false
     }
-    const retained: Retained = { message: message.detach(), expiry: undefined }
-    const previous = this.#byTopic.set(message.topic, retained)
-    if (previous !== undefined) this.#forget(previous)
-    this.#bytes += message.size
-    if (message.expiresAt !== Infinity) {
-      retained.expiry = this.#timers.at(message.expiresAt, () => {
-        this.remove(message.topic)
-        this.#expired(message.topic)
-      })
-    }
+    publication.detach()
+    this.restore(publication.queued)
     return true
   }
 
+  /** Keeps what was retained before, or at an earlier start; there is room for it. */
+  restore(queued: QueuedMessage): void {
+    const { topic, size, expiresAt } = queued.message
+    const retained: Retained = { queued, size, expiry: undefined }
+    const previous = this.#byTopic.set(topic, retained)
+    if (previous !== undefined) this.#forget(previous)
+    this.#bytes += size
+    if (expiresAt === Infinity) return
+    retained.expiry = this.#timers.at(expiresAt, () => {
+      this.remove(topic)
+      this.#expired(topic)
+    })
+  }
+
   get(topic: string): Message | undefined {
-    return this.#byTopic.get(topic)?.message
+    return this.#byTopic.get(topic)?.queued.message
+  }
+
+  getQueued(topic: string): QueuedMessage | undefined {
+    return this.#byTopic.get(topic)?.queued
   }
 
   /** What there is when it is asked for: messages that come or go meanwhile may be seen or not. */
   *match(topicFilter: string): IterableIterator<Message> {
-    for (const message of this.search(topicFilter)) if (message !== undefined) yield message
+    for (const queued of this.search(topicFilter)) if (queued !== undefined) yield queued.message
   }
 
   /** The same, with an undefined now and then where there was much to look through and nothing to find. */
-  *search(topicFilter: string): IterableIterator<Message | undefined> {
-    for (const retained of this.#byTopic.search(topicFilter)) yield retained?.message
+  *search(topicFilter: string): IterableIterator<QueuedMessage | undefined> {
+    for (const retained of this.#byTopic.search(topicFilter)) yield retained?.queued
   }
 
   remove(topic: string): void {
@@ -82,6 +96,6 @@ export class RetainedMessages {
 
   #forget(retained: Retained): void {
     this.#timers.cancel(retained.expiry)
-    this.#bytes -= retained.message.size
+    this.#bytes -= retained.size
   }
 }

@@ -1,13 +1,14 @@
-import type { Pausable } from '../sessions/back-pressure.ts'
 import { ReplicationInfo } from '../cluster/replication-info.ts'
-import type { CommitQueue } from '../storage/commit-queue.ts'
-import type { Delivery } from '../sessions/delivery.ts'
-import type { SharedGroup } from '../topics/shared-subscriptions.ts'
 import type { FlushScheduler } from '../flush-scheduler.ts'
+import type { Pausable } from '../sessions/back-pressure.ts'
+import type { Delivery } from '../sessions/delivery.ts'
+import type { CommitQueue } from '../storage/commit-queue.ts'
+import type { SharedGroup } from '../topics/shared-subscriptions.ts'
 import type { QoS } from '../../types/packets.ts'
-import type { Message } from './message.ts'
-import { combine, type Subscriber, type Subscription, type DeliveryOptions } from './subscriber.ts'
+import { Publication } from './publication.ts'
+import type { QueuedMessage } from './queued-message.ts'
 import type { RetainedMessages } from './retained-messages.ts'
+import { combine, type DeliveryOptions, type Subscriber, type Subscription } from './subscriber.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
 /** Who gets the messages of one topic, as long as no subscription changes. */
@@ -16,11 +17,23 @@ interface Route {
   readonly groups: readonly SharedGroup<Subscription>[]
 }
 
-// What the routes may take is bounded by their number and by the length of their topics.
+/** The parts of the broker that the router uses. */
+export interface RouterEnvironment {
+  readonly subscriptions: Subscriptions
+  readonly retained: RetainedMessages
+  readonly scheduler: FlushScheduler
+  readonly commits: CommitQueue | undefined
+  /** Other brokers get what is published here. */
+  readonly joinsBrokers: boolean
+  /** Called with every publication of this broker, for the emitter. */
+  published(publication: Publication): void
+}
+
+// The memory of the routes is bounded by their number and by the length of their topics.
 const MAX_ROUTES = 65_536
 const MAX_ROUTE_TARGETS = 500_000
 const MAX_CACHED_TOPIC_LENGTH = 512
-const NOTHING: readonly never[] = []
+const EMPTY: readonly never[] = []
 
 function canSendNow(subscription: Subscription): boolean {
   return subscription.subscriber.canSendNow
@@ -32,150 +45,149 @@ function isAnyone(): boolean {
   return true
 }
 
-/** The broker that published a message has chosen for all; one that knew of no member leaves it to those who have one. */
-function memberChosenByPeer(group: SharedGroup<Subscription>, travel: ReplicationInfo): Subscription | undefined {
-  const chosen = travel.chosen(group)
+/** The member that the publishing broker chose; a broker that knew of no member leaves the choice to those that have one. */
+function memberChosenByPeer(group: SharedGroup<Subscription>, replication: ReplicationInfo): Subscription | undefined {
+  const chosen = replication.chosen(group.sharedFilter)
   if (chosen === undefined) return group.next((member) => member.subscriber.isRemote !== true)
   return group.members.find(({ subscriber }) => subscriber.clientId === chosen)
 }
 
-/** The way of a message from its publisher to its receivers. */
+/** The way of a message from its publisher to its subscribers. */
 export class Router {
-  readonly #subscriptions: Subscriptions
-  readonly #retained: RetainedMessages
-  readonly #turn: FlushScheduler
-  readonly #commits: CommitQueue | undefined
-  readonly #joinsBrokers: boolean
+  readonly #environment: RouterEnvironment
   #routes = new Map<string, Route>()
   #olderRoutes = new Map<string, Route>()
   #version = 0
   #routeTargets = 0
-  /** What was retained before a message that was refused, or before one that took the place of such a one. */
-  readonly #retainedBefore = new WeakMap<Message, Message | undefined>()
-  /** Told of every message, for the emitter. */
-  readonly #published: (message: Message) => void
+  /** What was retained before a message that was rejected, or before one that took the place of such a one. */
+  readonly #retainedBefore = new WeakMap<QueuedMessage, QueuedMessage | undefined>()
 
-  constructor(
-    subscriptions: Subscriptions,
-    retained: RetainedMessages,
-    turn: FlushScheduler,
-    store: CommitQueue | undefined,
-    joinsBrokers: boolean,
-    published: (message: Message) => void,
-  ) {
-    this.#subscriptions = subscriptions
-    this.#retained = retained
-    this.#turn = turn
-    this.#commits = store
-    this.#joinsBrokers = joinsBrokers
-    this.#published = published
+  constructor(environment: RouterEnvironment) {
+    this.#environment = environment
   }
 
   /**
-   * Keeps the message when it is to be retained, then gives each receiver its copy.
-   * Answers how many there were. A publisher is held back when one of them cannot keep up.
+   * Keeps the message when it is to be retained, then gives each subscriber its copy. Returns how many there are.
+   * The publisher is paused when one of them cannot keep up.
    */
-  publish(message: Message, publisher?: Pausable): number {
-    if (this.#joinsBrokers) message.replication = new ReplicationInfo(false)
-    if (message.retain) this.retain(message)
-    const reached = this.distribute(message, publisher)
-    this.#published(message)
-    return reached
+  publish(publication: Publication, publisher?: Pausable): number {
+    const { joinsBrokers, published } = this.#environment
+    if (joinsBrokers) publication.replication = new ReplicationInfo(false)
+    if (publication.message.retain) this.#retain(publication)
+    const subscriberCount = this.distribute(publication, publisher)
+    published(publication)
+    return subscriberCount
   }
 
-  /** A message that was being handed on when the process ended goes to those who do not have it. */
-  republish(message: Message): void {
-    message.isReplay = true
-    if (this.#joinsBrokers) message.replication = new ReplicationInfo(false)
-    if (message.retain) this.retain(message)
-    this.distribute(message)
-    if (this.#joinsBrokers) this.#published(message)
+  /** Publishes a message again that was being published when the process ended, to those who do not have it. */
+  republish(publication: Publication): void {
+    const { joinsBrokers, published } = this.#environment
+    publication.isReplay = true
+    if (joinsBrokers) publication.replication = new ReplicationInfo(false)
+    if (publication.message.retain) this.#retain(publication)
+    this.distribute(publication)
+    if (joinsBrokers) published(publication)
   }
 
-  /** Keeps the message for those who subscribe later, or removes the one there was. */
-  retain(message: Message): void {
-    const isKept = this.#retained.store(message)
-    if (this.#commits === undefined || message.topic.startsWith('$SYS/')) return // Each broker counts anew.
-    this.#commits.retain(message, isKept || message.payload.length === 0)
+  /** Keeps the message for those who subscribe later, or removes the retained one of its topic. */
+  #retain(publication: Publication): void {
+    const { retained, commits } = this.#environment
+    const { topic, payload } = publication.message
+    publication.retainedBefore = retained.getQueued(topic)
+    const isKept = retained.store(publication)
+    if (topic.startsWith('$SYS/')) return // Each broker counts anew.
+    commits?.retain(publication, isKept || payload.length === 0)
   }
 
-  /** A message that was not accepted after all: what it took the place of is retained again. */
-  rollback(message: Message, retainedBefore: Message | undefined): void {
-    message.isRejected = true
-    if (!message.retain) return
+  /** Takes back a publication that was not accepted: nobody gets it any more, and what it replaced is retained again. */
+  rollback(publication: Publication): void {
+    const { retained, commits } = this.#environment
+    const { queued, retainedBefore } = publication
+    queued.reject()
+    const { topic, retain, payload } = publication.message
+    if (!retain) return
     const before =
-      retainedBefore?.isRejected === false ? retainedBefore : this.#retainedBefore.get(retainedBefore ?? message)
-    this.#retainedBefore.set(message, before)
-    const present = this.#retained.get(message.topic)
-    if (present !== (message.payload.length === 0 ? undefined : message)) {
+      retainedBefore?.isRejected === false ? retainedBefore : this.#retainedBefore.get(retainedBefore ?? queued)
+    this.#retainedBefore.set(queued, before)
+    const present = retained.getQueued(topic)
+    if (present !== (payload.length === 0 ? undefined : queued)) {
       if (present !== undefined && !this.#retainedBefore.has(present)) this.#retainedBefore.set(present, before)
     } else if (before === undefined) {
-      this.#retained.remove(message.topic)
-      this.#commits?.forgetRetained(message.topic)
-    } else this.retain(before)
+      retained.remove(topic)
+      commits?.forgetRetained(topic)
+    } else {
+      retained.restore(before)
+      commits?.retain(new Publication(before.message, before), true)
+    }
   }
 
-  /** Gives each receiver of this broker its copy. */
-  distribute(message: Message, publisher?: Pausable): number {
+  /** Gives each subscriber of this broker its copy. Returns how many there are. */
+  distribute(publication: Publication, publisher?: Pausable): number {
+    const { message } = publication
     const route = this.#route(message.topic)
     let congested: Subscriber | undefined
-    const targets = message.replication?.sharedOnly === true ? [] : route.targets
-    message.isShared = targets.length > 1
+    const targets = publication.replication?.sharedOnly === true ? EMPTY : route.targets
+    if (targets.length > 1) publication.shareEncodings()
     for (const target of targets) {
       const { subscriber } = target
       if (target.noLocal && subscriber.clientId === message.publisher && message.publisher !== undefined) {
-        this.#deliverNotLocal(target, message)
+        this.#deliverNotLocal(target, publication)
       } else {
         const qos = target.qos < message.qos ? target.qos : message.qos // [MQTT-3.8.4-8]
-        subscriber.deliver(message, qos, target.retainAsPublished && message.retain, target.identifiers, undefined)
+        subscriber.deliver(publication, qos, target.retainAsPublished && message.retain, target)
       }
       if (subscriber.backPressure?.isCongested === true) congested = subscriber
     }
-    message.distributed()
-    let reached = targets.length
-    for (const group of route.groups) if (this.#deliverToOne(group, message)) reached += 1
-    this.#turn.used += reached
+    publication.distributed()
+    let subscriberCount = targets.length
+    for (const group of route.groups) if (this.#deliverToOne(group, publication)) subscriberCount += 1
+    this.#environment.scheduler.used += subscriberCount
     if (congested !== undefined && publisher !== undefined) congested.backPressure?.pausePublisher(publisher)
-    return reached
+    return subscriberCount
   }
 
-  /** A message of a shared subscription whose member left goes to another one (section 4.8.2). */
+  /** Messages of a shared subscription whose member left go to another one (section 4.8.2). */
   redistribute(orphans: readonly Delivery[]): void {
-    for (const { group, message } of orphans) {
-      if (group === undefined || group.members.length === 0) continue
-      const moved = message.copyWithNewId()
-      if (this.#joinsBrokers) moved.replication = new ReplicationInfo(false, true)
-      this.#deliverToOne(group, moved)
-      if (this.#joinsBrokers) this.#published(moved)
+    const { subscriptions, joinsBrokers, published } = this.#environment
+    for (const delivery of orphans) {
+      const { sharedFilter } = delivery.via
+      const group = sharedFilter === undefined ? undefined : subscriptions.group(sharedFilter)
+      if (group === undefined) continue
+      const copy = Publication.copyOf(delivery)
+      if (joinsBrokers) copy.replication = new ReplicationInfo(false, true)
+      this.#deliverToOne(group, copy)
+      if (joinsBrokers) published(copy)
     }
   }
 
-  /** The publisher is a receiver too: only those of its subscriptions count that want local messages [MQTT-3.8.3-3]. */
-  #deliverNotLocal(target: DeliveryOptions, message: Message): void {
-    const wanting = target.overlapping?.filter((subscription) => !subscription.noLocal) ?? []
+  /** The publisher is a subscriber too: only those of its subscriptions count that want local messages [MQTT-3.8.3-3]. */
+  #deliverNotLocal(target: DeliveryOptions, publication: Publication): void {
+    const wanting = target.parts?.filter((subscription) => !subscription.noLocal) ?? []
     const rest = combine(target.subscriber, wanting)
     if (rest === undefined) return
+    const { message } = publication
     const qos = Math.min(rest.qos, message.qos) as QoS
-    target.subscriber.deliver(message, qos, rest.retainAsPublished && message.retain, rest.identifiers, undefined)
+    target.subscriber.deliver(publication, qos, rest.retainAsPublished && message.retain, rest)
   }
 
   /** One member that can take it now; else one that is connected; else one whose session keeps it. */
-  #deliverToOne(group: SharedGroup<Subscription>, message: Message): boolean {
-    const { replication } = message
+  #deliverToOne(group: SharedGroup<Subscription>, publication: Publication): boolean {
+    const { message, replication } = publication
     const member =
       replication?.fromPeer === true
         ? memberChosenByPeer(group, replication)
         : (group.next(canSendNow, isConnected) ?? group.next(isAnyone))
     if (member === undefined) return false
-    if (replication?.fromPeer === false) replication.choose(group, member)
+    const { subscriber } = member
+    if (replication?.fromPeer === false) replication.choose(group.sharedFilter, subscriber.clientId)
     const qos = Math.min(member.qos, message.qos) as QoS // [MQTT-4.8.2-3]
-    member.subscriber.deliver(message, qos, member.retainAsPublished && message.retain, member.identifiers, group)
+    subscriber.deliver(publication, qos, member.retainAsPublished && message.retain, member)
     return true
   }
 
   /** The route of this topic, found once and kept for as long as no subscription changes. */
   #route(topic: string): Route {
-    if (this.#version !== this.#subscriptions.version) this.#forgetRoutes()
+    if (this.#version !== this.#environment.subscriptions.version) this.#forgetRoutes()
     const known = this.#routes.get(topic)
     if (known !== undefined) return known
     const route = this.#olderRoutes.get(topic) ?? this.#findRoute(topic)
@@ -183,52 +195,52 @@ export class Router {
     return route
   }
 
-  /** Two generations: those that are still used come along when the younger one is full. */
+  /** Two generations: routes that are still used come along when the younger one is full. */
   #keepRoute(topic: string, route: Route): void {
     if (this.#routes.size >= MAX_ROUTES || this.#routeTargets >= MAX_ROUTE_TARGETS) {
       this.#olderRoutes = this.#routes
       this.#routes = new Map()
       this.#routeTargets = 0
     }
-    for (const { overlapping, identifiers } of route.targets) {
-      this.#routeTargets += 1 + (overlapping?.length ?? 0) + (identifiers?.length ?? 0)
+    for (const { parts, identifiers } of route.targets) {
+      this.#routeTargets += 1 + (parts?.length ?? 0) + (identifiers?.length ?? 0)
     }
     this.#routes.set(topic, route)
   }
 
-  /** A route of before must not keep a session that has ended. */
+  /** An older route must not keep a session that has ended. */
   #forgetRoutes(): void {
     if (this.#routes.size > 0) this.#routes = new Map()
     if (this.#olderRoutes.size > 0) this.#olderRoutes = new Map()
     this.#routeTargets = 0
-    this.#version = this.#subscriptions.version
+    this.#version = this.#environment.subscriptions.version
   }
 
   #findRoute(topic: string): Route {
     const found: Subscription[] = []
     const groups: SharedGroup<Subscription>[] = []
-    this.#subscriptions.match(topic, found, groups)
-    this.#turn.used += found.length
-    return { targets: compact(found.length < 2 ? found : combineByReceiver(found)), groups: compact(groups) }
+    this.#environment.subscriptions.match(topic, found, groups)
+    this.#environment.scheduler.used += found.length
+    return { targets: compact(found.length < 2 ? found : combineBySubscriber(found)), groups: compact(groups) }
   }
 }
 
-/** Without the room for more that an array has which grew: there may be a route for each of many thousand topics. */
+/** Without the spare room of an array that grew: there may be a route for each of many thousand topics. */
 function compact<T>(list: readonly T[]): readonly T[] {
-  return list.length === 0 ? NOTHING : list.slice()
+  return list.length === 0 ? EMPTY : list.slice()
 }
 
-function combineByReceiver(found: readonly Subscription[]): readonly DeliveryOptions[] {
-  const byReceiver = new Map<Subscriber, Subscription | Subscription[]>()
+function combineBySubscriber(found: readonly Subscription[]): readonly DeliveryOptions[] {
+  const bySubscriber = new Map<Subscriber, Subscription | Subscription[]>()
   for (const subscription of found) {
-    const others = byReceiver.get(subscription.subscriber)
-    if (others === undefined) byReceiver.set(subscription.subscriber, subscription)
+    const others = bySubscriber.get(subscription.subscriber)
+    if (others === undefined) bySubscriber.set(subscription.subscriber, subscription)
     else if (Array.isArray(others)) others.push(subscription)
-    else byReceiver.set(subscription.subscriber, [others, subscription])
+    else bySubscriber.set(subscription.subscriber, [others, subscription])
   }
   const targets: DeliveryOptions[] = []
-  for (const [receiver, subscriptions] of byReceiver) {
-    const target = Array.isArray(subscriptions) ? combine(receiver, subscriptions) : subscriptions
+  for (const [subscriber, subscriptions] of bySubscriber) {
+    const target = Array.isArray(subscriptions) ? combine(subscriber, subscriptions) : subscriptions
     if (target !== undefined) targets.push(target)
   }
   return targets

@@ -2,6 +2,7 @@ import type { Core } from '../core.ts'
 import type { Timer } from '../timers.ts'
 import { version } from '../version.ts'
 import { Message } from './message.ts'
+import { Publication } from './publication.ts'
 
 /** Publishes what the broker counts under `$SYS/broker/`, retained, with the names that mosquitto gave them. */
 export class SysTopics {
@@ -27,7 +28,7 @@ export class SysTopics {
   }
 
   #update(): void {
-    const { sessions, statistics, retained, subscriptions, timers } = this.#core
+    const { sessions, statistics, retained, subscriptions, timers, queueTotals } = this.#core
     const total = sessions.size
     const connected = statistics.clientsConnected
     this.#publish('uptime', `${Math.floor((timers.now() - this.#startedAt) / 1000)} seconds`)
@@ -47,8 +48,8 @@ export class SysTopics {
     this.#publish('subscriptions/count', subscriptions.size)
     this.#publish('shared_subscriptions/count', subscriptions.sharedSize)
     this.#publish('retained messages/count', retained.size)
-    this.#publish('store/messages/count', statistics.queuedMessages + retained.size)
-    this.#publish('store/messages/bytes', statistics.queuedBytes + retained.bytes)
+    this.#publish('store/messages/count', queueTotals.messages + retained.size)
+    this.#publish('store/messages/bytes', queueTotals.bytes + retained.bytes)
     this.#timer = timers.after(this.#intervalMs, () => this.#update())
   }
 
@@ -57,7 +58,7 @@ export class SysTopics {
     const text = String(value)
     if (this.#last.get(name) === text) return
     this.#last.set(name, text)
-    const message = new Message(`$SYS/broker/${name}`, Buffer.from(text), 0, true, undefined, undefined, Infinity)
-    this.#core.router.publish(message)
+    const fields = { topic: `$SYS/broker/${name}`, payload: Buffer.from(text), qos: 0, retain: true } as const
+    this.#core.router.publish(new Publication(new Message(fields, undefined, Infinity)))
   }
 }

@@ -5,6 +5,7 @@ import { MqttError } from '../errors.ts'
 import { isPromise } from '../hooks.ts'
 import type { Session, StoredWill } from '../sessions/session.ts'
 import { Message } from './message.ts'
+import { Publication } from './publication.ts'
 import { checkRewrittenTopic } from './published-topic.ts'
 
 /** When a Will is sent (section 3.1.2.5): after its connection, its delay or its session, whichever of the last two ends first. */
@@ -81,8 +82,8 @@ export class WillMessages {
 
   #send(session: Session, will: StoredWill, permitted: PublicMessage): void {
     checkRewrittenTopic(this.#core, permitted.topic)
-    const message = Message.from(permitted, session.clientId, this.#core.timers)
-    this.#core.router.publish(message)
+    const message = Message.of(permitted, session.clientId, this.#core.timers)
+    this.#core.router.publish(new Publication(message))
     this.#store(session, undefined) // With what it published, or not at all.
     this.#core.notify('published', message, will.client)
   }

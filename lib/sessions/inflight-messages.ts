@@ -1,11 +1,11 @@
 import type { Delivery } from './delivery.ts'
 
-/** What an acknowledgement came to. */
+/** The result of an acknowledgement. */
 export type Outcome = 'unknown' | 'continues' | 'complete'
 
 const MAX_PACKET_ID = 65_535
 const MIN_CAPACITY = 16
-// Shared by all sessions with nothing under way; never written to.
+// Shared by all sessions with nothing in flight; never written to.
 const EMPTY: never[] = []
 
 /**
@@ -15,8 +15,8 @@ const EMPTY: never[] = []
  *   QoS 2  awaiting PUBREC ──PUBREC──▶ awaiting PUBCOMP ──PUBCOMP──▶ complete
  *          a PUBREC of 0x80 or more completes it at once [MQTT-4.4.0-2]
  *
- * They stand in a table at their Packet Identifier modulo its size, which a Map would do too, for twice the time and
- * a share of the garbage collector's: identifiers go up one by one, so the table is as large as the window is wide.
+ * They stand in a table at their Packet Identifier modulo its size. A Map would do too, for twice the time and a share of
+ * the garbage collector's: identifiers go up one by one, so the table is as large as the window is wide.
  */
 export class InflightMessages {
   #table: (Delivery | undefined)[] = EMPTY
@@ -25,8 +25,10 @@ export class InflightMessages {
   #quotaInUse = 0
   #lastPacketId = 0
   #lastSendSequence = 0
-  /** After a reconnect: what has to be sent again and was not yet, the last one first. */
+  /** After a reconnect: the messages to be sent again that were not yet, the last one first. */
   #unsent: Delivery[] = EMPTY
+  /** Messages from this place in the order of sending on do not count against the send quota yet. */
+  #unsentFrom = Infinity
 
   /** All of them, sent on this connection or not. */
   get size(): number {
@@ -45,15 +47,16 @@ export class InflightMessages {
     } while (this.get(packetId) !== undefined)
     delivery.packetId = packetId
     delivery.phase = delivery.qos === 1 ? 'awaiting puback' : 'awaiting pubrec'
-    delivery.countsAgainstQuota = true
     this.#add(delivery)
     this.#quotaInUse += 1
     return packetId
   }
 
-  /** Knows again what was sent before this process began; it is sent again on the next connection. */
+  /** Adds a message that was sent before this process began; it is sent again on the next connection. */
   restore(delivery: Delivery): void {
-    if (this.get(delivery.packetId) === undefined) this.#add(delivery)
+    if (this.get(delivery.packetId) !== undefined) return
+    this.#add(delivery)
+    this.#unsentFrom = Math.min(this.#unsentFrom, delivery.sendSequence)
   }
 
   #add(delivery: Delivery): void {
@@ -73,7 +76,7 @@ export class InflightMessages {
 
   puback(packetId: number): Delivery | undefined {
     const delivery = this.get(packetId)
-    if (delivery === undefined || delivery.qos !== 1) return undefined
+    if (delivery === undefined || delivery.phase !== 'awaiting puback') return undefined
     this.remove(delivery)
     return delivery
   }
@@ -96,30 +99,29 @@ export class InflightMessages {
     return delivery
   }
 
-  /** Forgets it: its Packet Identifier is free. */
+  /** Removes a message: its Packet Identifier is free. */
   remove(delivery: Delivery): void {
     if (this.get(delivery.packetId) !== delivery) return
     this.#table[delivery.packetId & (this.#table.length - 1)] = undefined
     this.#size -= 1
-    if (delivery.countsAgainstQuota) this.#quotaInUse -= 1
-    delivery.countsAgainstQuota = false
+    if (delivery.sendSequence < this.#unsentFrom) this.#quotaInUse -= 1
     if (this.#size === 0 && this.#table.length > MIN_CAPACITY * 8) this.#table = EMPTY
   }
 
-  /** A new connection: all of it is to be sent again, in order, and the send quota is whole again. */
+  /** A new connection: all of them are to be sent again, in order, and the send quota is whole again. */
   restart(): void {
     this.#quotaInUse = 0
     this.#unsent = this.inOrder().toReversed()
-    for (const delivery of this.#unsent) delivery.countsAgainstQuota = false
+    this.#unsentFrom = this.#unsent.at(-1)?.sendSequence ?? Infinity
   }
 
-  /** The next one to be sent again; undefined when there is none left. */
+  /** The next message to be sent again; undefined when there is none left. */
   nextUnsent(): Delivery | undefined {
     for (;;) {
       const delivery = this.#unsent.pop()
+      this.#unsentFrom = this.#unsent.at(-1)?.sendSequence ?? Infinity
       if (delivery === undefined) return undefined
       if (this.get(delivery.packetId) !== delivery) continue // Acknowledged meanwhile.
-      delivery.countsAgainstQuota = true
       this.#quotaInUse += 1
       return delivery
     }
@@ -139,6 +141,7 @@ export class InflightMessages {
   clear(): void {
     this.#table = EMPTY
     this.#unsent = EMPTY
+    this.#unsentFrom = Infinity
     this.#size = 0
     this.#quotaInUse = 0
   }

@@ -1,94 +1,111 @@
-import type { Core } from '../core.ts'
-import type { Message } from '../messages/message.ts'
-import type { Subscription } from '../messages/subscriber.ts'
-import type { SharedGroup } from '../topics/shared-subscriptions.ts'
+import type { Limits } from '../../types/options.ts'
+import type { QueuedMessage } from '../messages/queued-message.ts'
 import type { Delivery } from './delivery.ts'
 import { RingQueue } from './ring-queue.ts'
 
-/** The messages that wait for a Client, in order, and what all that it has not acknowledged takes. */
-export class OutboundQueue implements Iterable<Delivery> {
-  readonly #core: Core
-  readonly #queue = new RingQueue<Delivery>()
-  /** Of what is queued and what is in flight. */
-  #bytes = 0
-  /** Queued messages of each shared subscription; undefined when there are none. */
-  #grouped: Map<SharedGroup<Subscription>, number> | undefined
+/** The messages that all outbound queues of a broker have together. */
+export class QueueTotals {
+  messages = 0
+  /** Of queued and inflight messages. A message that several queues have counts once. */
+  bytes = 0
+}
 
-  constructor(core: Core) {
-    this.#core = core
+export interface OutboundQueueEnvironment {
+  readonly settings: { readonly limits: Readonly<Limits> }
+  readonly queueTotals: QueueTotals
+}
+
+/** The messages that wait for a Client, in order, and the bytes of all that it has not acknowledged. */
+export class OutboundQueue implements Iterable<Delivery> {
+  readonly #limits: Readonly<Limits>
+  readonly #totals: QueueTotals
+  readonly #queue = new RingQueue<Delivery>()
+  /** Of queued and inflight messages. */
+  #bytes = 0
+  /** Queued messages of each shared subscription, by its Topic Filter; undefined when there are none. */
+  #byGroup: Map<string, number> | undefined
+
+  constructor({ settings, queueTotals }: OutboundQueueEnvironment) {
+    this.#limits = settings.limits
+    this.#totals = queueTotals
   }
 
   get length(): number {
     return this.#queue.length
   }
 
-  /** At most a quarter of what it may be: there is room for more than what is under way. */
+  /** At most a quarter of the limits is used. */
   get isBelowLowWaterMark(): boolean {
-    const { maxQueuedMessages, maxQueuedBytes } = this.#core.settings.limits
+    const { maxQueuedMessages, maxQueuedBytes } = this.#limits
     return this.#queue.length <= maxQueuedMessages >> 2 && this.#bytes <= maxQueuedBytes / 4
   }
 
-  /** More than half of what it may be. */
+  /** More than half of the limits is used. */
   get isAboveHighWaterMark(): boolean {
-    const { maxQueuedMessages, maxQueuedBytes } = this.#core.settings.limits
+    const { maxQueuedMessages, maxQueuedBytes } = this.#limits
     return this.#queue.length > maxQueuedMessages >> 1 || this.#bytes > maxQueuedBytes / 2
   }
 
-  /** Always for one message, however large; what waits for others does not keep one from being sent at once. */
-  hasRoomFor(message: Message, isSentNow: boolean): boolean {
-    const { limits } = this.#core.settings
+  /** Always true for one message, however large. Messages that wait for others keep none from being sent at once. */
+  hasRoomFor(content: QueuedMessage, isSentNow: boolean): boolean {
+    const limits = this.#limits
     if (!isSentNow && this.#queue.length >= limits.maxQueuedMessages) return false
     if (this.#bytes === 0) return true
-    if (this.#bytes + message.size > limits.maxQueuedBytes) return false
-    const inAll = this.#core.statistics.queuedBytes + (message.holders === 0 ? message.size : 0)
-    return isSentNow || inAll <= limits.maxTotalQueuedBytes
+    const { size } = content.message
+    if (this.#bytes + size > limits.maxQueuedBytes) return false
+    const total = this.#totals.bytes + (content.holders === 0 ? size : 0)
+    return isSentNow || total <= limits.maxTotalQueuedBytes
   }
 
-  /** Counts a message that stays here until it is sent and acknowledged. In all it counts once, however many hold it. */
-  addSize(message: Message): void {
-    this.#bytes += message.size
-    message.holders += 1
-    if (message.holders === 1) this.#core.statistics.queuedBytes += message.size
+  /** Counts a message that stays here until it is sent and acknowledged. */
+  addSize(content: QueuedMessage): void {
+    const { size } = content.message
+    this.#bytes += size
+    content.holders += 1
+    if (content.holders === 1) this.#totals.bytes += size
   }
 
-  removeSize(message: Message): void {
-    this.#bytes -= message.size
-    message.holders -= 1
-    if (message.holders === 0) this.#core.statistics.queuedBytes -= message.size
+  removeSize(content: QueuedMessage): void {
+    const { size } = content.message
+    this.#bytes -= size
+    content.holders -= 1
+    if (content.holders === 0) this.#totals.bytes -= size
   }
 
   push(delivery: Delivery): void {
     this.#queue.push(delivery)
-    this.#core.statistics.queuedMessages += 1
-    const { group } = delivery
-    if (group === undefined) return
-    this.#grouped ??= new Map()
-    this.#grouped.set(group, (this.#grouped.get(group) ?? 0) + 1)
+    this.#totals.messages += 1
+    const { sharedFilter } = delivery.via
+    if (sharedFilter === undefined) return
+    this.#byGroup ??= new Map()
+    this.#byGroup.set(sharedFilter, (this.#byGroup.get(sharedFilter) ?? 0) + 1)
   }
 
-  /** The next one; there is one. */
-  shift(): Delivery {
-    const delivery = this.#queue.shift() as Delivery
-    this.#core.statistics.queuedMessages -= 1
-    const { group } = delivery
-    if (group !== undefined && this.#grouped !== undefined) {
-      const left = (this.#grouped.get(group) ?? 1) - 1
-      if (left > 0) this.#grouped.set(group, left)
-      else this.#grouped.delete(group)
+  /** Takes the next one; undefined when the queue is empty. */
+  shift(): Delivery | undefined {
+    const delivery = this.#queue.shift()
+    if (delivery === undefined) return undefined
+    this.#totals.messages -= 1
+    const { sharedFilter } = delivery.via
+    if (sharedFilter !== undefined && this.#byGroup !== undefined) {
+      const left = (this.#byGroup.get(sharedFilter) ?? 1) - 1
+      if (left > 0) this.#byGroup.set(sharedFilter, left)
+      else this.#byGroup.delete(sharedFilter)
     }
     return delivery
   }
 
-  /** Takes out those of one shared subscription; the others keep their order. */
-  removeGroup(group: SharedGroup<Subscription>): Delivery[] {
-    const taken: Delivery[] = []
-    if (this.#grouped?.has(group) !== true) return taken
+  /** Takes out the messages of one shared subscription; the others keep their order. */
+  removeGroup(sharedFilter: string): Delivery[] {
+    const removed: Delivery[] = []
+    if (this.#byGroup?.has(sharedFilter) !== true) return removed
     for (let left = this.#queue.length; left > 0; left -= 1) {
       const delivery = this.shift()
-      if (delivery.group === group) taken.push(delivery)
+      if (delivery === undefined) break
+      if (delivery.via.sharedFilter === sharedFilter) removed.push(delivery)
       else this.push(delivery)
     }
-    return taken
+    return removed
   }
 
   [Symbol.iterator](): Iterator<Delivery> {

@@ -1,9 +1,10 @@
 import type { QoS } from '../../types/packets.ts'
-import type { Core } from '../core.ts'
-import type { Message } from '../messages/message.ts'
+import type { FlushScheduler } from '../flush-scheduler.ts'
+import { Publication } from '../messages/publication.ts'
+import type { QueuedMessage } from '../messages/queued-message.ts'
+import type { RetainedMessages } from '../messages/retained-messages.ts'
 import type { Subscription } from '../messages/subscriber.ts'
 import { RingQueue } from './ring-queue.ts'
-import type { Session } from './session.ts'
 
 // Retained messages handed over, or looked for in vain, before the rest of the program has its turn.
 const MAX_STEPS_PER_TURN = 256
@@ -12,22 +13,43 @@ const EMPTY_STEP_COST = 8
 // Subscriptions that may wait before one to a filter that waits already is left out.
 const MAX_WAITING = 1024
 
+/** The session, as far as sending retained messages needs it. */
+interface RetainedReceiver {
+  readonly clientId: string
+  readonly hasCapacity: boolean
+  deliver(publication: Publication, qos: QoS, retain: boolean, via: Subscription): void
+}
+
+interface RetainedSenderEnvironment {
+  readonly retained: RetainedMessages
+  readonly scheduler: FlushScheduler
+}
+
 /**
  * Sends new subscriptions what is retained (section 3.3.1.3), one subscription after the other and as fast as the
  * Client takes it: 100,000 messages neither fill its queue nor hold up the program.
  */
 export class RetainedSender {
-  readonly #core: Core
-  readonly #session: Session
+  readonly #environment: RetainedSenderEnvironment
+  readonly #session: RetainedReceiver
+  readonly #subscriptions: ReadonlyMap<string, Subscription>
+  readonly #isDurable: boolean
   readonly #waiting = new RingQueue<Subscription>()
   readonly #filters = new Set<string>()
   #subscription: Subscription | undefined
-  #messages: Iterator<Message | undefined> | undefined
+  #messages: Iterator<QueuedMessage | undefined> | undefined
   #scheduled = false
 
-  constructor(core: Core, session: Session) {
-    this.#core = core
+  constructor(
+    environment: RetainedSenderEnvironment,
+    session: RetainedReceiver,
+    subscriptions: ReadonlyMap<string, Subscription>,
+    isDurable: boolean,
+  ) {
+    this.#environment = environment
     this.#session = session
+    this.#subscriptions = subscriptions
+    this.#isDurable = isDurable
   }
 
   /** A filter that comes twice is sent for twice [MQTT-3.8.4-5], unless so many wait that once has to do. */
@@ -43,14 +65,14 @@ export class RetainedSender {
   run(): void {
     if (this.#scheduled) return
     for (let count = 0; count < MAX_STEPS_PER_TURN; count += 1) {
-      if (!this.#session.hasCapacity) return // `flow` comes back here.
+      if (!this.#session.hasCapacity) return // `sendPending` comes back here.
       const subscription = this.#subscription ?? this.#next()
       if (subscription === undefined) return
       const step = this.#messages?.next()
       const isOver = step === undefined || step.done === true
-      if (isOver || !this.#session.subscriptions.has(subscription.requested.topicFilter)) this.#subscription = undefined
+      if (isOver || !this.#subscriptions.has(subscription.requested.topicFilter)) this.#subscription = undefined
       else if (step.value !== undefined) this.#deliver(subscription, step.value)
-      this.#core.scheduler.used += step?.value === undefined ? EMPTY_STEP_COST : 1
+      this.#environment.scheduler.used += step?.value === undefined ? EMPTY_STEP_COST : 1
     }
     this.#scheduled = true
     setImmediate(() => {
@@ -62,15 +84,16 @@ export class RetainedSender {
   #next(): Subscription | undefined {
     this.#subscription = this.#waiting.shift()
     if (this.#subscription !== undefined) this.#filters.delete(this.#subscription.requested.topicFilter)
-    this.#messages = this.#subscription && this.#core.retained.search(this.#subscription.matchFilter)
+    this.#messages = this.#subscription && this.#environment.retained.search(this.#subscription.matchFilter)
     return this.#subscription
   }
 
-  #deliver(subscription: Subscription, message: Message): void {
+  #deliver(subscription: Subscription, queued: QueuedMessage): void {
+    const { message } = queued
     if (subscription.noLocal && message.publisher === this.#session.clientId) return
     const qos = Math.min(subscription.qos, message.qos) as QoS
-    // In a queue of the store each message has a name of its own, also one that the queue had before.
-    const copy = this.#session.isStored && qos > 0 ? message.copyWithNewId() : message
-    this.#session.deliver(copy, qos, true, subscription.identifiers, undefined) // RETAIN 1 [MQTT-3.3.1-8 of 3.1.1]
+    // In a queue of the storage each message has an id of its own, also one that the queue had before.
+    const publication = this.#isDurable && qos > 0 ? new Publication(message) : new Publication(message, queued)
+    this.#session.deliver(publication, qos, true, subscription) // RETAIN 1 [MQTT-3.3.1-8 of 3.1.1]
   }
 }

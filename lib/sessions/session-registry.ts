@@ -1,8 +1,9 @@
 import type { Core } from '../core.ts'
-import { persistedSubscription } from '../storage/stored-subscription.ts'
 import { MqttError } from '../errors.ts'
 import type { Subscription } from '../messages/subscriber.ts'
-import { type SessionConnection, Session, type StoredWill } from './session.ts'
+import type { SessionConnection } from './outbound.ts'
+import { Session, type StoredWill } from './session.ts'
+import { storageOf } from './session-storage.ts'
 
 /** How a session stands that waits for its Client. Times on the broker's clock. */
 interface PreviousState {
@@ -67,7 +68,12 @@ export class SessionRegistry {
     if (this.#sessions.size >= this.#core.settings.limits.maxSessions) {
       throw new MqttError('quota-exceeded', 'too many sessions')
     }
-    const session = new Session(this.#core, clientId, owner, this.#core.commits !== undefined && expiryInterval > 0)
+    const session = new Session(
+      this.#core,
+      clientId,
+      owner,
+      storageOf(this.#core.commits, clientId, expiryInterval > 0),
+    )
     session.expiryInterval = expiryInterval
     session.connectedAt = this.#core.timers.toWallClock(this.#core.timers.now())
     this.#sessions.set(clientId, session)
@@ -156,7 +162,7 @@ export class SessionRegistry {
   /** Adds a subscription or puts it in the place of the one with the same Topic Filter [MQTT-3.8.4-3], which it answers. */
   subscribe(session: Session, subscription: Subscription): Subscription | undefined {
     if (session.ended) return undefined
-    if (session.isStored) this.#core.commits?.subscribe(session.clientId, persistedSubscription(subscription))
+    session.storage.subscribed(subscription)
     return this.addSubscription(session, subscription)
   }
 
@@ -178,11 +184,11 @@ export class SessionRegistry {
     const subscription = session.subscriptions.get(topicFilter)
     if (subscription === undefined) return false
     session.subscriptions.delete(topicFilter)
-    if (session.isStored) this.#core.commits?.unsubscribe(session.clientId, topicFilter)
+    session.storage.unsubscribed(topicFilter)
     this.#core.ownership?.memberChanged(session, subscription, false)
     session.subscriptionBytes -= bytesOf(subscription)
     const group = this.#core.subscriptions.remove(subscription)
-    if (group !== undefined) this.#core.router.redistribute(session.leaveGroup(group))
+    if (group !== undefined) this.#core.router.redistribute(session.outbound.leaveGroup(group.sharedFilter))
     return true
   }
 

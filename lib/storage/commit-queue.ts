@@ -6,89 +6,57 @@ import type {
   PersistedTarget,
   PersistedWill,
   PersistenceOperation,
-  PublishOperation,
 } from '../../types/persistence.ts'
+import type { MessageId, StoredPacket } from '../messages/message-id.ts'
+import type { Publication } from '../messages/publication.ts'
+import type { QueuedMessage } from '../messages/queued-message.ts'
 import { BackPressure } from '../sessions/back-pressure.ts'
 import type { Delivery } from '../sessions/delivery.ts'
-import type { Message } from '../messages/message.ts'
-import type { Storage } from './storage.ts'
 import type { Timer, Timers } from '../timers.ts'
-import { packetOf, type StoredPacket } from './stored-message.ts'
-import { rollback, dropSuperseded } from './superseded.ts'
-
-/** Somebody who may not go on before what was told is safe. */
-interface CommitListener {
-  readonly onCommitted: () => void
-  /** Takes back what was told; without it the broker tries again until it is safe. */
-  readonly onRejected: ((error: Error) => void) | undefined
-}
-
-/** A `publish` that can still get more receivers. */
-interface Publication extends PublishOperation {
-  readonly targets: PersistedTarget[]
-  retain: boolean
-  isResumed: boolean
-  incoming: { readonly clientId: string; readonly messageId: number } | undefined
-  /** What is published; not for the store. */
-  readonly message: Message
-}
-
-/** What is told between two commits. */
-class Batch {
-  operations: PersistenceOperation[] = []
-  waiting: CommitListener[] = []
-  /** Messages that are given up when it fails, because their Clients are told so. */
-  readonly rejectable = new Set<Message>()
-  bytes = 0
-
-  isRejectable(operation: PersistenceOperation): boolean {
-    return 'message' in operation && this.rejectable.has((operation as Publication).message)
-  }
-}
+import { type Change, CommitBatch, type OpenPublish } from './commit-batch.ts'
+import type { Storage } from './storage.ts'
+import { packetOf } from './stored-message.ts'
+import { dropSuperseded, rollback } from './superseded.ts'
 
 interface CommitQueueOptions {
   readonly brokerId: string
   readonly timers: Timers
-  /** Milliseconds for the store to answer. */
+  /** Milliseconds that the storage may take for a commit. */
   readonly timeoutMs: number
-  /** Called when the store begins to fail, and without an error when it works again. */
+  /** Called when the storage begins to fail, and without an error when it works again. */
   readonly changed: (error: Error | undefined) => void
-  /** Told of what the store has now, when all who wait for it have gone on. */
-  readonly committed: (operations: readonly PersistenceOperation[]) => void
-  /** A fault of ours. */
+  /** Called with the changes that are committed, after those that waited for them. */
+  readonly committed: (changes: Iterable<Change>) => void
+  /** A fault of the broker. */
   readonly report: (error: Error) => void
 }
 
-// So much may wait for the store before publishers do.
+// Bytes of the open batch beyond which publishers are paused.
 const MAX_OPEN_BYTES = 16 * 1024 * 1024
-// What an operation takes beside a payload, roughly.
-const OPERATION_BYTES = 200
-const EMPTY = Buffer.alloc(0)
-// Milliseconds until a store that failed is tried again; doubled each time, up to the longest.
+const NO_BYTES = Buffer.alloc(0)
+// Milliseconds until a storage that failed is tried again; doubled each time, up to the longest.
 const FIRST_RETRY_MS = 100
 const MAX_RETRY_MS = 2000
 
 /**
- * Keeps what must outlive the process. The handlers and sessions tell what changes, in order, and what a Client is
- * promised waits until it is safe:
+ * Gathers all changes that must outlive the process and commits them in batches. Handlers and sessions add changes in
+ * their order; a reply to a Client waits for the commit of the changes that it promises.
  *
- *   tell … tell ──▶ gathering ──(the commit before is done)──▶ committing ──▶ safe: the waiting ones go on
- *                       ▲                                          │
- *                       └───────────── failed: try again ──────────┴──▶ refused: its Client is told
+ *   add … add ──▶ open batch ──(the commit before is done)──▶ committing ──▶ committed: listeners are called
+ *                    ▲                                            │
+ *                    └───────────── failed: tried again ──────────┴──▶ rejected: its Client is told
  *
- * A batch is told to the backend as a whole. Its number is the ticket of everything in it: whoever needs it safe asks
- * `isSafe(ticket)` or calls `wait`.
+ * The number of a batch is the commit number of everything in it; `isCommitted(number)` and `afterCommit` go by it.
  */
 export class CommitQueue {
   readonly backPressure: BackPressure
   readonly #storage: Storage
   readonly #options: CommitQueueOptions
   readonly #timers: Timers
-  #open = new Batch()
-  /** The number of the batch that is being gathered. */
+  #open = new CommitBatch()
   #openCommitNumber = 1
   #committedThrough = 0
-  #committing: Batch | undefined
+  #committing: CommitBatch | undefined
   #counter = 0
   #scheduled = false
   #retry: Timer | undefined
@@ -98,10 +66,11 @@ export class CommitQueue {
   #stuck = false
   #closing = false
   #isClosed = false
-  /** The last one that was told, for its further receivers. */
-  #publication: Publication | undefined
-  /** Something was told that comes after it: further receivers must not stand before that. */
-  #isPublicationOver = false
+  /** The last `publish` of the open batch, for its further targets. */
+  #publish: OpenPublish | undefined
+  #published: QueuedMessage | undefined
+  /** A later change must come after it, so it gets no further targets. */
+  #isPublishOver = false
   #whenIdle: (() => void)[] = []
 
   constructor(storage: Storage, options: CommitQueueOptions) {
@@ -115,7 +84,7 @@ export class CommitQueue {
     return this.#storage
   }
 
-  /** The ticket of what is told now. */
+  /** The commit number of changes that are added now. */
   get openCommitNumber(): number {
     return this.#openCommitNumber
   }
@@ -124,11 +93,14 @@ export class CommitQueue {
     return commitNumber <= this.#committedThrough
   }
 
-  /** Calls `onSafe` when all that was told so far is safe: now, when it is. What cannot be tried again is given up with `onFailed`. */
+  /**
+   * Calls `onCommitted` when all changes so far are committed: now, when they are. With `onRejected` a change that the
+   * storage refused is not tried again.
+   */
   afterCommit(onCommitted: () => void, onRejected?: (error: Error) => void): void {
     const batch = this.#open.operations.length > 0 ? this.#open : this.#committing
     if (batch === undefined) onCommitted()
-    else batch.waiting.push({ onCommitted, onRejected })
+    else batch.listeners.push({ onCommitted, onRejected })
   }
 
   /** The same as a promise. */
@@ -136,38 +108,32 @@ export class CommitQueue {
     return new Promise((resolve, reject) => this.afterCommit(resolve, reject))
   }
 
-  // ─── what is told ────────────────────────────────────────────────────────────────────────────────────────────────
+  // ─── changes ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** The session is to be queued for, with this Packet Identifier when it is sent at once. Answers the ticket. */
-  enqueue(clientId: string, delivery: Delivery, isElsewhere = false): number {
+  /** The queue of the session gets the message, with its Packet Identifier when it is sent at once. Returns the commit number. */
+  enqueue(publication: Publication, clientId: string, delivery: Delivery, isElsewhere: boolean = false): number {
     const target = targetOf(clientId, delivery)
-    this.#publicationOf(delivery.message).targets.push(isElsewhere ? { ...target, isElsewhere } : target)
+    this.#publishOf(publication).targets.push(isElsewhere ? { ...target, isElsewhere } : target)
     return this.#openCommitNumber
   }
 
-  /** The message is the retained one of its topic now, or, when there was no room for it, nothing is. */
-  retain(message: Message, isKept: boolean): void {
-    if (isKept) this.#publicationOf(message).retain = true
-    else this.forgetRetained(message.topic)
-    message.batchNumber = this.#openCommitNumber
+  /** The message is the retained one of its topic now or, when there was no room for it, none is. */
+  retain(publication: Publication, isKept: boolean): void {
+    if (isKept) this.#publishOf(publication).retain = true
+    else this.forgetRetained(publication.message.topic)
+    publication.queued.batchNumber = this.#openCommitNumber
   }
 
   /** The topic has no retained message any more. */
   forgetRetained(topic: string): void {
-    const packet: PersistedPublish = {
-      ...this.#nextMessageId(),
-      cmd: 'publish',
-      topic,
-      payload: EMPTY,
-      qos: 0,
-      retain: true,
-    }
+    const id = this.#nextMessageId()
+    const packet: PersistedPublish = { ...id, cmd: 'publish', topic, payload: NO_BYTES, qos: 0, retain: true }
     this.#append({ kind: 'publish', packet, targets: [], retain: true })
   }
 
-  /** The Packet Identifier of a QoS 2 message is taken, as one with everything else that it changes. Answers the ticket. */
-  incoming(message: Message, clientId: string, messageId: number): number {
-    this.#publicationOf(message).incoming = { clientId, messageId }
+  /** The Packet Identifier of a QoS 2 message is taken, in one change with all that the message does. Returns the commit number. */
+  incoming(publication: Publication, clientId: string, messageId: number): number {
+    this.#publishOf(publication).incoming = { clientId, messageId }
     return this.#openCommitNumber
   }
 
@@ -175,9 +141,9 @@ export class CommitQueue {
     this.#append({ kind: 'incoming done', clientId, messageId })
   }
 
-  /** A queued message gets its Packet Identifier. Answers the ticket. */
+  /** A queued message gets its Packet Identifier. Returns the commit number. */
   send(clientId: string, delivery: Delivery): number {
-    const { brokerId, brokerCounter } = this.#storedPacketOf(delivery.message)
+    const { brokerId, brokerCounter } = this.#storedPacketOf(delivery.content)
     const foreign = foreignOf(clientId, delivery)
     this.#append({ kind: 'send', clientId, brokerId, brokerCounter, messageId: delivery.packetId, foreign })
     return this.#openCommitNumber
@@ -192,8 +158,8 @@ export class CommitQueue {
   }
 
   discard(clientId: string, delivery: Delivery): void {
-    if (this.#publication?.message === delivery.message) this.#isPublicationOver = true
-    const { brokerId, brokerCounter } = this.#storedPacketOf(delivery.message)
+    if (this.#published === delivery.content) this.#isPublishOver = true
+    const { brokerId, brokerCounter } = this.#storedPacketOf(delivery.content)
     const foreign = foreignOf(clientId, delivery)
     this.#append({ kind: 'discard', clientIds: [clientId], brokerId, brokerCounter, foreign })
   }
@@ -218,22 +184,22 @@ export class CommitQueue {
     this.#append({ kind: 'will', clientId, will })
   }
 
-  /** Whether anything was told of this message since the last commit. */
-  isInOpenBatch(message: Message): boolean {
-    return message.batchNumber === this.#openCommitNumber
+  /** Whether the open batch has anything of this publication. */
+  isInOpenBatch(publication: Publication): boolean {
+    return publication.batchNumber === this.#openCommitNumber
   }
 
-  /** When the store fails, what was told of this message is taken back there; its Client is told. */
-  markRejectable(message: Message): void {
-    this.#open.rejectable.add(message)
+  /** When the commit fails, the changes of this publication are taken back in the storage, since its Client is told. */
+  markRejectable(publication: Publication): void {
+    this.#open.markRejectable(publication)
   }
 
-  /** Tells the store all that is left and closes it. What it does not take is lost, and reported. */
+  /** Commits all that is left and closes the storage. Changes that it does not take are lost, and reported. */
   async close(): Promise<void> {
     this.#timers.cancel(this.#retry)
     this.#retry = undefined
     this.#closing = true
-    // What is told while a commit is under way needs another one.
+    // Changes that are added while a commit is under way need another one.
     while (this.#committing !== undefined || this.#open.operations.length > 0) {
       const isLast = this.#committing === undefined
       this.#commit()
@@ -248,45 +214,43 @@ export class CommitQueue {
 
   // ─── batches ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #publicationOf(message: Message): Publication {
-    message.batchNumber = this.#openCommitNumber
-    if (this.#publication?.message === message && !this.#isPublicationOver) return this.#publication
-    const packet = this.#storedPacketOf(message)
-    const publication: Publication = {
+  #publishOf(publication: Publication): OpenPublish {
+    const { queued } = publication
+    queued.batchNumber = this.#openCommitNumber
+    if (this.#publish !== undefined && this.#published === queued && !this.#isPublishOver) return this.#publish
+    const publish: OpenPublish = {
       kind: 'publish',
-      packet,
+      packet: this.#storedPacketOf(queued),
       targets: [],
       retain: false,
-      isResumed: message.isReplay,
+      isResumed: publication.isReplay,
       incoming: undefined,
-      message,
     }
-    this.#append(publication)
-    this.#publication = publication
-    this.#isPublicationOver = false
-    return publication
+    this.#append(publish, publication)
+    this.#publish = publish
+    this.#published = queued
+    this.#isPublishOver = false
+    return publish
   }
 
-  /** The message as it is stored, under a name that it keeps. */
-  #storedPacketOf(message: Message): StoredPacket {
-    message.stored ??= packetOf(message.detach(), this.#nextMessageId(), this.#timers)
-    return message.stored
+  /** The message as it is stored, under an id that it keeps. */
+  #storedPacketOf(queued: QueuedMessage): StoredPacket {
+    queued.stored ??= packetOf(queued.detach(), this.#nextMessageId(), this.#timers)
+    return queued.stored
   }
 
-  #nextMessageId(): { brokerId: string; brokerCounter: number } {
+  #nextMessageId(): MessageId {
     this.#counter += 1
     return { brokerId: this.#options.brokerId, brokerCounter: this.#counter }
   }
 
-  #append(operation: PersistenceOperation): void {
-    const batch = this.#open
-    batch.operations.push(operation)
-    batch.bytes += operation.kind === 'publish' ? OPERATION_BYTES + operation.packet.payload.length : OPERATION_BYTES
-    if (batch.bytes > MAX_OPEN_BYTES) this.backPressure.congest()
+  #append(operation: PersistenceOperation, publication?: Publication): void {
+    this.#open.add(operation, publication)
+    if (this.#open.bytes > MAX_OPEN_BYTES) this.backPressure.congest()
     this.#schedule()
   }
 
-  /** After the reads of this turn, so that what they bring goes into one commit. */
+  /** After the reads of this turn, so that all they bring goes into one commit. */
   #schedule(): void {
     if (this.#scheduled || this.#committing !== undefined || this.#retry !== undefined) return
     this.#scheduled = true
@@ -305,53 +269,58 @@ export class CommitQueue {
     )
       return
     const batch = this.#open
-    const ticket = this.#openCommitNumber
-    this.#open = new Batch()
-    this.#publication = undefined
+    const commitNumber = this.#openCommitNumber
+    this.#open = new CommitBatch()
+    this.#publish = undefined
+    this.#published = undefined
     this.#openCommitNumber += 1
     this.#committing = batch
     if (this.#stuck) {
-      this.#failed(batch, ticket, new Error('the store has not answered yet'))
+      this.#failed(batch, commitNumber, new Error('the store has not answered yet'))
       return
     }
     const timer = this.#timers.after(this.#options.timeoutMs, () => {
       this.#stuck = true
-      this.#failed(batch, ticket, new Error(`the store did not answer within ${this.#options.timeoutMs} ms`))
+      this.#failed(batch, commitNumber, new Error(`the store did not answer within ${this.#options.timeoutMs} ms`))
     })
-    const settled = (error: Error | undefined): void => {
+    const ended = (error: Error | undefined): void => {
       this.#timers.cancel(timer)
       if (this.#committing !== batch)
         this.#stuck = false // Too late: it counts as failed.
-      else if (error === undefined) this.#succeeded(batch, ticket)
-      else this.#failed(batch, ticket, error)
+      else if (error === undefined) this.#succeeded(batch, commitNumber)
+      else this.#failed(batch, commitNumber, error)
     }
-    attempt(() => this.#storage.commit(batch.operations)).then(() => settled(undefined), settled)
+    // A storage that throws at once has rejected like any other.
+    const attempt = async (): Promise<unknown> => this.#storage.commit(batch.operations)
+    attempt().then(() => ended(undefined), ended)
   }
 
-  #succeeded(batch: Batch, ticket: number): void {
-    this.#committedThrough = ticket
+  #succeeded(batch: CommitBatch, commitNumber: number): void {
+    this.#committedThrough = commitNumber
     this.#retryMs = FIRST_RETRY_MS
     if (this.#failing) {
       this.#failing = false
       this.#options.changed(undefined)
     }
     this.#done()
-    for (const { onCommitted } of batch.waiting) this.#call(onCommitted)
-    this.#call(() => this.#options.committed(batch.operations))
+    for (const { onCommitted } of batch.listeners) this.#call(onCommitted)
+    this.#call(() => this.#options.committed(batch.changes()))
   }
 
-  /** What its Clients can be told is given up, in the store too if any of it got there; the rest is tried again. */
-  #failed(batch: Batch, ticket: number, error: Error): void {
+  /** Rejectable changes are given up, in the storage too if any of them got there; the rest is tried again. */
+  #failed(batch: CommitBatch, commitNumber: number, error: Error): void {
     const next = this.#open
-    const again: PersistenceOperation[] = []
-    for (const operation of batch.operations) {
-      if (operation.kind === 'publish') again.push(...rollback(operation))
-      if (!batch.isRejectable(operation)) again.push(operation)
+    const again: Change[] = []
+    for (const change of batch.changes()) {
+      const { operation } = change
+      if (operation.kind === 'publish') {
+        for (const undo of rollback(operation)) again.push({ operation: undo, publication: undefined })
+      }
+      if (!batch.isRejectable(change)) again.push(change)
     }
-    next.operations = dropSuperseded([...again, ...next.operations])
-    next.bytes += again.length * OPERATION_BYTES
-    const patient = batch.waiting.filter(({ onRejected }) => onRejected === undefined)
-    next.waiting = [...patient, ...next.waiting]
+    next.replace(dropSuperseded([...again, ...next.changes()]))
+    const patient = batch.listeners.filter(({ onRejected }) => onRejected === undefined)
+    next.listeners = [...patient, ...next.listeners]
     if (!this.#failing) {
       this.#failing = true
       this.#options.changed(error)
@@ -364,10 +333,10 @@ export class CommitQueue {
       this.#retryMs = Math.min(this.#retryMs * 2, MAX_RETRY_MS)
     }
     this.#done()
-    for (const { onRejected } of batch.waiting) if (onRejected !== undefined) this.#call(() => onRejected(error))
+    for (const { onRejected } of batch.listeners) if (onRejected !== undefined) this.#call(() => onRejected(error))
     if (next.operations.length > 0) return
-    this.#committedThrough = ticket // Nothing of it is left to be made safe.
-    for (const { onCommitted } of next.waiting.splice(0)) this.#call(onCommitted)
+    this.#committedThrough = commitNumber // Nothing of it is left to be committed.
+    for (const { onCommitted } of next.listeners.splice(0)) this.#call(onCommitted)
   }
 
   #done(): void {
@@ -377,36 +346,30 @@ export class CommitQueue {
     if (this.#open.operations.length > 0) this.#schedule()
   }
 
-  /** One that fails must not stop the others. */
-  #call(waiting: () => void): void {
+  /** A listener that fails must not stop the others. */
+  #call(listener: () => void): void {
     try {
-      waiting()
+      listener()
     } catch (error) {
       this.#options.report(error as Error)
     }
   }
 }
 
-function targetOf(clientId: string, { qos, retain, identifiers, group, packetId }: Delivery): PersistedTarget {
+function targetOf(clientId: string, { qos, retain, via, packetId }: Delivery): PersistedTarget {
   return {
     clientId,
     qos,
     retain,
-    subscriptionIdentifiers: identifiers,
-    sharedFilter: group?.sharedFilter,
+    subscriptionIdentifiers: via.identifiers,
+    sharedFilter: via.sharedFilter,
     messageId: packetId === 0 ? undefined : packetId,
   }
 }
 
-/** What a store may have to be told of a message that another broker queued. */
+/** A message that another broker queued: this storage may not know of it. */
 function foreignOf(clientId: string, delivery: Delivery): ForeignMessage | undefined {
-  const { message } = delivery
-  const isUnknown = delivery.storedByPeer || message.replication?.fromPeer === true
-  if (!isUnknown || message.stored === undefined) return undefined
-  return { packet: message.stored, target: { ...targetOf(clientId, delivery), messageId: undefined } }
-}
-
-/** What a store throws at once is a rejection like any other. */
-async function attempt(commit: () => Promise<unknown>): Promise<unknown> {
-  return commit()
+  const { stored } = delivery.content
+  if (delivery.storage !== 'queued by peer' || stored === undefined) return undefined
+  return { packet: stored, target: { ...targetOf(clientId, delivery), messageId: undefined } }
 }

@@ -1,18 +1,19 @@
 import type { Emitter } from '../../types/emitter.ts'
 import type { BrokerEvents } from '../../types/events.ts'
-import type { Persistence, PersistenceOperation } from '../../types/persistence.ts'
+import type { Persistence } from '../../types/persistence.ts'
 import type { Settings } from '../options.ts'
 import { brokerHandle } from '../adapters/aedes/broker-handle.ts'
 import { NativeStorage, type NativePersistence } from './native-storage.ts'
 import type { StorageBroker } from './storage.ts'
 import { LazyStorage } from './lazy-storage.ts'
 import type { Timers } from '../timers.ts'
+import type { Change } from './commit-batch.ts'
 import { CommitQueue } from './commit-queue.ts'
 
 interface StorageEnvironment {
   readonly emitter: Emitter
   /** Told of what the store has now. */
-  committed(operations: readonly PersistenceOperation[]): void
+  committed(changes: Iterable<Change>): void
   notify<Name extends keyof BrokerEvents>(name: Name, ...values: BrokerEvents[Name]): void
   reportError(error: Error): void
 }
@@ -57,7 +58,7 @@ export function createStorage(
       surroundings.notify('storeFailed', error)
       surroundings.reportError(error)
     },
-    committed: (operations) => surroundings.committed(operations),
+    committed: (changes) => surroundings.committed(changes),
     report: (error) => surroundings.reportError(error),
   })
 }

@@ -1,60 +1,85 @@
-import type { PersistedQueueItem, PersistedSessionState } from '../../types/persistence.ts'
-import type { Core } from '../core.ts'
+import type { PersistedPublish, PersistedQueueItem, PersistedSessionState } from '../../types/persistence.ts'
+import { MessageIdSet } from '../cluster/message-id-set.ts'
+import type { StoredPacket } from '../messages/message-id.ts'
 import { Message } from '../messages/message.ts'
+import { QueuedMessage } from '../messages/queued-message.ts'
+import type { DeliverySource } from '../messages/subscriber.ts'
+import type { Subscriptions } from '../messages/subscriptions.ts'
 import { Delivery } from '../sessions/delivery.ts'
-import type { MessageIdSet } from '../cluster/message-id-set.ts'
+import type { SessionEnvironment } from '../sessions/session-environment.ts'
+import { storageOf } from '../sessions/session-storage.ts'
 import { Session } from '../sessions/session.ts'
 import type { CommitQueue } from './commit-queue.ts'
-import { messageOf } from './stored-message.ts'
+import { queuedMessageOf } from './stored-message.ts'
 import { subscriptionOf } from './stored-subscription.ts'
 
-const FOR_EVER = 0xffff_ffff
-const EMPTY = Buffer.alloc(0)
+/** The parts of the broker that recovery uses. */
+export interface RecoveryEnvironment extends SessionEnvironment {
+  readonly subscriptions: Subscriptions
+  readonly sessions: {
+    restore(session: Session): void
+    addSubscription(session: Session, subscription: ReturnType<typeof subscriptionOf> & object): unknown
+    end(session: Session): void
+    startExpiry(session: Session): void
+    expireAt(session: Session, due: number): void
+  }
+  readonly wills: {
+    publishAt(session: Session, due: number): void
+    connectionEnded(session: Session, graceful: boolean): void
+  }
+}
 
-/** Puts everything back that a store has, before the first connection is taken. */
-export async function recover(core: Core, store: CommitQueue): Promise<void> {
-  const messages = new Messages(core)
+const NEVER_EXPIRES = 0xffff_ffff
+const NO_BYTES = Buffer.alloc(0)
+// Most messages came by no shared subscription and without identifiers; the storage does not say by which subscription.
+const FROM_STORAGE: DeliverySource = { identifiers: undefined, sharedFilter: undefined, parts: undefined }
+
+/** Puts everything back that a storage has, before the first connection is taken. */
+export async function recover(environment: RecoveryEnvironment, commits: CommitQueue): Promise<void> {
+  const messages = new RecoveredMessages(environment)
   const sessions: { session: Session; state: PersistedSessionState }[] = []
-  for await (const state of store.storage.readAll()) {
-    if (state.kind === 'retained') restoreRetained(core, store, messages.of(state.packet))
+  for await (const state of commits.storage.readAll()) {
+    if (state.kind === 'retained') restoreRetained(environment, commits, messages.of(state.packet))
     else {
-      const session = restoreSession(core, store, state, undefined, messages)
+      const session = restoreSession(environment, commits, state, undefined, messages)
       sessions.push({ session, state: { ...state, queue: [] } })
     }
   }
   // Now that all are there that a Will may go to, and all members of shared subscriptions.
-  for (const { session, state } of sessions) startExpiry(core, session, state)
-  core.timers.catchUp() // What ended before this process began is over for the first Client too.
+  for (const { session, state } of sessions) startExpiry(environment, session, state)
+  environment.timers.catchUp() // What ended before this process began is over for the first Client too.
 }
 
-export function restoreRetained(core: Core, store: CommitQueue, message: Message): void {
-  if (message.topic.startsWith('$SYS/')) return
-  if (isExpired(core, message)) store.forgetRetained(message.topic)
-  else core.retained.store(message)
+export function restoreRetained(environment: RecoveryEnvironment, commits: CommitQueue, queued: QueuedMessage): void {
+  const { topic, expiresAt } = queued.message
+  if (topic.startsWith('$SYS/')) return
+  if (expiresAt <= environment.timers.now()) commits.forgetRetained(topic)
+  else if (environment.retained.hasRoomFor(queued.message)) environment.retained.restore(queued)
 }
 
-/** One session with all that it has. It is nobody's until `leave` or until a Client comes. */
+/** One session with all that it has. It is nobody's until `startExpiry` or until a Client comes. */
 export function restoreSession(
-  core: Core,
-  store: CommitQueue,
+  environment: RecoveryEnvironment,
+  commits: CommitQueue,
   state: PersistedSessionState,
-  readNames?: MessageIdSet,
-  messages: Messages = new Messages(core),
+  recoveredIds: MessageIdSet | undefined,
+  messages: RecoveredMessages = new RecoveredMessages(environment),
 ): Session {
   const { clientId, subscriptions, queue, incoming, will } = state
   const { owner, expiryInterval } = state.session
-  const session = new Session(core, clientId, owner, expiryInterval > 0)
+  const session = new Session(environment, clientId, owner, storageOf(commits, clientId, expiryInterval > 0))
   session.isRecorded = true
-  session.recoveredIds = readNames
+  session.outbound.recoveredIds = recoveredIds
   session.expiryInterval = expiryInterval
-  core.sessions.restore(session)
+  environment.sessions.restore(session)
   for (const stored of subscriptions) {
-    const subscription = subscriptionOf(session, stored, core.settings.limits.maxTopicLevels)
-    if (subscription !== undefined) core.sessions.addSubscription(session, subscription)
+    const subscription = subscriptionOf(session.outbound, stored, environment.settings.limits.maxTopicLevels)
+    if (subscription !== undefined) environment.sessions.addSubscription(session, subscription)
   }
-  for (const item of queue) session.restore(deliveryOf(core, item, messages))
+  const ids = recoveredIds ?? new MessageIdSet()
+  for (const item of queue) session.outbound.restore(deliveryOf(item, messages), ids)
   for (const packetId of incoming) session.incoming.reserve(packetId)
-  const { storage } = store
+  const { storage } = commits
   if (storage.findIncoming !== undefined) {
     session.incoming.doubt(async (packetId) => (await storage.findIncoming?.(clientId, packetId)) ?? 'unknown')
   }
@@ -70,72 +95,69 @@ export function restoreSession(
 
 /** Its connection ended with the process that it was in, at the latest. */
 export function startExpiry(
-  core: Core,
+  environment: RecoveryEnvironment,
   session: Session,
   { session: { expiresAt }, will }: PersistedSessionState,
 ): void {
-  const { timers, wills, sessions } = core
+  const { timers, wills, sessions } = environment
   if (session.expiryInterval === 0) {
     sessions.end(session)
     return
   }
   if (expiresAt !== null) sessions.expireAt(session, timers.fromWallClock(expiresAt))
-  else if (session.expiryInterval !== FOR_EVER) sessions.startExpiry(session)
+  else if (session.expiryInterval !== NEVER_EXPIRES) sessions.startExpiry(session)
   if (will?.dueAt !== undefined) wills.publishAt(session, timers.fromWallClock(will.dueAt))
   else if (will !== undefined) wills.connectionEnded(session, false)
 }
 
 /** A message in a queue as it was. */
-export function deliveryOf(
-  core: Core,
-  { packet, target }: PersistedQueueItem,
-  messages: Messages = new Messages(core),
-): Delivery {
+export function deliveryOf({ packet, target }: PersistedQueueItem, messages: RecoveredMessages): Delivery {
   if (target === undefined) {
-    const nothingLeft = new Message('', Buffer.alloc(0), 2, false, undefined, undefined, Infinity)
-    nothingLeft.stored = nameIn(packet)
-    const delivery = new Delivery(nothingLeft, 2, false, undefined, undefined)
+    const released = new QueuedMessage(new Message(NO_MESSAGE, undefined, Infinity))
+    released.stored = idOnly(packet)
+    const delivery = new Delivery(released, 2, false, FROM_STORAGE)
     delivery.packetId = packet.messageId
     delivery.phase = 'awaiting pubcomp'
+    delivery.storage = 'sent'
     return delivery
   }
-  const { qos, retain, subscriptionIdentifiers, sharedFilter, messageId } = target
-  const group = sharedFilter === undefined ? undefined : core.subscriptions.group(sharedFilter)
-  const delivery = new Delivery(messages.of(packet), qos, retain, subscriptionIdentifiers, group)
-  delivery.isStored = true
+  const { qos, retain, subscriptionIdentifiers: identifiers, sharedFilter, messageId } = target
+  const isPlain = identifiers === undefined && sharedFilter === undefined
+  const via = isPlain ? FROM_STORAGE : { identifiers, sharedFilter, parts: undefined }
+  const delivery = new Delivery(messages.of(packet), qos, retain, via)
+  delivery.storage = 'queued'
   if (messageId !== undefined) {
     delivery.packetId = messageId
     delivery.phase = qos === 1 ? 'awaiting puback' : 'awaiting pubrec'
-    delivery.sentBefore = true // Nobody knows that it was not.
+    delivery.storage = 'sent'
+    delivery.sentBefore = true // It may have been written.
   }
   return delivery
 }
 
-/** What is left of a message that was released: by its name it is known when it is handed on again. */
-function nameIn({ brokerId, brokerCounter }: PersistedQueueItem['packet']): Message['stored'] {
+const NO_MESSAGE = { topic: '', payload: NO_BYTES, qos: 2, retain: false, properties: undefined } as const
+
+/** The id of a message that was released: by it the message is known when it is published once more. */
+function idOnly({ brokerId, brokerCounter }: PersistedQueueItem['packet']): StoredPacket | undefined {
   if (brokerId === undefined || brokerCounter === undefined) return undefined
-  return { cmd: 'publish', topic: '', payload: EMPTY, qos: 2, retain: false, brokerId, brokerCounter }
+  return { cmd: 'publish', topic: '', payload: NO_BYTES, qos: 2, retain: false, brokerId, brokerCounter }
 }
 
-/** A message that several queues have is one again. */
-class Messages {
-  readonly #core: Core
-  readonly #known = new WeakMap<object, Message>()
+/** A message that several queues have is one object again. */
+export class RecoveredMessages {
+  readonly #environment: Pick<RecoveryEnvironment, 'timers'>
+  readonly #known = new WeakMap<object, QueuedMessage>()
 
-  constructor(core: Core) {
-    this.#core = core
+  constructor(environment: Pick<RecoveryEnvironment, 'timers'>) {
+    this.#environment = environment
   }
 
-  of(packet: Parameters<typeof messageOf>[0]): Message {
-    let message = this.#known.get(packet)
-    if (message === undefined) {
-      message = messageOf(packet, this.#core.timers)
-      this.#known.set(packet, message)
+  of(packet: PersistedPublish): QueuedMessage {
+    let queued = this.#known.get(packet)
+    if (queued === undefined) {
+      queued = queuedMessageOf(packet, this.#environment.timers)
+      this.#known.set(packet, queued)
     }
-    return message
+    return queued
   }
-}
-
-function isExpired(core: Core, message: Message): boolean {
-  return message.expiresAt <= core.timers.now()
 }

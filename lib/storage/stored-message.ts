@@ -1,43 +1,44 @@
 import type { PersistedPublish } from '../../types/persistence.ts'
 import { Message } from '../messages/message.ts'
+import type { MessageId, StoredPacket } from '../messages/message-id.ts'
+import { QueuedMessage } from '../messages/queued-message.ts'
 import type { Timers } from '../timers.ts'
 
-/** A message as it is stored, with the name that it has in every queue. */
-export type StoredPacket = PersistedPublish & { readonly brokerId: string; readonly brokerCounter: number }
-
-export function packetOf(
-  message: Message,
-  { brokerId, brokerCounter }: { readonly brokerId: string; readonly brokerCounter: number },
-  timers: Timers,
-): StoredPacket {
+export function packetOf(message: Message, { brokerId, brokerCounter }: MessageId, timers: Timers): StoredPacket {
+  const { topic, payload, qos, retain, properties, publisher, expiresAt } = message
   return {
     cmd: 'publish',
-    topic: message.topic,
-    payload: message.payload,
-    qos: message.qos,
-    retain: message.retain,
+    topic,
+    payload,
+    qos,
+    retain,
     brokerId,
     brokerCounter,
-    ...(message.publisher !== undefined && { clientId: message.publisher }),
-    ...(message.properties !== undefined && { properties: message.properties }),
-    ...(message.expiresAt !== Infinity && { messageExpiry: timers.toWallClock(message.expiresAt) }),
+    ...(publisher !== undefined && { clientId: publisher }),
+    ...(properties !== undefined && { properties }),
+    ...(expiresAt !== Infinity && { messageExpiry: timers.toWallClock(expiresAt) }),
   }
 }
 
-/** A stored message as it goes on; its Message Expiry Interval is what it was when it came. */
+/** A stored message as it is published on; its Message Expiry Interval is what it was when it came. */
 export function messageOf(packet: PersistedPublish, timers: Timers): Message {
-  const { topic, payload, qos, retain, properties, clientId, messageExpiry, brokerId, brokerCounter } = packet
-  const message = new Message(
+  const { topic, payload, qos, retain, clientId, messageExpiry } = packet
+  const fields = {
     topic,
-    typeof payload === 'string' ? Buffer.from(payload) : payload,
+    payload: typeof payload === 'string' ? Buffer.from(payload) : payload,
     qos,
     retain,
-    withoutIdentifiers(properties),
-    clientId,
-    messageExpiry === undefined ? Infinity : timers.fromWallClock(messageExpiry),
-  )
-  if (brokerId !== undefined && brokerCounter !== undefined) message.stored = { ...packet, brokerId, brokerCounter }
-  return message
+    properties: withoutIdentifiers(packet.properties),
+  }
+  return new Message(fields, clientId, messageExpiry === undefined ? Infinity : timers.fromWallClock(messageExpiry))
+}
+
+/** The same with the packet that the storage has, as the queues of sessions share it. */
+export function queuedMessageOf(packet: PersistedPublish, timers: Timers): QueuedMessage {
+  const queued = new QueuedMessage(messageOf(packet, timers))
+  const { brokerId, brokerCounter } = packet
+  if (brokerId !== undefined && brokerCounter !== undefined) queued.stored = { ...packet, brokerId, brokerCounter }
+  return queued
 }
 
 /** Subscription Identifiers belong to a receiver, not to the message. */

@@ -1,6 +1,7 @@
 import type { PersistenceOperation, PublishOperation } from '../../types/persistence.ts'
+import type { Change } from './commit-batch.ts'
 
-/** What takes a publication out of a store that may have a part of it. */
+/** The changes that take a publication out of a storage that may have a part of it. */
 export function* rollback({ packet, targets, incoming }: PublishOperation): IterableIterator<PersistenceOperation> {
   const { brokerId, brokerCounter } = packet
   if (brokerId === undefined || brokerCounter === undefined) return
@@ -18,17 +19,18 @@ export function* rollback({ packet, targets, incoming }: PublishOperation): Iter
 }
 
 /**
- * The same without what a later operation makes pointless, so that Clients who come and go while the store fails do
- * not fill the memory: nothing of a session before its end, and of what is said of it the first and the last.
+ * The same changes without those that a later one makes pointless, so that Clients who come and go while the storage
+ * fails do not fill the memory: nothing of a session before its end, and of its descriptions the first and the last.
  */
-export function dropSuperseded(operations: readonly PersistenceOperation[]): PersistenceOperation[] {
+export function dropSuperseded(changes: readonly Change[]): Change[] {
   const ended = new Set<string>()
-  /** Where a session was described last; what was said before it is dropped when it was not the first either. */
+  /** Where a session is described last; an earlier description is dropped when it is not the first one either. */
   const described = new Map<string, number>()
-  const kept: (PersistenceOperation | undefined)[] = []
-  for (const operation of operations.toReversed()) {
+  const kept: (Change | undefined)[] = []
+  for (const change of changes.toReversed()) {
+    const { operation } = change
     if (operation.kind === 'publish' || operation.kind === 'discard') {
-      kept.push(operation)
+      kept.push(change)
       continue
     }
     const { clientId, kind } = operation
@@ -43,7 +45,7 @@ export function dropSuperseded(operations: readonly PersistenceOperation[]): Per
       if (later !== undefined && later >= 0) kept[later] = undefined
       described.set(clientId, later === undefined ? -1 : kept.length)
     }
-    kept.push(operation)
+    kept.push(change)
   }
-  return kept.filter((operation) => operation !== undefined).toReversed()
+  return kept.filter((change) => change !== undefined).toReversed()
 }

@@ -2,13 +2,15 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { Message } from '../../lib/messages/message.ts'
+import { QueuedMessage } from '../../lib/messages/queued-message.ts'
 import { Delivery } from '../../lib/sessions/delivery.ts'
 import { InflightMessages } from '../../lib/sessions/inflight-messages.ts'
 import type { QoS } from '../../types/packets.ts'
 
 function delivery(qos: QoS): Delivery {
-  const message = new Message('t', Buffer.alloc(0), qos, false, undefined, undefined, 0)
-  return new Delivery(message, qos, false, undefined, undefined)
+  const fields = { topic: 't', payload: Buffer.alloc(0), qos, retain: false }
+  const via = { identifiers: undefined, sharedFilter: undefined, parts: undefined }
+  return new Delivery(new QueuedMessage(new Message(fields, undefined, 0)), qos, false, via)
 }
 
 test('no two messages in flight have the same Packet Identifier, and none has 0 [MQTT-2.2.1-4]', () => {

@@ -3,7 +3,9 @@ import { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { PublishWriter } from '../../lib/connection/publish-writer.ts'
+import { Encodings } from '../../lib/messages/encodings.ts'
 import { Message } from '../../lib/messages/message.ts'
+import type { OutgoingPublish } from '../../lib/messages/outgoing-publish.ts'
 import { Output } from '../../lib/connection/output.ts'
 import { encode } from '../../lib/packets/encoder.ts'
 import { Timers } from '../../lib/timers.ts'
@@ -67,7 +69,12 @@ function make(): Setting {
 }
 
 function messageOf(payload: Buffer): Message {
-  return new Message('a/b', payload, 1, false, undefined, undefined, Infinity)
+  return new Message({ topic: 'a/b', payload, qos: 1, retain: false }, undefined, Infinity)
+}
+
+function outgoing(message: Message, packetId: number, encodings?: Encodings): OutgoingPublish {
+  const own = { dup: false, packetId, subscriptionIdentifiers: undefined, encodings }
+  return { message, qos: 1, retain: false, ...own }
 }
 
 function encoded(payload: Buffer, packetId: number): Buffer {
@@ -84,9 +91,8 @@ test('messages of any size go out as they were written, in pieces, and every byt
       const expected: Buffer[] = []
       for (const [index, { size, isShared, flushes, takes }] of steps.entries()) {
         const message = messageOf(Buffer.alloc(size, index + 1))
-        message.isShared = isShared
         const before = output.bytes
-        assert.ok(messages.write(message, 1, false, false, index + 1, undefined))
+        assert.ok(messages.write(outgoing(message, index + 1, isShared ? new Encodings() : undefined)))
         expected.push(encoded(message.payload, index + 1))
         assert.equal(output.bytes - before, expected.at(-1)?.length)
         if (flushes) output.flush()
@@ -108,8 +114,8 @@ test('messages of any size go out as they were written, in pieces, and every byt
 test('a large payload is not copied, also when several receivers get it', () => {
   const { sink, output, messages } = make()
   const message = messageOf(Buffer.alloc(20 * KiB))
-  message.isShared = true
-  for (const packetId of [1, 2]) messages.write(message, 1, false, false, packetId, undefined)
+  const encodings = new Encodings()
+  for (const packetId of [1, 2]) messages.write(outgoing(message, packetId, encodings))
   output.flush()
   assert.deepEqual(
     sink.pieces.flat().map((chunk) => chunk.buffer === message.payload.buffer),
@@ -120,7 +126,7 @@ test('a large payload is not copied, also when several receivers get it', () => 
 test('a payload that is a small part of what was read is copied: it would keep all of it', () => {
   const { sink, output, messages } = make()
   const payload = Buffer.alloc(100 * KiB).subarray(0, 20 * KiB)
-  messages.write(messageOf(payload), 1, false, false, 1, undefined)
+  messages.write(outgoing(messageOf(payload), 1))
   output.flush()
   assert.ok(sink.pieces.flat().every((chunk) => chunk.buffer !== payload.buffer))
 })
@@ -129,16 +135,15 @@ test('a large message that the Client does not accept is not written [MQTT-3.1.2
   const { output, messages } = make()
   const message = messageOf(Buffer.alloc(20 * KiB))
   messages.maximumPacketSize = encoded(message.payload, 1).length - 1
-  assert.equal(messages.write(message, 1, false, false, 1, undefined), false)
+  assert.equal(messages.write(outgoing(message, 1)), false)
   assert.equal(output.bytes, 0)
   messages.maximumPacketSize += 1
-  assert.equal(messages.write(message, 1, false, false, 1, undefined), true)
+  assert.equal(messages.write(outgoing(message, 1)), true)
 })
 
 test('what is not taken in time fails, whatever chunks it has; what is released is not held', async () => {
   const { clock, sink, output, messages, told } = make()
-  for (const packetId of [1, 2])
-    messages.write(messageOf(Buffer.alloc(200 * KiB)), 1, false, false, packetId, undefined)
+  for (const packetId of [1, 2]) messages.write(outgoing(messageOf(Buffer.alloc(200 * KiB)), packetId))
   output.flush()
   clock.advance(900)
   await sink.takePiece()

@@ -22,6 +22,12 @@ const will = (clientId: string, topic: string): PersistenceOperation => ({
   will: { topic, payload: 'x', qos: 0, retain: false },
 })
 
+function superseded(operations: readonly PersistenceOperation[]): PersistenceOperation[] {
+  return dropSuperseded(operations.map((operation) => ({ operation, publication: undefined }))).map(
+    ({ operation }) => operation,
+  )
+}
+
 async function left(operations: readonly PersistenceOperation[]): Promise<PersistedState[]> {
   const store = new MemoryPersistence()
   await store.commit([session('a'), subscribe('a', 'before')])
@@ -51,7 +57,7 @@ test('what is left of a store is the same without what is pointless', async () =
         if (each.kind === 'end session') return there.delete(each.clientId)
         return there.has(each.clientId)
       })
-      assert.deepEqual(await left(dropSuperseded(told)), await left(told))
+      assert.deepEqual(await left(superseded(told)), await left(told))
     }),
     { seed: 1 },
   )
@@ -60,10 +66,10 @@ test('what is left of a store is the same without what is pointless', async () =
 test('a Client that comes and goes while the store fails leaves a few operations, however often', () => {
   const once = [session('a', 0), will('a', 'x'), subscribe('a', 'y'), end('a')]
   let all: PersistenceOperation[] = []
-  for (let round = 0; round < 1000; round += 1) all = dropSuperseded([...all, ...once])
+  for (let round = 0; round < 1000; round += 1) all = superseded([...all, ...once])
   assert.deepEqual(all, [end('a')])
 
   let stays: PersistenceOperation[] = []
-  for (let round = 0; round < 1000; round += 1) stays = dropSuperseded([...stays, session('b', round)])
+  for (let round = 0; round < 1000; round += 1) stays = superseded([...stays, session('b', round)])
   assert.deepEqual(stays, [session('b', 0), session('b', 999)])
 })
