@@ -22,6 +22,8 @@ export function encodePropertiesOf(message: Message, protocolLevel: ProtocolLeve
 
 /** The packets of one message that goes to several subscribers, each encoded once for all who get the same. */
 export class Encodings {
+  /** A connected subscriber queued the message and will send the same packets later. */
+  isQueued = false
   #propertyBytes: Buffer | undefined
   #frames: (Frame | undefined)[] | undefined
 

@@ -6,6 +6,12 @@ import { QueuedMessage } from './queued-message.ts'
 // A queue that sends a larger message later encodes it again: its packets would take too much memory meanwhile.
 const MAX_KEPT_ENCODING_BYTES = 4096
 
+/** A publication that is published once more after a restart. */
+export interface Replay {
+  /** Sessions at other brokers that have it already, by Client Identifier. */
+  readonly alreadyDeliveredTo: ReadonlySet<string> | undefined
+}
+
 /**
  * A message on its way from its publisher to all subscribers, the storage and the other brokers. Its life ends when the
  * storage has committed it; without a storage, when it is distributed.
@@ -14,25 +20,22 @@ const MAX_KEPT_ENCODING_BYTES = 4096
  *                                                                    └──failed─────▶ rolled back, refused
  */
 export class Publication {
+  /** Changes only to the same message in memory of its own; see `detach`. */
+  message: Message
   /** What other brokers must know of it; undefined when there are none. */
   replication: ReplicationInfo | undefined = undefined
-  /** It was published before this process began: some subscribers may have it. */
-  isReplay = false
-  /** Sessions at other brokers that have it already, by Client Identifier. */
-  alreadyDeliveredTo: ReadonlySet<string> | undefined = undefined
+  /** Set when it was published before this process began, so that some subscribers may have it. */
+  replay: Replay | undefined = undefined
+  /** Packets that are the same for several subscribers; undefined when there are not several. */
+  encodings: Encodings | undefined = undefined
   /** Copies at QoS 2 are sent when this commit is done; 0 when at once. */
   commitNumber = 0
   /** What was retained for its topic before it, when it is retained. */
   retainedBefore: QueuedMessage | undefined = undefined
-  /** Packets that are the same for several subscribers; undefined when there are not several. */
-  encodings: Encodings | undefined = undefined
-  /** A connected subscriber queued it and will send the same packets later. */
-  isQueuedWhileConnected = false
-  #message: Message
   #queued: QueuedMessage | undefined
 
   constructor(message: Message, queued?: QueuedMessage) {
-    this.#message = message
+    this.message = message
     this.#queued = queued
   }
 
@@ -43,14 +46,10 @@ export class Publication {
     return copy
   }
 
-  get message(): Message {
-    return this.#queued === undefined ? this.#message : this.#queued.message
-  }
-
   /** The part that outbound queues, retained messages and the storage share. */
   get queued(): QueuedMessage {
     if (this.#queued === undefined) {
-      this.#queued = new QueuedMessage(this.#message)
+      this.#queued = new QueuedMessage(this.message)
       this.#queued.encodings = this.encodings
     }
     return this.#queued
@@ -72,9 +71,8 @@ export class Publication {
 
   /** The message in memory of its own, for what keeps it longer than the read. */
   detach(): Message {
-    if (this.#queued !== undefined) return this.#queued.detach()
-    this.#message = this.#message.detached()
-    return this.#message
+    this.message = this.#queued === undefined ? this.message.detached() : this.#queued.detach()
+    return this.message
   }
 
   /** Several subscribers get it. */
@@ -84,10 +82,9 @@ export class Publication {
   }
 
   /** Every subscriber has its copy. The packets are kept only for queues that will send them soon. */
-  distributed(): void {
+  endSharing(): void {
+    const isNeeded = this.encodings?.isQueued === true && this.message.payload.length <= MAX_KEPT_ENCODING_BYTES
     this.encodings = undefined
-    if (this.#queued === undefined) return
-    const keeps = this.isQueuedWhileConnected && this.#queued.message.payload.length <= MAX_KEPT_ENCODING_BYTES
-    if (!keeps) this.#queued.encodings = undefined
+    if (!isNeeded && this.#queued !== undefined) this.#queued.encodings = undefined
   }
 }

@@ -14,22 +14,21 @@ export class QueuedMessage {
   batchNumber = 0
   /** Packets that several queues will send; undefined when it is not worth keeping them. */
   encodings: Encodings | undefined = undefined
-  /** The queued message that this one is a copy of, under another message id. */
-  readonly #origin: QueuedMessage | undefined
-  #isRejected = false
+  /** True when it is rejected, or the queued message that it is a copy of and is rejected with. */
+  #rejected: QueuedMessage | boolean
 
   constructor(message: Message, origin?: QueuedMessage) {
     this.message = message
-    this.#origin = origin
+    this.#rejected = origin ?? false
   }
 
   /** The storage failed and the publisher was told, so nobody gets the message. */
   get isRejected(): boolean {
-    return this.#isRejected || this.#origin?.isRejected === true
+    return typeof this.#rejected === 'boolean' ? this.#rejected : this.#rejected.isRejected
   }
 
   reject(): void {
-    this.#isRejected = true
+    this.#rejected = true
   }
 
   /** Copies bytes that are views of what was read. */

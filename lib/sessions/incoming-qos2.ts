@@ -13,7 +13,8 @@ export class IncomingQos2 {
 
   /** Asks the store what became of a message from before the process began, when it could not be read at the start. */
   #ask: ((packetId: number) => Promise<Found>) | undefined
-  readonly #asked = new Set<number>()
+  /** Packet Identifiers that are not in doubt any more; undefined while none is. */
+  #asked: Set<number> | undefined
 
   /** Each Packet Identifier is in doubt until it is inquired about. */
   doubt(ask: (packetId: number) => Promise<Found>): void {
@@ -21,13 +22,18 @@ export class IncomingQos2 {
   }
 
   isInDoubt(packetId: number): boolean {
-    return this.#ask !== undefined && !this.#asked.has(packetId)
+    return this.#ask !== undefined && this.#asked?.has(packetId) !== true
   }
 
   async inquire(packetId: number): Promise<Found> {
     const found = (await this.#ask?.(packetId)) ?? 'unknown'
-    this.#asked.add(packetId)
+    this.#settle(packetId)
     return found
+  }
+
+  #settle(packetId: number): void {
+    this.#asked ??= new Set()
+    this.#asked.add(packetId)
   }
 
   get size(): number {
@@ -54,7 +60,7 @@ export class IncomingQos2 {
 
   /** PUBREL came, or the PUBLISH was refused [MQTT-4.3.3-9]: the identifier is free. */
   release(packetId: number): boolean {
-    if (this.#ask !== undefined) this.#asked.add(packetId)
+    if (this.#ask !== undefined) this.#settle(packetId)
     return this.#received?.delete(packetId) === true
   }
 
