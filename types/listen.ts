@@ -61,7 +61,7 @@ export interface WebSocketListenOptions extends ListenAddress, WebSocketSettings
 
 export interface SecureWebSocketListenOptions extends WebSocketListenOptions, TlsSettings {}
 
-/** What to listen on. A number is the port. */
+/** The options of `broker.listen`, by transport. A number is the port. */
 export interface ListenOptionsMap {
   readonly tcp?: number | TcpListenOptions
   readonly tls?: TlsListenOptions
@@ -69,10 +69,19 @@ export interface ListenOptionsMap {
   readonly wss?: SecureWebSocketListenOptions
 }
 
-/** One open door of the broker. */
+/** The scheme in the URL of a listener, by transport. */
+export interface ListenerProtocols {
+  readonly tcp: 'mqtt'
+  readonly tls: 'mqtts'
+  readonly ws: 'ws'
+  readonly wss: 'wss'
+}
+
+/** An open listener of the broker. */
 export interface Listener {
-  readonly protocol: 'mqtt' | 'mqtts' | 'ws' | 'wss'
-  /** What a Client on this machine connects to, for example `mqtt://127.0.0.1:1883`. */
+  /** The scheme of its URL. */
+  readonly protocol: ListenerProtocols[keyof ListenOptionsMap]
+  /** The URL for a Client on this machine, for example `mqtt://127.0.0.1:1883`. */
   readonly url: string
   /** As node gives it; a string for a Unix domain socket; empty while an attached server does not listen yet. */
   readonly address: AddressInfo | string
