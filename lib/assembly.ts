@@ -41,7 +41,7 @@ import { Timers } from './timers.ts'
 export class Assembly implements Core {
   readonly settings: Settings
   readonly limits: Readonly<Limits>
-  /** Another one at each start of a broker, and in the order of the starts: no stored message may have the id of another. */
+  /** Different at each start, and sorted by start, because no stored message may have the id of another. */
   readonly bootId: string
   readonly statistics: Statistics = new Statistics()
   readonly notify: Notify
@@ -164,7 +164,7 @@ export class Assembly implements Core {
     ])
   }
 
-  /** First the ports, so that no Client comes back; the Clients, who get a DISCONNECT; at last the remaining streams. */
+  /** First the ports, so that no Client comes back; then the Clients, with a DISCONNECT; then the other streams. */
   async #endConnections(reasonCode: number, graceMs: number): Promise<void> {
     const stopped = this.listeners.stopAccepting()
     await this.connections.close(reasonCode, graceMs)

@@ -26,7 +26,7 @@ export interface CloseOptions {
    * destroyed. Default: 1,000.
    */
   readonly graceMs?: number
-  /** The Reason Code of the DISCONNECT that MQTT 5.0 Clients get (section 3.14.2.1). Default: `server-shutting-down`. */
+  /** The Reason Code of the DISCONNECT to MQTT 5.0 Clients (section 3.14.2.1). Default: `server-shutting-down`. */
   readonly reason?: ReasonName
 }
 
@@ -130,8 +130,8 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
 
   /**
    * Publishes a message as the application, without asking the hooks. Resolves when the sessions, the retained messages
-   * and the storage have it. Rejects with an `MqttError` when the topic is not a Topic Name (section 4.7), when there is
-   * no room for a retained message, or when the storage fails; with an `InvalidOptionError` for another wrong field;
+   * and the storage have it. Rejects with an `MqttError` when the topic is not a Topic Name (section 4.7), when there
+   * is no room for a retained message, or when the storage fails; with an `InvalidOptionError` for another wrong field;
    * with an `Error` when the broker is closed.
    *
    * @param options.signal aborted already: rejects with its reason, and nothing is published
@@ -165,7 +165,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     return this.#parts.localSubscriptions.subscribe(filters, listener, options ?? {})
   }
 
-  /** The retained messages whose topics match the Topic Filter (section 3.3.1.3). Default: all but those of `$` topics. */
+  /** The retained messages that match a Topic Filter (section 3.3.1.3). Default: all but those of topics with `$`. */
   async *retained(filter = '#'): AsyncIterableIterator<Message> {
     const { lifecycle, retained } = this.#parts
     await lifecycle.restored
@@ -183,8 +183,8 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   }
 
   /**
-   * Ends the broker: no new connections; a DISCONNECT for every MQTT 5.0 Client, and `graceMs` to read it; then plugins,
-   * storage and the rest in order. Resolves always. A second call waits for the first, whose options count.
+   * Ends the broker: no new connections; a DISCONNECT for every MQTT 5.0 Client, and `graceMs` to read it; then the
+   * plugins, the storage and the emitter. Resolves always. A second call waits for the first, whose options count.
    */
   close(options: CloseOptions = {}): Promise<void> {
     const { graceMs = 1000, reason = 'server-shutting-down' } = options

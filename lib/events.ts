@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import type { BrokerEvents } from '../types/events.ts'
 import type { Logger } from '../types/options.ts'
-import { isPromise } from './hooks.ts'
+import { isPromise } from './promises.ts'
 
 /** Emits an event of the broker. */
 export type Notify = <Name extends keyof BrokerEvents>(name: Name, ...values: BrokerEvents[Name]) => void

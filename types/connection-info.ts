@@ -2,7 +2,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { ListenOptionsMap } from './listen.ts'
 
-/** What is known about a Network Connection before its first packet: how it came in, from where, and with which certificate. */
+/** A Network Connection before its first packet: how it came in, from where, and with which certificate. */
 export interface ConnectionInfo {
   /** How the bytes travel. `stream` is a Duplex about which nothing more is known. */
   readonly transport: keyof ListenOptionsMap | 'memory' | 'quic' | 'mqtt-sn' | 'stream' | (string & {})

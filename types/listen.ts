@@ -9,7 +9,7 @@ export interface ListenAddress {
   readonly host?: string
   /** Connections that may wait for the program to accept them. @defaultValue 4096 */
   readonly backlog?: number
-  /** Open connections of this listener; one more is closed at once. @defaultValue no limit here, see the broker's limits */
+  /** Open connections of this listener; one more is closed at once. @defaultValue the broker's limits only */
   readonly maxConnections?: number
   /** Do not share the port with the other workers of a `node:cluster`. @defaultValue false */
   readonly exclusive?: boolean
@@ -87,7 +87,7 @@ export interface Listener {
   readonly address: AddressInfo | string
   /** Takes no new connections; those that are open stay. Resolves when the port is free. */
   stopAccepting(): Promise<void>
-  /** Takes no new connections and ends those that came through this listener. Resolves always, after 2 seconds at most. */
+  /** Takes no new connections and ends those of this listener. Resolves always, after 2 seconds at most. */
   close(): Promise<void>
   /** Replaces the certificate for new connections, or the one of a server name. Only of `mqtts` and `wss`. */
   replaceCertificate?(certificate: CertificateOptions & { readonly servername?: string }): void

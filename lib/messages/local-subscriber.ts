@@ -2,7 +2,7 @@ import type { LocalSubscription, SubscribeOptions } from '../../types/local-subs
 import type { MaybePromise } from '../../types/hooks.ts'
 import type { Message as PublicMessage } from '../../types/message.ts'
 import type { QoS } from '../../types/packets.ts'
-import { isPromise } from '../hooks.ts'
+import { isPromise } from '../promises.ts'
 import { BackPressure } from '../sessions/back-pressure.ts'
 import { RingQueue } from '../sessions/ring-queue.ts'
 import type { Timers } from '../timers.ts'

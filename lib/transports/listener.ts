@@ -23,7 +23,7 @@ const tcpKeepAliveMs = 60_000
 
 export const addressKeys: readonly string[] = ['port', 'host', 'backlog', 'maxConnections', 'exclusive', 'ipv6Only']
 
-/** Throws an `InvalidOptionError` for a key that is not in `known`: a misspelt option must not be ignored in silence. */
+/** Throws an `InvalidOptionError` for a key that is not in `known`, because no option is ignored in silence. */
 export function checkKeys(what: string, options: object, known: ReadonlySet<string>): void {
   for (const key of Object.keys(options)) {
     if (!known.has(key)) throw new InvalidOptionError(`listen.${what}: unknown option ${JSON.stringify(key)}`)
@@ -68,7 +68,7 @@ export function listen(
   })
 }
 
-/** Closes the port. Does not wait for the connections: `server.close` tells its callback only when the last one is gone. */
+/** Closes the port. Does not wait for the connections, as the callback of `server.close` would. */
 export function stopListening(server: Server): Promise<void> {
   if (!server.listening) return Promise.resolve()
   server.close()

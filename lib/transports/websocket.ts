@@ -92,7 +92,7 @@ export class WebSocketDuplex extends Duplex {
   }
 
   override _final(callback: () => void): void {
-    this.#webSocket.resume() // to see the answer to our close frame, also if nobody reads any more
+    this.#webSocket.resume() // to receive the close frame of the Client, also when the stream is not read any more
     this.#webSocket.close(this.#closeCode)
     callback()
   }
@@ -105,7 +105,7 @@ export class WebSocketDuplex extends Duplex {
   }
 
   #send(bytes: Buffer, callback: () => void): void {
-    // As with TCP, what is sent to a peer that has gone is lost without an error; 'close' says the rest.
+    // As with TCP, bytes for a peer that has gone are lost without an error; 'close' follows.
     if (this.#webSocket.readyState !== this.#webSocket.OPEN) return callback()
     // The callback runs when the system has taken the bytes: until then this stream takes 64 KiB and says "enough".
     this.#webSocket.send(bytes, { binary: true, compress: false }, () => callback())
@@ -249,7 +249,7 @@ async function listenHttp(
   return listener
 }
 
-/** Adds MQTT to an HTTP server of the application, whose other listeners of `upgrade` get the requests for other paths. */
+/** Adds MQTT to an HTTP server of the application. Its other listeners of `upgrade` get requests for other paths. */
 export function attachWebSocket(
   server: HttpServer,
   settings: WebSocketSettings,
