@@ -39,21 +39,24 @@ test('a broker without preparation is open at once, and its connections wait for
 test('steps of preparation run one after the other, and the broker is open after the last of them', async () => {
   const { lifecycle, done } = make()
   const storage = gate()
+  const begun = gate()
   const setup = gate()
-  lifecycle.restore(() => storage.promise)
+  lifecycle.restore(() => storage.promise.then(() => void done.push('restored')))
   lifecycle.prepare(async () => {
     done.push('setup begins')
+    begun.open()
     await setup.promise
   })
   assert.equal(stateOf(lifecycle), 'opening')
-  const { ready, restored } = lifecycle
+  const { ready } = lifecycle
   storage.open()
-  await restored
+  await begun.promise
   assert.equal(lifecycle.restored, undefined)
   assert.equal(stateOf(lifecycle), 'opening')
+  assert.equal(lifecycle.ready, ready)
   setup.open()
   await ready
-  assert.deepEqual(done, ['setup begins'])
+  assert.deepEqual(done, ['restored', 'setup begins'])
   assert.equal(stateOf(lifecycle), 'open')
   assert.equal(lifecycle.ready, undefined)
 })
