@@ -86,7 +86,7 @@ const systemClock: Clock = {
   clearTimeout: (handle: NodeJS.Timeout) => clearTimeout(handle),
 }
 
-/** Names the value in an error message without printing what may be a secret or very long. */
+/** Describes a value for an error message, without a long string, which may be a secret. */
 function shown(value: unknown): string {
   if (typeof value === 'string')
     return value.length > 40 ? `a string of ${value.length} characters` : JSON.stringify(value)
@@ -215,7 +215,7 @@ function withoutUndefined<T extends object>(values: T): Partial<T> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>
 }
 
-/** Checks the options and fills in the defaults. Throws an `InvalidOptionError` with the expected and the given value. */
+/** Checks the options and fills in the defaults. Throws an `InvalidOptionError` with what is expected. */
 export function parseOptions<S>(options: BrokerOptions<S> = {}): Settings {
   const given: unknown = options
   if (!isObject(given)) expected('options', 'an object', given)
