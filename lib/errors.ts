@@ -18,13 +18,13 @@ export class ProtocolError extends Error {
   }
 }
 
-/** An option is not what it must be. Thrown before anything starts; the message says what was expected and what came. */
+/** An option is wrong. Thrown before anything starts; the message has the expected and the given value. */
 export class InvalidOptionError extends TypeError {
   override readonly name = 'InvalidOptionError'
   readonly code = 'ERR_MQTT_INVALID_OPTION'
 }
 
-/** What an {@link MqttError} may tell the Client beside its Reason Code. */
+/** The parts of an {@link MqttError} that the Client gets beside its Reason Code. */
 export interface MqttErrorOptions extends ErrorOptions {
   /** User Properties sent with the refusal (MQTT 5.0). */
   readonly userProperties?: UserProperties

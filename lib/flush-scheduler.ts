@@ -1,12 +1,12 @@
-/** Somebody who has something to do when the reads of this turn are over. */
+/** A connection, or another part, with work for the time after the reads of this turn. */
 export interface Flushable {
   flush(): void
 }
 
-// So much work a turn may have begun before further packets wait for the next one: a few milliseconds.
+// Work of one turn, after which further packets wait for the next turn: a few milliseconds.
 const WORK_PER_TURN = 4096
-// So many connections are flushed before the rest of the program has its turn: a write takes 5 microseconds or more. And
-// the others gather more meanwhile: one message to 1,000 receivers at QoS 1 costs half of what it did without this.
+// Connections that are flushed before the rest of the program has its turn: a write takes 5 microseconds or more. The
+// others gather more meanwhile, so that one message to 1,000 receivers at QoS 1 costs half of the CPU.
 const FLUSHES_PER_TURN = 64
 
 /**
@@ -17,7 +17,7 @@ const FLUSHES_PER_TURN = 64
 export class FlushScheduler {
   /** Messages delivered or packets handled in this turn. */
   used = 0
-  /** Those whose turn it is, from `#next` on, and those who come after them. */
+  /** The members of this turn, from `#next` on; `#later` has those of the next turn. */
   #current: Flushable[] = []
   #next = 0
   #later: Flushable[] = []
@@ -32,7 +32,7 @@ export class FlushScheduler {
     return this.used >= WORK_PER_TURN
   }
 
-  /** Calls `endOfTurn` after the reads of this turn, or of one of the next. The caller sees to it that it waits only once. */
+  /** Calls `flush` after the reads of this turn or of a later one. The caller must not schedule it twice. */
   schedule(waiting: Flushable): void {
     this.#later.push(waiting)
     this.#schedule()
@@ -55,15 +55,16 @@ export class FlushScheduler {
       this.#next = 0
     }
     const end = Math.min(this.#next + FLUSHES_PER_TURN, this.#current.length)
-    // When the turn is full the others come first in the next one: nobody is kept waiting by one who always has more.
+    // After an exhausted turn the rest comes first in the next one, so that a busy connection cannot delay the others.
     while (this.#next < end && !this.isExhausted) {
       try {
         this.#current[this.#next++]?.flush()
       } catch (error) {
-        this.#onError(error as Error) // One that fails must not stop the others.
+        this.#onError(error as Error) // A fault of one must not stop the others.
       }
     }
-    if (this.#next === this.#current.length) this.#current.length = this.#next = 0 // Holds on to nobody.
+    // So that closed connections can be collected.
+    if (this.#next === this.#current.length) this.#current.length = this.#next = 0
     if (this.#current.length > 0 || this.#later.length > 0) this.#schedule()
   }
 }

@@ -1,10 +1,11 @@
 import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import type { ListenOptionsMap } from './listen.ts'
 
-/** What is known about a Network Connection before its first packet: how it came in, from where, and with which certificate. */
+/** A Network Connection before its first packet: how it came in, from where, and with which certificate. */
 export interface ConnectionInfo {
   /** How the bytes travel. `stream` is a Duplex about which nothing more is known. */
-  readonly transport: 'tcp' | 'tls' | 'ws' | 'wss' | 'memory' | 'quic' | 'mqtt-sn' | 'stream' | (string & {})
+  readonly transport: keyof ListenOptionsMap | 'memory' | 'quic' | 'mqtt-sn' | 'stream' | (string & {})
   readonly remoteAddress?: string
   readonly remotePort?: number
   /** The name that the Client asked for in its TLS handshake (SNI). */

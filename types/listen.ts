@@ -9,7 +9,7 @@ export interface ListenAddress {
   readonly host?: string
   /** Connections that may wait for the program to accept them. @defaultValue 4096 */
   readonly backlog?: number
-  /** Open connections of this listener; one more is closed at once. @defaultValue no limit here, see the broker's limits */
+  /** Open connections of this listener; one more is closed at once. @defaultValue the broker's limits only */
   readonly maxConnections?: number
   /** Do not share the port with the other workers of a `node:cluster`. @defaultValue false */
   readonly exclusive?: boolean
@@ -61,7 +61,7 @@ export interface WebSocketListenOptions extends ListenAddress, WebSocketSettings
 
 export interface SecureWebSocketListenOptions extends WebSocketListenOptions, TlsSettings {}
 
-/** What to listen on. A number is the port. */
+/** The options of `broker.listen`, by transport. A number is the port. */
 export interface ListenOptionsMap {
   readonly tcp?: number | TcpListenOptions
   readonly tls?: TlsListenOptions
@@ -69,16 +69,25 @@ export interface ListenOptionsMap {
   readonly wss?: SecureWebSocketListenOptions
 }
 
-/** One open door of the broker. */
+/** The scheme in the URL of a listener, by transport. */
+export interface ListenerProtocols {
+  readonly tcp: 'mqtt'
+  readonly tls: 'mqtts'
+  readonly ws: 'ws'
+  readonly wss: 'wss'
+}
+
+/** An open listener of the broker. */
 export interface Listener {
-  readonly protocol: 'mqtt' | 'mqtts' | 'ws' | 'wss'
-  /** What a Client on this machine connects to, for example `mqtt://127.0.0.1:1883`. */
+  /** The scheme of its URL. */
+  readonly protocol: ListenerProtocols[keyof ListenOptionsMap]
+  /** The URL for a Client on this machine, for example `mqtt://127.0.0.1:1883`. */
   readonly url: string
   /** As node gives it; a string for a Unix domain socket; empty while an attached server does not listen yet. */
   readonly address: AddressInfo | string
   /** Takes no new connections; those that are open stay. Resolves when the port is free. */
   stopAccepting(): Promise<void>
-  /** Takes no new connections and ends those that came through this listener. Resolves always, after 2 seconds at most. */
+  /** Takes no new connections and ends those of this listener. Resolves always, after 2 seconds at most. */
   close(): Promise<void>
   /** Replaces the certificate for new connections, or the one of a server name. Only of `mqtts` and `wss`. */
   replaceCertificate?(certificate: CertificateOptions & { readonly servername?: string }): void
