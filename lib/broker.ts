@@ -22,6 +22,7 @@ import { recover } from './storage/recovery.ts'
 import { storageRefusal } from './storage/storage-refusal.ts'
 import type { CommitQueue } from './storage/commit-queue.ts'
 import { InvalidOptionError, MqttError } from './errors.ts'
+import { handlePacket } from './handlers/packet.ts'
 import { Hooks, isPromise } from './hooks.ts'
 import { Bus, OwnEmitter } from './messages/bus.ts'
 import { LocalSubscriptions } from './messages/local-subscriptions.ts'
@@ -34,6 +35,7 @@ import { WillMessages } from './messages/will-messages.ts'
 import { checkPlugin, parseOptions, refuseUnknown, type Settings } from './options.ts'
 import { faultInMessageProperties } from './packets/properties.ts'
 import { reasonCodeOf } from './packets/reason-codes.ts'
+import { Session } from './sessions/session.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
 import { Statistics } from './statistics.ts'
 import { Timers } from './timers.ts'
@@ -125,7 +127,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
       reportError: (error: Error) => this.#reportError(error),
     } as { -readonly [Part in keyof Core]: Core[Part] }
     core.wills = new WillMessages(core)
-    core.sessions = new SessionRegistry(core)
+    core.sessions = new SessionRegistry(core, (...session) => new Session(core, ...session))
     this.#core = core
     this.#bus = new Bus(core, emitter)
     this.#local = new LocalSubscriptions(core)
@@ -382,7 +384,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     ;(stream as Partial<{ setNoDelay(on: boolean): void }>).setNoDelay?.(true)
     // A Client may end its side and wait for the answers; the connection ends ours.
     if ('allowHalfOpen' in stream) stream.allowHalfOpen = true
-    const connection = new Connection(this.#core, stream, info)
+    const connection = new Connection(this.#core, handlePacket, stream, info)
     this.#connections.add(connection)
     this.#core.statistics.connections += 1
     connection.start(this.#letIn(info, stream))

@@ -53,7 +53,7 @@ const floors: readonly RegExp[] = [
   /^lib\/index\.ts$/,
   /^lib\/broker\.ts$/,
   /^lib\/(transports\/|connection\/(connections?|authentication|client)\.ts$)/,
-  /^lib\/connection\/(input|output|output-buffers|publish-writer|read-buffer)\.ts$/,
+  /^lib\/connection\/(?!(connections?|authentication|client)\.ts$)/,
   /^lib\/handlers\//,
   /^lib\/(sessions|messages|cluster)\/|lib\/storage\/(commit-queue|recovery|stored-\w+|storage-refusal|create-storage|superseded)\.ts$/,
   /^lib\/hooks\.ts$/,

@@ -7,16 +7,17 @@ import type { Pausable } from '../sessions/back-pressure.ts'
 import { RingQueue } from '../sessions/ring-queue.ts'
 import type { FlushScheduler } from '../flush-scheduler.ts'
 
-/** Whom the input belongs to. */
+/** The connection whose packets come in. */
 export interface InputOwner {
   readonly isOpen: boolean
   /** Nothing is read from a Client that does not read. */
   readonly outboundBusy: boolean
-  /** The next packet is looked at although the one before it is not done: the AUTH that it waits for. */
+  /** The next packet is looked at although the one before it is not done: an AUTH is expected. */
   readonly expectsAuthentication: boolean
   /** A promise means that the packets behind this one have to wait. */
   handle(packet: Packet): void | Promise<void>
-  handleFailed(error: Error): void
+  /** A handler failed, or a packet is malformed. */
+  fail(error: Error): void
   /** The other side has ended its side, and all that it sent is handled. */
   inputEnded(): void
   /** `process` is to be called when this turn is over. */
@@ -79,7 +80,7 @@ export class Input implements Pausable {
       },
       (error: Error) => {
         this.#busy = false
-        this.#owner.handleFailed(error)
+        this.#owner.fail(error)
       },
     )
   }
@@ -132,7 +133,7 @@ export class Input implements Pausable {
         const result = this.#owner.handle(packet)
         if (isPromise(result)) this.waitFor(result)
       } catch (error) {
-        this.#owner.handleFailed(error as Error)
+        this.#owner.fail(error as Error)
       }
     }
     this.handled += count

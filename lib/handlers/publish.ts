@@ -14,16 +14,16 @@ import { checkPublishedTopic, checkRewrittenTopic } from '../messages/published-
 
 /** PUBLISH (section 3.3): check, ask whether it may be, hand it on, acknowledge. */
 export function handlePublish(connection: Connection, packet: PublishPacket): void | Promise<void> {
-  const { core, session, client } = connection
+  const { broker, session, client } = connection
   if (session === undefined || client === undefined) return undefined
   if (packet.qos === 2 && session.incoming.isInDoubt(packet.packetId)) return afterInquiry(connection, packet)
-  core.statistics.publishReceived += 1
-  core.statistics.publishBytesReceived += packet.payload.length
-  connection.countPublish()
+  broker.statistics.publishReceived += 1
+  broker.statistics.publishBytesReceived += packet.payload.length
+  connection.publishRate?.count()
 
   const topic = packet.properties === undefined ? packet.topic : topicOf(connection, packet)
   if (packet.qos === 2 && session.incoming.has(packet.packetId)) return acceptedBefore(connection, packet)
-  if (packet.qos > 0 && connection.openExchanges >= core.settings.limits.receiveMaximum) {
+  if (packet.qos > 0 && connection.openExchanges >= broker.settings.limits.receiveMaximum) {
     throw new ProtocolError(ReasonCode.receiveMaximumExceeded, 'more messages at once than the Receive Maximum')
   }
   const properties = packet.properties && messageProperties(packet.properties)
@@ -34,12 +34,12 @@ export function handlePublish(connection: Connection, packet: PublishPacket): vo
     packet.retain,
     properties,
     session.clientId,
-    properties === undefined ? Infinity : expiryOf(properties, core.timers),
+    properties === undefined ? Infinity : expiryOf(properties, broker.timers),
   )
   try {
-    checkPublishedTopic(core, topic)
-    if (!core.hooks.checksPublish) return accept(connection, packet, message)
-    const permitted = core.hooks.authorizePublish(message, client)
+    checkPublishedTopic(broker, topic)
+    if (!broker.hooks.checksPublish) return accept(connection, packet, message)
+    const permitted = broker.hooks.authorizePublish(message, client)
     if (!isPromise(permitted)) return accept(connection, packet, permitted)
     return acceptLater(connection, packet, permitted)
   } catch (error) {
@@ -54,7 +54,7 @@ function topicOf(connection: Connection, packet: PublishPacket): string {
     throw new ProtocolError(ReasonCode.protocolError, 'a Subscription Identifier from a Client') // [MQTT-3.3.4-6]
   }
   if (topicAlias === undefined) return packet.topic
-  if (topicAlias > connection.core.settings.limits.topicAliasMaximum) {
+  if (topicAlias > connection.broker.settings.limits.topicAliasMaximum) {
     throw new ProtocolError(ReasonCode.topicAliasInvalid, 'a Topic Alias above the maximum') // [MQTT-3.3.2-9]
   }
   if (packet.topic !== '') {
@@ -75,22 +75,22 @@ function messageProperties(properties: NonNullable<PublishPacket['properties']>)
 
 /** The message is ours: every receiver has its copy before the publisher has its acknowledgement [MQTT-4.3.2-4]. */
 function accept(connection: Connection, packet: PublishPacket, permitted: PublicMessage): void {
-  const { core, session, client } = connection
+  const { broker, session, client } = connection
   if (session === undefined) return
-  const message = Message.from(permitted, session.clientId, core.timers)
-  if (message !== permitted) checkRewrittenTopic(core, message.topic)
+  const message = Message.from(permitted, session.clientId, broker.timers)
+  if (message !== permitted) checkRewrittenTopic(broker, message.topic)
   const isTold = packet.qos > 0 && connection.protocolLevel === 5
-  if (message.retain && isTold && !core.retained.hasRoomFor(message)) {
+  if (message.retain && isTold && !broker.retained.hasRoomFor(message)) {
     throw new MqttError('quota-exceeded', 'too many retained messages')
   }
   if (packet.qos === 2) reserve(connection, packet.packetId)
-  const { commits } = core
-  const retainedBefore = message.retain ? core.retained.get(message.topic) : undefined
+  const { commits } = broker
+  const retainedBefore = message.retain ? broker.retained.get(message.topic) : undefined
   if (commits !== undefined && packet.qos === 2 && session.isStored && !session.ended) {
     message.commitNumber = commits.incoming(message, session.clientId, packet.packetId)
   }
-  const reached = core.router.publish(message, connection.input)
-  core.notify('published', message, client)
+  const reached = broker.router.publish(message, connection.input)
+  broker.notify('published', message, client)
   if (packet.qos === 0) {
     if (message.retain) commits?.backPressure.pausePublisher(connection.input)
     return
@@ -98,26 +98,26 @@ function accept(connection: Connection, packet: PublishPacket, permitted: Public
   const reasonCode = reached === 0 && isTold ? ReasonCode.noMatchingSubscribers : ReasonCode.success
   const type = packet.qos === 1 ? 'puback' : 'pubrec'
   // In the order of the messages [MQTT-4.6.0-2] [MQTT-4.6.0-3].
-  if (commits === undefined || (!commits.isInOpenBatch(message) && !connection.hasPendingReplies)) {
-    connection.acknowledge(type, packet.packetId, reasonCode)
+  if (commits === undefined || (!commits.isInOpenBatch(message) && !connection.replies.hasPending)) {
+    connection.outbound.acknowledge(type, packet.packetId, reasonCode)
     return
   }
   commits.markRejectable(message)
   const settle = packet.qos === 2 ? outcomeOf(session, packet.packetId) : undefined
-  connection.afterCommit(
+  connection.replies.afterCommit(
     () => {
       settle?.(undefined)
-      connection.acknowledge(type, packet.packetId, reasonCode)
+      connection.outbound.acknowledge(type, packet.packetId, reasonCode)
     },
     (error) => {
-      core.router.rollback(message, retainedBefore)
+      broker.router.rollback(message, retainedBefore)
       const refusal = storageRefusal(error)
       settle?.(refusal)
       if (packet.qos === 2 && session.incoming.release(packet.packetId) && connection.openExchanges > 0)
         connection.openExchanges -= 1
       // MQTT 3 cannot say no; without an acknowledgement its Client sends it again on the next connection.
       if (connection.protocolLevel === 5)
-        connection.acknowledge(type, packet.packetId, refusalCodeFor(type, refusal.reasonCode), refusal)
+        connection.outbound.acknowledge(type, packet.packetId, refusalCodeFor(type, refusal.reasonCode), refusal)
       else connection.fail(refusal)
     },
   )
@@ -164,17 +164,17 @@ async function acceptLater(
 
 /** What became of this PUBLISH before the process began is asked of the store. */
 async function afterInquiry(connection: Connection, packet: PublishPacket): Promise<void> {
-  const { core, session } = connection
+  const { broker, session } = connection
   if (session === undefined) return
   const found = await session.incoming.inquire(packet.packetId)
   if (found === 'accepted') session.incoming.reserve(packet.packetId)
   else if (found !== 'unknown') {
-    const message = messageOf(found, core.timers)
-    message.alreadyDeliveredTo = await core.ownership?.whoHad(message)
-    core.router.republish(message)
-    core.commits?.incoming(message, session.clientId, packet.packetId)
+    const message = messageOf(found, broker.timers)
+    message.alreadyDeliveredTo = await broker.ownership?.whoHad(message)
+    broker.router.republish(message)
+    broker.commits?.incoming(message, session.clientId, packet.packetId)
     session.incoming.reserve(packet.packetId)
-    await core.commits?.flushed()
+    await broker.commits?.flushed()
   }
   await handlePublish(connection, packet)
 }
@@ -183,14 +183,16 @@ async function afterInquiry(connection: Connection, packet: PublishPacket): Prom
 function acceptedBefore(connection: Connection, packet: PublishPacket): void | Promise<void> {
   const outcome = connection.session?.incoming.outcome(packet.packetId)
   if (outcome === undefined) {
-    return connection.afterOthers(() => connection.acknowledge('pubrec', packet.packetId, ReasonCode.success))
+    return connection.replies.afterOthers(() =>
+      connection.outbound.acknowledge('pubrec', packet.packetId, ReasonCode.success),
+    )
   }
   // A hook or the store is still at it, perhaps for another connection of this session; a hook may be followed by the store.
   return outcome.then((reasonCode) => {
     const next = connection.session?.incoming.outcome(packet.packetId)
     if (next !== undefined && next !== outcome) return acceptedBefore(connection, packet)
     const told = connection.protocolLevel === 5 ? reasonCode : ReasonCode.success
-    return connection.afterOthers(() => connection.acknowledge('pubrec', packet.packetId, told))
+    return connection.replies.afterOthers(() => connection.outbound.acknowledge('pubrec', packet.packetId, told))
   })
 }
 
@@ -202,11 +204,11 @@ function refuse(connection: Connection, packet: PublishPacket, error: unknown): 
   if (connection.protocolLevel === 5) {
     if (packet.qos === 2 && connection.session?.incoming.release(packet.packetId) === true)
       connection.openExchanges -= 1
-    connection.afterOthers(() =>
-      connection.acknowledge(type, packet.packetId, refusalCodeFor(type, error.reasonCode), error),
+    connection.replies.afterOthers(() =>
+      connection.outbound.acknowledge(type, packet.packetId, refusalCodeFor(type, error.reasonCode), error),
     )
     return
   }
   if (packet.qos === 2) reserve(connection, packet.packetId)
-  connection.afterOthers(() => connection.acknowledge(type, packet.packetId, ReasonCode.success))
+  connection.replies.afterOthers(() => connection.outbound.acknowledge(type, packet.packetId, ReasonCode.success))
 }

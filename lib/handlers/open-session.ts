@@ -1,0 +1,143 @@
+import type { ConnackPacket, ConnectPacket } from '../../types/packets.ts'
+import type { ConnackProperties } from '../../types/properties.ts'
+import type { Authentication } from '../connection/authentication.ts'
+import type { Client } from '../connection/client.ts'
+import type { Connection } from '../connection/connection.ts'
+import { ReasonCode } from '../packets/reason-codes.ts'
+import type { Session, StoredWill } from '../sessions/session.ts'
+import type { PreviousState } from '../sessions/session-registry.ts'
+import { storageRefusal } from '../storage/storage-refusal.ts'
+import { applyChanges, authorizeStored } from './stored-subscriptions.ts'
+
+/** A CONNECT that the application has permitted. */
+export interface PermittedConnect {
+  readonly packet: ConnectPacket
+  readonly client: Client
+  /** Whose the session is; undefined for a session that belongs to no user. */
+  readonly principal: string | undefined
+  readonly will: StoredWill | undefined
+  readonly authentication: Authentication
+}
+
+/** What the Server and the Client agree on for this connection. */
+interface Terms {
+  /** Seconds that the session outlives the connection. */
+  readonly expiryInterval: number
+  /** Seconds; 0 is none. */
+  readonly keepAlive: number
+}
+
+/** Opens the session of a Client that may come in, and sends CONNACK. */
+export async function openSession(connection: Connection, permitted: PermittedConnect): Promise<void> {
+  const { ownership } = connection.broker
+  const { packet, client, principal } = permitted
+  const terms = { expiryInterval: expiryOf(connection, packet), keepAlive: keepAliveOf(connection, packet) }
+  const isKept = !packet.cleanStart || terms.expiryInterval > 0
+  const release = await ownership?.acquire(client.id, principal, isKept)
+  try {
+    await open(connection, permitted, terms)
+  } finally {
+    release?.()
+  }
+}
+
+async function open(connection: Connection, permitted: PermittedConnect, terms: Terms): Promise<void> {
+  const { sessions, ownership, wills } = connection.broker
+  const { packet, client, principal, will } = permitted
+  const { cleanStart, protocolLevel } = packet
+  const changes = cleanStart ? [] : await authorizeStored(connection.broker, client)
+  if (!connection.isOpen) {
+    ownership?.abandoned(client.id) // It left meanwhile; nothing was begun.
+    return
+  }
+
+  const properties = protocolLevel === 5 ? connackProperties(connection, permitted, terms) : undefined
+  const { session, before } = sessions.open(client.id, {
+    principal,
+    cleanStart,
+    expiryInterval: terms.expiryInterval,
+  })
+  applyChanges(connection.broker, session, changes)
+  if (!connection.isOpen) {
+    sessions.startExpiry(session) // A listener ended this connection while the other one was ended.
+    return
+  }
+  wills.connected(session, will)
+  if (session.isRecorded && !(await isCommitted(connection, session, before))) return
+
+  client.subscriptions = session.subscriptions
+  const sessionPresent = before !== undefined && protocolLevel !== 3 // A reserved byte in MQTT 3.1.
+  const connack: ConnackPacket = { type: 'connack', sessionPresent, reasonCode: ReasonCode.success, properties }
+  const topicAliasMaximum = packet.properties?.topicAliasMaximum ?? 0
+  connection.connected({ connack, session, client, keepAlive: terms.keepAlive, topicAliasMaximum })
+}
+
+/** Waits until the session is stored. False when the connection is not to go on; throws when the storage failed. */
+async function isCommitted(
+  connection: Connection,
+  session: Session,
+  before: PreviousState | undefined,
+): Promise<boolean> {
+  const { commits, sessions } = connection.broker
+  session.pendingConnection = connection
+  let failure: unknown
+  try {
+    await commits?.flushed()
+  } catch (error) {
+    failure = error
+  }
+  if (session.pendingConnection !== connection) return false // Another connection has it now.
+  session.pendingConnection = undefined
+  if (failure === undefined && connection.isOpen) return true
+  sessions.undoOpen(session, before)
+  if (failure !== undefined) throw storageRefusal(failure as Error)
+  return false
+}
+
+/** Seconds. MQTT 3 knows only "as long as the connection" and "for ever". */
+function expiryOf(connection: Connection, packet: ConnectPacket): number {
+  const { maxSessionExpiry } = connection.broker.settings.limits
+  if (packet.protocolLevel !== 5) return packet.cleanStart ? 0 : maxSessionExpiry
+  return Math.min(packet.properties?.sessionExpiryInterval ?? 0, maxSessionExpiry)
+}
+
+/** Seconds; 0 is none. */
+function keepAliveOf(connection: Connection, packet: ConnectPacket): number {
+  const { maxKeepAlive } = connection.broker.settings.limits
+  if (maxKeepAlive === 0) return packet.keepAlive
+  return packet.keepAlive === 0 ? maxKeepAlive : Math.min(packet.keepAlive, maxKeepAlive)
+}
+
+function connackProperties(
+  connection: Connection,
+  { packet, client, authentication }: PermittedConnect,
+  { expiryInterval, keepAlive }: Terms,
+): ConnackProperties {
+  const { limits } = connection.broker.settings
+  const asked = packet.properties ?? {}
+  const properties: ConnackProperties = { maximumPacketSize: limits.maxPacketSize }
+  if (limits.receiveMaximum < 65_535) properties.receiveMaximum = limits.receiveMaximum
+  if (limits.topicAliasMaximum > 0) properties.topicAliasMaximum = limits.topicAliasMaximum
+  if (expiryInterval !== (asked.sessionExpiryInterval ?? 0)) properties.sessionExpiryInterval = expiryInterval
+  if (packet.clientId === '') properties.assignedClientIdentifier = client.id // [MQTT-3.1.3-7]
+  if (keepAlive !== packet.keepAlive) properties.serverKeepAlive = keepAlive
+  if (asked.requestResponseInformation === 1) {
+    const information = informationFor(connection, client.id)
+    if (information !== undefined) properties.responseInformation = information
+  }
+  if (authentication.method !== undefined) properties.authenticationMethod = authentication.method
+  if (authentication.conclusion !== undefined) properties.authenticationData = authentication.conclusion
+  return properties
+}
+
+/** The Response Information of the application, when it is a string. */
+function informationFor({ broker }: Connection, clientId: string): string | undefined {
+  try {
+    const information: unknown = broker.settings.responseInformation(clientId)
+    if (typeof information === 'string' || information === undefined) return information
+    broker.reportError(new TypeError(`responseInformation answered ${typeof information}, expected a string`))
+  } catch (error) {
+    broker.reportError(error as Error)
+  }
+  return undefined
+}
