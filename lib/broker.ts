@@ -35,6 +35,8 @@ import { WillMessages } from './messages/will-messages.ts'
 import { checkPlugin, parseOptions, refuseUnknown, type Settings } from './options.ts'
 import { faultInMessageProperties } from './packets/properties.ts'
 import { reasonCodeOf } from './packets/reason-codes.ts'
+import { Predecessors } from './sessions/predecessors.ts'
+import { UndecidedConnects } from './sessions/undecided-connects.ts'
 import { Session } from './sessions/session.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
 import { Statistics } from './statistics.ts'
@@ -119,6 +121,12 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
       commits,
       bootId,
       ownership: undefined,
+      predecessors: new Predecessors({
+        timers,
+        timeoutMs: limits.hookTimeoutMs,
+        reportError: (error) => this.#reportError(error),
+      }),
+      undecidedConnects: new UndecidedConnects(),
       connectionClosed: (connection: Connection) => this.#connections.delete(connection),
       clientConnected: (client: Client, sessionPresent: boolean) => this.#clientConnected(client, sessionPresent),
       clientDisconnected: (client: Client) => this.#clientGone(client),
@@ -355,6 +363,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     await Promise.all([...this.#listeners].map((listener) => listener.close().catch(ignore)))
     await this.#upgrades.close().catch(ignore)
     await stopped
+    await this.#core.predecessors.close()
     this.#local.close()
     this.#tornDown = true
     for (const teardown of this.#teardowns) {

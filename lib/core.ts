@@ -9,6 +9,8 @@ import type { Subscriptions } from './messages/subscriptions.ts'
 import type { Router } from './messages/router.ts'
 import type { WillMessages } from './messages/will-messages.ts'
 import type { Settings } from './options.ts'
+import type { Predecessors } from './sessions/predecessors.ts'
+import type { UndecidedConnects } from './sessions/undecided-connects.ts'
 import type { SessionRegistry } from './sessions/session-registry.ts'
 import type { Statistics } from './statistics.ts'
 import type { Timers } from './timers.ts'
@@ -26,6 +28,8 @@ export interface Core {
   readonly subscriptions: Subscriptions
   readonly retained: RetainedMessages
   readonly wills: WillMessages
+  readonly predecessors: Predecessors
+  readonly undecidedConnects: UndecidedConnects
   /** Another one at each start of a broker, and in the order of the starts. */
   readonly bootId: string
   /** Sessions that may be with other brokers; undefined when there are none. */

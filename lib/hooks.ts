@@ -15,6 +15,14 @@ interface Hook {
   readonly plugin: AnyPlugin
   readonly name: HookName
 }
+/** The Client that a hook is asked about. */
+export interface AskingClient extends Client {
+  /**
+   * A hook has a time limit of its own (`each`); the connection has ended and all that it left has one time limit
+   * `together`; or that is `over`, and what a hook still returns has no effect.
+   */
+  hookTime?: 'each' | 'together' | 'over'
+}
 type Ask<Answer> = (plugin: AnyPlugin) => MaybePromise<Answer | undefined | void>
 
 export function isPromise(value: unknown): value is Promise<unknown> {
@@ -119,11 +127,10 @@ export class Hooks {
   }
 
   /** The message to publish: this one, or the one that takes its place. Throws an `MqttError` when it may not be. */
-  authorizePublish(message: Message, client: Client): MaybePromise<Message> {
+  authorizePublish(message: Message, client: AskingClient): MaybePromise<Message> {
     if (this.#authorizePublish.length === 0) return this.#inspected(message, client)
-    const answer = this.#first<boolean | Message>(this.#authorizePublish, (plugin) =>
-      plugin.authorizePublish?.(message, client as Client<never>),
-    )
+    const ask: Ask<boolean | Message> = (plugin) => plugin.authorizePublish?.(message, client as Client<never>)
+    const answer = this.#first<boolean | Message>(this.#authorizePublish, ask, undefined, client)
     if (isPromise(answer)) {
       return answer.then((value) =>
         this.#inspected(this.#allowed(message, value, 'authorizePublish', isMessage), client),
@@ -132,12 +139,13 @@ export class Hooks {
     return this.#inspected(this.#allowed(message, answer, 'authorizePublish', isMessage), client)
   }
 
-  #inspected(message: Message, client: Client): MaybePromise<Message> {
+  #inspected(message: Message, client: AskingClient): MaybePromise<Message> {
     if (this.#inspect.length === 0) return message
-    const answer = this.#first<never>(this.#inspect, (plugin) => {
+    const ask: Ask<never> = (plugin) => {
       const seen = plugin.inspect?.(message, client as Client<never>)
       return isPromise(seen) ? seen.then(() => undefined) : undefined // All of them look.
-    })
+    }
+    const answer = this.#first<never>(this.#inspect, ask, undefined, client)
     return isPromise(answer) ? answer.then(() => message) : message
   }
 
@@ -199,6 +207,7 @@ export class Hooks {
     hooks: readonly Hook[],
     ask: Ask<Answer>,
     abort?: AbortController,
+    client?: AskingClient,
     from = 0,
   ): MaybePromise<Answer | undefined> {
     for (let index = from; index < hooks.length; index += 1) {
@@ -210,8 +219,8 @@ export class Hooks {
         throw this.#refusal(hook, error)
       }
       if (isPromise(answer)) {
-        return this.#inTime(hook, answer as Promise<Answer | undefined>, abort).then((value) =>
-          value === undefined ? this.#first(hooks, ask, abort, index + 1) : value,
+        return this.#inTime(hook, answer as Promise<Answer | undefined>, abort, client).then((value) =>
+          value === undefined ? this.#first(hooks, ask, abort, client, index + 1) : value,
         )
       }
       if (answer !== undefined) return answer
@@ -219,10 +228,16 @@ export class Hooks {
     return undefined
   }
 
-  #inTime<Answer>(hook: Hook, answer: Promise<Answer>, abort: AbortController | undefined): Promise<Answer> {
+  #inTime<Answer>(
+    hook: Hook,
+    answer: Promise<Answer>,
+    abort: AbortController | undefined,
+    client: AskingClient | undefined,
+  ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       let isOver = false
       const timer = this.#timers.after(this.#timeoutMs, () => {
+        if (client?.hookTime === 'together' || client?.hookTime === 'over') return
         isOver = true
         reject(this.#refusal(hook, new Error(`no answer within ${this.#timeoutMs} ms`)))
         abort?.abort()
@@ -230,11 +245,13 @@ export class Hooks {
       answer.then(
         (value) => {
           this.#timers.cancel(timer)
-          resolve(value)
+          if (client?.hookTime === 'over') reject(new MqttError('unspecified'))
+          else resolve(value)
         },
         (error: unknown) => {
           this.#timers.cancel(timer)
           if (isOver) return // It was reported when its time was over.
+          if (client?.hookTime === 'over') return reject(new MqttError('unspecified'))
           // A hook that gives up because its Client left, or its time was over, has no fault.
           if (abort?.signal.aborted === true) reject(new MqttError('unspecified'))
           else reject(this.#refusal(hook, error))

@@ -17,7 +17,8 @@ import { KeepAlive, type KeepAliveOwner } from './keep-alive.ts'
 import { Outbound, type OutboundOwner } from './outbound.ts'
 import { PublishRate } from './publish-rate.ts'
 import { mayRefuseFirstPacket, refusingConnack, serverDisconnect } from './refusals.ts'
-import { ReplyOrder } from './reply-order.ts'
+import { RemainingPackets } from './remaining-packets.ts'
+import { ReplyOrder, type ReplyOwner } from './reply-order.ts'
 import { StreamEnd } from './stream-end.ts'
 
 // Packets that are handled for each piece that a slow Client takes.
@@ -41,10 +42,11 @@ export interface Admitted {
  * One Network Connection, from its first byte to its end.
  *
  *   new ──CONNECT──▶ connecting ──CONNACK──▶ connected ──▶ ended
+ *                                                └──a hook decides on what it sent──▶ draining ──▶ ended
  *
  * `input` turns bytes into packets, which go to the handlers; their replies come back through `send`.
  */
-export class Connection implements InputOwner, OutboundOwner, KeepAliveOwner, Flushable {
+export class Connection implements InputOwner, OutboundOwner, ReplyOwner, KeepAliveOwner, Flushable {
   readonly broker: BrokerContext
   readonly info: ConnectionInfo
   readonly input: Input
@@ -52,7 +54,7 @@ export class Connection implements InputOwner, OutboundOwner, KeepAliveOwner, Fl
   readonly replies: ReplyOrder
   /** Undefined when there is no limit. */
   readonly publishRate: PublishRate | undefined
-  state: 'new' | 'connecting' | 'connected' | 'ended' = 'new'
+  state: 'new' | 'connecting' | 'connected' | 'draining' | 'ended' = 'new'
   session: Session | undefined
   client: Client | undefined
   /** Enhanced authentication that is going on. */
@@ -64,12 +66,16 @@ export class Connection implements InputOwner, OutboundOwner, KeepAliveOwner, Fl
   /** Messages at QoS 2 that came on this connection and wait for their PUBREL. */
   openExchanges = 0
   inboundAliases: InboundTopicAliases | undefined
+  /** Frees what a PUBLISH has taken that a hook is asked about, when it is dropped. */
+  whenDropped: (() => void) | undefined
 
   readonly #handlePacket: HandlePacket
   readonly #stream: Duplex
   readonly #end: StreamEnd
   #connectTimer: Timer | undefined
   #keepAlive: KeepAlive | undefined
+  #isSucceeded = false
+  #remaining: RemainingPackets | undefined
   #scheduled = false
 
   constructor(broker: BrokerContext, handlePacket: HandlePacket, stream: Duplex, info: ConnectionInfo) {
@@ -86,7 +92,7 @@ export class Connection implements InputOwner, OutboundOwner, KeepAliveOwner, Fl
       maximumUserProperties: limits.maxUserProperties,
       allowControlCharacters: settings.allowControlCharacters,
     })
-    this.replies = new ReplyOrder(broker.commits, this.input, limits.receiveMaximum)
+    this.replies = new ReplyOrder(broker.commits, this, limits.receiveMaximum)
     if (limits.messagesPerSecond !== Infinity) {
       this.publishRate = new PublishRate(timers, this.input, limits.messagesPerSecond)
     }
@@ -112,6 +118,11 @@ export class Connection implements InputOwner, OutboundOwner, KeepAliveOwner, Fl
   }
 
   get isOpen(): boolean {
+    return this.state !== 'ended' && this.state !== 'draining'
+  }
+
+  /** What it sent has an effect: it has not ended, or not all of that is decided. */
+  get takesPackets(): boolean {
     return this.state !== 'ended'
   }
 
@@ -148,8 +159,15 @@ export class Connection implements InputOwner, OutboundOwner, KeepAliveOwner, Fl
     return this.#handlePacket(this, packet)
   }
 
+  handleFailed(error: Error): void {
+    if (this.state !== 'draining') return this.fail(error)
+    if (!(error instanceof ProtocolError || error instanceof MqttError)) this.broker.reportError(error)
+    this.drained()
+  }
+
   inputEnded(): void {
-    this.#close(false, { reasonCode: ReasonCode.unspecified, byClient: false })
+    if (this.state === 'draining') this.drained()
+    else this.#close(false, { reasonCode: ReasonCode.unspecified, byClient: false })
   }
 
   // A connected Client's other packets wait for a handler that is busy, as always.
@@ -164,26 +182,6 @@ export class Connection implements InputOwner, OutboundOwner, KeepAliveOwner, Fl
     return this.outbound.send(packet)
   }
 
-  /** Whether a reply promises a change of the session that is not stored at once. */
-  get #promisesCommit(): boolean {
-    return this.session?.isStored === true
-  }
-
-  /**
-   * Replies to a packet that changed the session: at once, or when the change is stored. `onRejected` takes the change
-   * back when it cannot be stored; without it the storage is asked again.
-   */
-  reply(answer: () => void, onRejected?: (error: Error) => void): void {
-    if (this.#promisesCommit) this.replies.afterCommit(answer, onRejected)
-    else answer()
-  }
-
-  /** As `reply` with an acknowledgement, without a closure for sessions that are not stored. */
-  replyWith(type: 'pubrel' | 'pubcomp', packetId: number, reasonCode: number): void {
-    if (this.#promisesCommit) this.replies.afterCommit(() => this.outbound.acknowledge(type, packetId, reasonCode))
-    else this.outbound.acknowledge(type, packetId, reasonCode)
-  }
-
   /** Writes what there is, and goes on with what waits, at the end of this turn. */
   schedule(): void {
     if (this.#scheduled) return
@@ -193,7 +191,6 @@ export class Connection implements InputOwner, OutboundOwner, KeepAliveOwner, Fl
 
   flush(): void {
     this.#scheduled = false
-    if (!this.isOpen) return
     this.input.process()
     if (this.isOpen) this.outbound.flush()
   }
@@ -228,14 +225,15 @@ export class Connection implements InputOwner, OutboundOwner, KeepAliveOwner, Fl
 
   /** Lets the Client in: CONNACK, and only then what its session has for it [MQTT-3.2.0-1]. */
   connected({ connack, session, client, keepAlive, topicAliasMaximum }: Admitted): void {
-    const { settings, timers } = this.broker
+    const { settings, timers, predecessors } = this.broker
     this.state = 'connected'
     this.session = session
     this.client = client
     session.attach(this.outbound, client)
-    if (!this.send(connack)) {
-      this.#close(false, { reasonCode: ReasonCode.packetTooLarge, byClient: false })
-      return
+    this.send(connack)
+    if (predecessors.has(client.id)) {
+      this.input.closeGate()
+      predecessors.whenDecided(client.id, () => this.input.openGate())
     }
     this.input.decoder.maximumPacketSize = settings.limits.maxPacketSize
     if (this.protocolLevel === 5) {
@@ -251,8 +249,16 @@ export class Connection implements InputOwner, OutboundOwner, KeepAliveOwner, Fl
     void this.end(ReasonCode.keepAliveTimeout)
   }
 
+  /** Another connection has the session now [MQTT-3.1.4-3]. What the hooks have not decided on is decided first. */
   sessionTakenOver(): void {
+    this.#isSucceeded = true
     void this.end(ReasonCode.sessionTakenOver)
+    if (this.client !== undefined) this.broker.predecessors.succeeded(this.client.id)
+  }
+
+  /** A CONNECT that came later was admitted. */
+  outdated(): void {
+    if (this.isOpen) this.refuse(new MqttError('unspecified', 'a later connection has the Client Identifier'))
   }
 
   // ─── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -309,7 +315,12 @@ export class Connection implements InputOwner, OutboundOwner, KeepAliveOwner, Fl
 
   /** DISCONNECT came. It takes the Will back unless its Reason Code says that it does not [MQTT-3.14.4-3]. */
   disconnected(reasonCode: number): void {
-    this.#close(reasonCode === ReasonCode.success, { reasonCode, byClient: true })
+    if (this.state === 'draining') {
+      const { session, client } = this
+      const takesWillBack = reasonCode === ReasonCode.success && session !== undefined && client !== undefined
+      if (takesWillBack) this.broker.wills.withdraw(session, client)
+      this.drained()
+    } else this.#close(reasonCode === ReasonCode.success, { reasonCode, byClient: true })
   }
 
   /** The end, however it came: the session is left, what is left is written, and the other side has a moment to close. */
@@ -317,7 +328,9 @@ export class Connection implements InputOwner, OutboundOwner, KeepAliveOwner, Fl
     if (!this.isOpen) return
     const { client, session, broker } = this
     const wasConnected = this.isConnected
-    this.state = 'ended'
+    const isSucceeded = this.#isSucceeded && wasConnected
+    const isUndecided = wasConnected && (isSucceeded ? this.input.hasUndecided : this.input.isPublishing)
+    this.state = isUndecided ? 'draining' : 'ended'
     this.outbound.stop()
     broker.timers.cancel(this.#connectTimer)
     this.#keepAlive?.stop()
@@ -325,13 +338,25 @@ export class Connection implements InputOwner, OutboundOwner, KeepAliveOwner, Fl
     client?.connectionClosed()
     if (wasConnected && client !== undefined && session !== undefined) {
       broker.clientDisconnected(client)
+      if (isUndecided) {
+        this.#remaining = new RemainingPackets(this, client)
+        broker.predecessors.add(client.id, this.#remaining)
+      }
       broker.sessions.connectionEnded(session, this.outbound, graceful)
       broker.notify('clientDisconnected', client, reason)
     }
-    this.input.close()
+    if (isUndecided && isSucceeded) this.input.drain()
+    else this.input.close()
     this.outbound.end()
     if (this.#end.isClosed) this.#finished()
     else this.#end.linger()
+  }
+
+  /** All that counts of what an ended connection sent is handled, or its time is over. */
+  drained(): void {
+    this.state = 'ended'
+    this.input.close()
+    this.#remaining?.handled()
   }
 
   readonly #onError = (error: Error): void => {

@@ -85,6 +85,15 @@ export class Outbound implements SessionConnection {
     return true
   }
 
+  /** Whether `send` would send it. */
+  accepts(packet: Packet): boolean {
+    const { writer } = this.#output
+    const start = writer.length
+    const fits = this.#encode(packet)
+    writer.length = start
+    return fits
+  }
+
   #encode(packet: Packet): boolean {
     const { writer } = this.#output
     const start = writer.length

@@ -7,22 +7,50 @@ export interface Commits {
   afterCommit(onCommitted: () => void, onRejected?: (error: Error) => void): void
 }
 
+/** The connection that replies. */
+export interface ReplyOwner {
+  readonly session: { readonly isStored: boolean } | undefined
+  readonly input: Pausable
+  readonly outbound: { acknowledge(type: 'pubrel' | 'pubcomp', packetId: number, reasonCode: number): void }
+}
+
 /** The replies of one connection that wait for a commit, and those that must not overtake them. */
 export class ReplyOrder {
   readonly #commits: Commits | undefined
-  readonly #input: Pausable
+  readonly #owner: ReplyOwner
   /** With so many replies pending the Client is not read from. */
   readonly #maxPending: number
   #pending = 0
 
-  constructor(commits: Commits | undefined, input: Pausable, maxPending: number) {
+  constructor(commits: Commits | undefined, owner: ReplyOwner, maxPending: number) {
     this.#commits = commits
-    this.#input = input
+    this.#owner = owner
     this.#maxPending = maxPending
   }
 
   get hasPending(): boolean {
     return this.#pending > 0
+  }
+
+  /** Whether a reply promises a change of the session that is not stored at once. */
+  get #promisesCommit(): boolean {
+    return this.#owner.session?.isStored === true
+  }
+
+  /**
+   * Replies to a packet that changed the session: at once, or when the change is stored. `onRejected` takes the change
+   * back when it cannot be stored; without it the commit is tried again.
+   */
+  reply(answer: () => void, onRejected?: (error: Error) => void): void {
+    if (this.#promisesCommit) this.afterCommit(answer, onRejected)
+    else answer()
+  }
+
+  /** As `reply` with an acknowledgement, without a closure for sessions that are not stored. */
+  acknowledge(type: 'pubrel' | 'pubcomp', packetId: number, reasonCode: number): void {
+    const { outbound } = this.#owner
+    if (this.#promisesCommit) this.afterCommit(() => outbound.acknowledge(type, packetId, reasonCode))
+    else outbound.acknowledge(type, packetId, reasonCode)
   }
 
   /**
@@ -32,9 +60,9 @@ export class ReplyOrder {
   afterCommit(reply: () => void, onRejected?: (error: Error) => void): void {
     const commits = this.#commits
     if (commits === undefined) return reply()
-    commits.backPressure.pausePublisher(this.#input)
+    commits.backPressure.pausePublisher(this.#owner.input)
     this.#pending += 1
-    if (this.#pending === this.#maxPending) this.#input.pause()
+    if (this.#pending === this.#maxPending) this.#owner.input.pause()
     commits.afterCommit(
       () => {
         this.#settled()
@@ -55,7 +83,7 @@ export class ReplyOrder {
   }
 
   #settled(): void {
-    if (this.#pending === this.#maxPending) this.#input.resume()
+    if (this.#pending === this.#maxPending) this.#owner.input.resume()
     this.#pending -= 1
   }
 }

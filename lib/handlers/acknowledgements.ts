@@ -17,7 +17,7 @@ export function handlePubrec(connection: Connection, packet: PubrecPacket): void
   const outcome = session.onPubrec(packet.packetId, refused)
   if (outcome === 'continues') {
     // [MQTT-4.3.3-4]; a Client that has the PUBREL takes a PUBLISH with this identifier for a new message.
-    connection.replyWith('pubrel', packet.packetId, ReasonCode.success)
+    connection.replies.acknowledge('pubrel', packet.packetId, ReasonCode.success)
   }
   if (outcome !== 'unknown' || refused) return
   const reasonCode = connection.protocolLevel === 5 ? ReasonCode.packetIdentifierNotFound : ReasonCode.success

@@ -8,7 +8,9 @@ import type { RetainedMessages } from '../messages/retained-messages.ts'
 import type { Router } from '../messages/router.ts'
 import type { WillMessages } from '../messages/will-messages.ts'
 import type { Settings } from '../options.ts'
+import type { Predecessors } from '../sessions/predecessors.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
+import type { UndecidedConnects } from '../sessions/undecided-connects.ts'
 import type { Statistics } from '../statistics.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import type { Timers } from '../timers.ts'
@@ -34,6 +36,8 @@ export interface BrokerContext {
   readonly router: Router
   readonly retained: RetainedMessages
   readonly wills: WillMessages
+  readonly predecessors: Predecessors
+  readonly undecidedConnects: UndecidedConnects
   /** Undefined when no other broker has sessions. */
   readonly ownership: SharedSessions | undefined
   /** Undefined when nothing outlives the process. */

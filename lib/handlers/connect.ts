@@ -1,14 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import type { ConnectRequest, WillMessage } from '../../types/client.ts'
+import type { MaybePromise } from '../../types/hooks.ts'
+import type { Message } from '../../types/message.ts'
 import type { ConnectPacket, ProtocolLevel, Will } from '../../types/packets.ts'
 import type { ConnectProperties } from '../../types/properties.ts'
 import { Authentication } from '../connection/authentication.ts'
 import { Client } from '../connection/client.ts'
 import type { Connection } from '../connection/connection.ts'
 import { MqttError } from '../errors.ts'
+import { isPromise } from '../hooks.ts'
 import { detachedCopy } from '../messages/detached-bytes.ts'
 import { checkPublishedTopic, checkRewrittenTopic } from '../messages/published-topic.ts'
 import type { StoredWill } from '../sessions/session.ts'
+import type { UndecidedConnect } from '../sessions/undecided-connects.ts'
 import { openSession } from './open-session.ts'
 
 const versions: Record<ProtocolLevel, ConnectRequest['protocolVersion']> = { 3: '3.1', 4: '3.1.1', 5: '5.0' }
@@ -25,8 +29,18 @@ export async function handleConnect(connection: Connection, packet: ConnectPacke
 }
 
 async function connect(connection: Connection, packet: ConnectPacket): Promise<void> {
+  const { undecidedConnects } = connection.broker
+  const undecided = undecidedConnects.add(chooseClientId(packet), connection)
+  try {
+    await decide(connection, packet, undecided)
+  } finally {
+    undecidedConnects.remove(undecided)
+  }
+}
+
+async function decide(connection: Connection, packet: ConnectPacket, undecided: UndecidedConnect): Promise<void> {
   const { broker } = connection
-  const clientId = chooseClientId(packet)
+  const { clientId } = undecided
   const will = packet.will && detachedWill(packet.will)
   if (will !== undefined) checkPublishedTopic(broker, will.topic)
 
@@ -43,10 +57,14 @@ async function connect(connection: Connection, packet: ConnectPacket): Promise<v
   connection.client = client
   client.session = await authenticate(connection, request, client, authentication)
   connection.authentication = undefined
-  const storedWill = will && (await authorizeWill(connection, will, client))
+  if (!connection.isOpen) return // It is gone, or a later CONNECT was admitted.
+  // Not awaited without need: a CONNECT with a Will must not be overtaken by one without.
+  const answer = will && authorizeWill(connection, will, client)
+  const storedWill = isPromise(answer) ? await answer : answer
+  if (!connection.isOpen) return
 
   const principal = principalOf(connection, client)
-  await openSession(connection, { packet, client, principal, will: storedWill, authentication })
+  await openSession(connection, undecided, { packet, client, principal, will: storedWill, authentication })
 }
 
 /** The Client's own identifier, or a new one where it may leave the choice to us [MQTT-3.1.3-6]. */
@@ -120,10 +138,13 @@ async function authenticate(
 }
 
 /** Asks for the Will before anything of the session is touched; asked again, as the Client sent it, when it is sent. */
-async function authorizeWill(connection: Connection, will: Will, client: Client): Promise<StoredWill> {
+function authorizeWill(connection: Connection, will: Will, client: Client): MaybePromise<StoredWill> {
   const { willDelayInterval = 0, ...properties } = will.properties ?? {}
   const message: WillMessage = { ...will, properties: will.properties && properties }
-  const permitted = await connection.broker.hooks.authorizePublish(message, client)
-  if (permitted !== message) checkRewrittenTopic(connection.broker, permitted.topic)
-  return { message, permitted, delay: willDelayInterval, client }
+  const accept = (permitted: Message): StoredWill => {
+    if (permitted !== message) checkRewrittenTopic(connection.broker, permitted.topic)
+    return { message, permitted, delay: willDelayInterval, client }
+  }
+  const permitted = connection.broker.hooks.authorizePublish(message, client)
+  return isPromise(permitted) ? permitted.then(accept) : accept(permitted)
 }

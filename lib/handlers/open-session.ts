@@ -3,11 +3,14 @@ import type { ConnackProperties } from '../../types/properties.ts'
 import type { Authentication } from '../connection/authentication.ts'
 import type { Client } from '../connection/client.ts'
 import type { Connection } from '../connection/connection.ts'
+import { MqttError } from '../errors.ts'
+import { isPromise } from '../hooks.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import type { Session, StoredWill } from '../sessions/session.ts'
 import type { PreviousState } from '../sessions/session-registry.ts'
+import type { UndecidedConnect } from '../sessions/undecided-connects.ts'
 import { storageRefusal } from '../storage/storage-refusal.ts'
-import { applyChanges, authorizeStored } from './stored-subscriptions.ts'
+import { applyChanges, authorizeStored, type Change } from './stored-subscriptions.ts'
 
 /** A CONNECT that the application has permitted. */
 export interface PermittedConnect {
@@ -27,37 +30,58 @@ interface Terms {
   readonly keepAlive: number
 }
 
+interface Agreed {
+  readonly terms: Terms
+  readonly connack: ConnackPacket
+  readonly changes: readonly Change[]
+}
+
 /** Opens the session of a Client that may come in, and sends CONNACK. */
-export async function openSession(connection: Connection, permitted: PermittedConnect): Promise<void> {
+export async function openSession(
+  connection: Connection,
+  undecided: UndecidedConnect,
+  permitted: PermittedConnect,
+): Promise<void> {
   const { ownership } = connection.broker
   const { packet, client, principal } = permitted
   const terms = { expiryInterval: expiryOf(connection, packet), keepAlive: keepAliveOf(connection, packet) }
+  const connack = connackOf(connection, permitted, terms)
+  if (!connection.outbound.accepts(connack)) {
+    throw new MqttError('packet-too-large', 'the CONNACK is larger than the Client accepts') // [MQTT-3.1.2-24]
+  }
   const isKept = !packet.cleanStart || terms.expiryInterval > 0
   const release = await ownership?.acquire(client.id, principal, isKept)
+  let isAdmitted = false
   try {
-    await open(connection, permitted, terms)
+    const answer = packet.cleanStart ? [] : authorizeStored(connection.broker, client)
+    const changes = isPromise(answer) ? await answer : answer
+    isAdmitted = admit(connection, undecided, principal)
+    if (isAdmitted) await open(connection, permitted, { terms, connack, changes })
   } finally {
+    if (!isAdmitted) ownership?.abandoned(client.id)
     release?.()
   }
 }
 
-async function open(connection: Connection, permitted: PermittedConnect, terms: Terms): Promise<void> {
-  const { sessions, ownership, wills } = connection.broker
+/**
+ * From here on the CONNECT counts: those that came earlier are outdated. False when the connection is gone. Throws an
+ * `MqttError` when the Client has no right to the session or there is no room for one.
+ */
+function admit(connection: Connection, undecided: UndecidedConnect, principal: string | undefined): boolean {
+  const { sessions, undecidedConnects } = connection.broker
+  if (!connection.isOpen) return false
+  sessions.check(undecided.clientId, principal)
+  undecidedConnects.admit(undecided)
+  return connection.isOpen // A listener of `connectionRefused` may have ended it.
+}
+
+async function open(connection: Connection, permitted: PermittedConnect, agreed: Agreed): Promise<void> {
+  const { sessions, wills } = connection.broker
   const { packet, client, principal, will } = permitted
   const { cleanStart, protocolLevel } = packet
-  const changes = cleanStart ? [] : await authorizeStored(connection.broker, client)
-  if (!connection.isOpen) {
-    ownership?.abandoned(client.id) // It left meanwhile; nothing was begun.
-    return
-  }
-
-  const properties = protocolLevel === 5 ? connackProperties(connection, permitted, terms) : undefined
-  const { session, before } = sessions.open(client.id, {
-    principal,
-    cleanStart,
-    expiryInterval: terms.expiryInterval,
-  })
-  applyChanges(connection.broker, session, changes)
+  const { expiryInterval, keepAlive } = agreed.terms
+  const { session, before } = sessions.open(client.id, { principal, cleanStart, expiryInterval })
+  applyChanges(connection.broker, session, agreed.changes)
   if (!connection.isOpen) {
     sessions.startExpiry(session) // A listener ended this connection while the other one was ended.
     return
@@ -67,9 +91,9 @@ async function open(connection: Connection, permitted: PermittedConnect, terms: 
 
   client.subscriptions = session.subscriptions
   const sessionPresent = before !== undefined && protocolLevel !== 3 // A reserved byte in MQTT 3.1.
-  const connack: ConnackPacket = { type: 'connack', sessionPresent, reasonCode: ReasonCode.success, properties }
+  const connack = { ...agreed.connack, sessionPresent }
   const topicAliasMaximum = packet.properties?.topicAliasMaximum ?? 0
-  connection.connected({ connack, session, client, keepAlive: terms.keepAlive, topicAliasMaximum })
+  connection.connected({ connack, session, client, keepAlive, topicAliasMaximum })
 }
 
 /** Waits until the session is stored. False when the connection is not to go on; throws when the storage failed. */
@@ -106,6 +130,13 @@ function keepAliveOf(connection: Connection, packet: ConnectPacket): number {
   const { maxKeepAlive } = connection.broker.settings.limits
   if (maxKeepAlive === 0) return packet.keepAlive
   return packet.keepAlive === 0 ? maxKeepAlive : Math.min(packet.keepAlive, maxKeepAlive)
+}
+
+/** The CONNACK that lets the Client in; whether a session is present shows when it is opened, and changes no size. */
+function connackOf(connection: Connection, permitted: PermittedConnect, terms: Terms): ConnackPacket {
+  const isFive = permitted.packet.protocolLevel === 5
+  const properties = isFive ? connackProperties(connection, permitted, terms) : undefined
+  return { type: 'connack', sessionPresent: false, reasonCode: ReasonCode.success, properties }
 }
 
 function connackProperties(

@@ -152,13 +152,22 @@ async function acceptLater(
   const outcome = new Promise<number>((resolve) => {
     settle = resolve
   })
-  if (packet.qos === 2) reserve(connection, packet.packetId, outcome)
+  if (packet.qos === 2) {
+    reserve(connection, packet.packetId, outcome)
+    connection.whenDropped = () => {
+      connection.session?.incoming.release(packet.packetId)
+      settle?.(ReasonCode.unspecified)
+    }
+  }
   try {
     accept(connection, packet, await permitted)
     settle?.(ReasonCode.success)
   } catch (error) {
+    if (!connection.takesPackets) return // It was dropped, and its Packet Identifier may be taken again.
     settle?.(error instanceof MqttError ? error.reasonCode : ReasonCode.unspecified)
     refuse(connection, packet, error)
+  } finally {
+    connection.whenDropped = undefined
   }
 }
 
@@ -167,6 +176,7 @@ async function afterInquiry(connection: Connection, packet: PublishPacket): Prom
   const { broker, session } = connection
   if (session === undefined) return
   const found = await session.incoming.inquire(packet.packetId)
+  if (!connection.takesPackets) return
   if (found === 'accepted') session.incoming.reserve(packet.packetId)
   else if (found !== 'unknown') {
     const message = messageOf(found, broker.timers)

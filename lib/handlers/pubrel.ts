@@ -12,5 +12,5 @@ export function handlePubrel(connection: Connection, packet: PubrelPacket): void
   if (known && connection.openExchanges > 0) connection.openExchanges -= 1
   const reasonCode = known || connection.protocolLevel !== 5 ? ReasonCode.success : ReasonCode.packetIdentifierNotFound
   // Stored first: the Client may use the identifier again, and that message must not be taken for this one after a crash.
-  connection.replyWith('pubcomp', packet.packetId, reasonCode)
+  connection.replies.acknowledge('pubcomp', packet.packetId, reasonCode)
 }

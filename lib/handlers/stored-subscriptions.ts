@@ -1,3 +1,4 @@
+import type { MaybePromise } from '../../types/hooks.ts'
 import type { Subscription as PublicSubscription } from '../../types/subscription.ts'
 import type { Client } from '../connection/client.ts'
 import { MqttError } from '../errors.ts'
@@ -14,15 +15,18 @@ export interface Change {
 }
 
 /** Asks again for every stored subscription, as the Client asked for it: the right to it may have gone meanwhile. */
-export async function authorizeStored(broker: BrokerContext, client: Client): Promise<Change[]> {
-  const { hooks, sessions } = broker
-  const stored = sessions.get(client.id)
-  if (stored === undefined || !hooks.checksSubscribe) return []
+export function authorizeStored(broker: BrokerContext, client: Client): MaybePromise<Change[]> {
+  const stored = broker.sessions.get(client.id)
+  if (stored === undefined || !broker.hooks.checksSubscribe) return []
+  return authorizeAgain(broker, client, stored)
+}
+
+async function authorizeAgain(broker: BrokerContext, client: Client, stored: Session): Promise<Change[]> {
   const changes: Change[] = []
   for (const { requested } of stored.subscriptions.values()) {
     let granted: PublicSubscription | undefined
     try {
-      const answer = await hooks.authorizeSubscribe(requested, client)
+      const answer = await broker.hooks.authorizeSubscribe(requested, client)
       granted = grant(broker, answer)
     } catch (error) {
       if (!(error instanceof MqttError)) throw error

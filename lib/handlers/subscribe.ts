@@ -94,7 +94,7 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
     reasonCodes.push(refusalCode(connection, refusal, packet.subscriptions[index] as SubscriptionRequest))
   }
   const properties = refusal && connection.outbound.reasonPropertiesOf(refusal)
-  connection.reply(
+  connection.replies.reply(
     () => {
       connection.send({ type: 'suback', packetId: packet.packetId, reasonCodes, properties })
       if (connection.isOpen && broker.retained.size > 0) deliverRetained(session, made)

@@ -15,7 +15,7 @@ export function handleUnsubscribe(connection: Connection, packet: UnsubscribePac
     const isValid = parseTopicFilter(topicFilter, broker.settings.limits.maxTopicLevels) !== undefined
     return isValid ? ReasonCode.noSubscriptionExisted : ReasonCode.topicFilterInvalid
   })
-  connection.reply(() => {
+  connection.replies.reply(() => {
     connection.send({ type: 'unsuback', packetId: packet.packetId, reasonCodes, properties: undefined }) // [MQTT-3.10.4-5]
   })
 }

@@ -2,7 +2,8 @@ import type { Client } from '../../types/client.ts'
 import type { Message as PublicMessage } from '../../types/message.ts'
 import type { PersistedWill } from '../../types/persistence.ts'
 import { MqttError } from '../errors.ts'
-import { type Hooks, isPromise } from '../hooks.ts'
+import { type AskingClient, type Hooks, isPromise } from '../hooks.ts'
+import type { Predecessors, Undecided } from '../sessions/predecessors.ts'
 import type { Session, StoredWill } from '../sessions/session.ts'
 import type { Timers } from '../timers.ts'
 import { Message } from './message.ts'
@@ -12,7 +13,11 @@ export interface WillMessagesContext extends TopicRules {
   readonly timers: Timers
   readonly hooks: Pick<Hooks, 'authorizePublish'>
   readonly router: { publish(message: Message): void }
-  readonly sessions: { record(session: Session, expiresAt: number | null): void }
+  readonly predecessors: Pick<Predecessors, 'add' | 'remove'>
+  readonly sessions: {
+    record(session: Session, expiresAt: number | null): void
+    willDecided(session: Session): void
+  }
   readonly commits:
     | (TopicRules['commits'] & { will(clientId: string, will: PersistedWill | undefined): void })
     | undefined
@@ -24,6 +29,7 @@ export interface WillMessagesContext extends TopicRules {
 /** When a Will is sent (section 3.1.2.5): after its connection, its delay or its session, whichever of the last two ends first. */
 export class WillMessages {
   readonly #context: WillMessagesContext
+  readonly #undecided = new Map<Session, UndecidedWill[]>()
 
   constructor(context: WillMessagesContext) {
     this.#context = context
@@ -78,39 +84,112 @@ export class WillMessages {
     if (will !== undefined) this.#publish(session, will)
   }
 
-  /** The right to publish may have been lost since the Client connected, so it is asked for again; not after a restart. */
+  /** Behind what its connection left undecided, and before anything of the next connection of its Client. */
   #publish(session: Session, will: StoredWill): void {
-    try {
-      const permitted =
-        will.client === undefined ? will.permitted : this.#context.hooks.authorizePublish(will.message, will.client)
-      if (isPromise(permitted)) {
-        permitted
-          .then((message) => this.#send(session, will, message))
-          .catch((error: Error) => this.#failed(session, error))
-      } else this.#send(session, will, permitted)
-    } catch (error) {
-      this.#failed(session, error as Error)
-    }
+    const undecided = new UndecidedWill(this, this.#context.hooks, session, will)
+    const others = this.#undecided.get(session)
+    if (others === undefined) this.#undecided.set(session, [undecided])
+    else others.push(undecided)
+    this.#context.predecessors.add(session.clientId, undecided)
   }
 
-  #send(session: Session, will: StoredWill, permitted: PublicMessage): void {
+  /** Whether a Will of the session is to be published and the application has not decided on it. */
+  isUndecided(session: Session): boolean {
+    return this.#undecided.has(session)
+  }
+
+  /** The Client of a former connection of the session took its Will back before its turn came [MQTT-3.14.4-3]. */
+  withdraw(session: Session, client: Client): void {
+    const undecided = this.#undecided.get(session)?.find((candidate) => candidate.client === client)
+    if (undecided === undefined) return
+    this.#context.predecessors.remove(session.clientId, undecided)
+    this.decided(undecided)
+  }
+
+  send(undecided: UndecidedWill, permitted: PublicMessage): void {
+    const { router, timers } = this.#context
     checkRewrittenTopic(this.#context, permitted.topic)
-    const message = Message.from(permitted, session.clientId, this.#context.timers)
-    this.#context.router.publish(message)
-    this.#store(session, undefined) // With what it published, or not at all.
-    this.#context.notify('published', message, will.client)
+    const message = Message.from(permitted, undecided.session.clientId, timers)
+    router.publish(message)
+    this.decided(undecided) // Deleted with what it published, or not at all.
+    this.#context.notify('published', message, undecided.client)
   }
 
   /** A refusal is the application's decision: the Will is not published. */
-  #failed(session: Session, error: Error): void {
-    this.#store(session, undefined)
+  failed(undecided: UndecidedWill, error: Error): void {
+    this.decided(undecided)
     if (!(error instanceof MqttError)) this.#context.reportError(error)
+  }
+
+  /** The Will was published, or will not be; `isStillStored` when that is left to the next start of the broker. */
+  decided(undecided: UndecidedWill, isStillStored = false): void {
+    const { session } = undecided
+    const others = this.#undecided.get(session)?.filter((other) => other !== undecided) ?? []
+    if (others.length > 0) this.#undecided.set(session, others)
+    else this.#undecided.delete(session)
+    if (isStillStored || others.length > 0) return
+    if (session.ended) this.#context.sessions.willDecided(session)
+    else if (session.will === undefined) this.#store(session, undefined) // Otherwise a later Will is stored.
   }
 
   /** `dueAt` in milliseconds since 1970; undefined while the Client is connected. */
   #store(session: Session, dueAt: number | undefined): void {
     if (!session.isRecorded || session.ended) return
     this.#context.commits?.will(session.clientId, session.will && persistedWill(session.will, dueAt))
+  }
+}
+
+/** A Will that is to be published: the right to do so may have been lost since the Client connected, so it is asked for. */
+class UndecidedWill implements Undecided {
+  readonly client: AskingClient | undefined
+  readonly session: Session
+  readonly #wills: WillMessages
+  readonly #hooks: Pick<Hooks, 'authorizePublish'>
+  readonly #will: StoredWill
+  #isDropped = false
+
+  constructor(wills: WillMessages, hooks: Pick<Hooks, 'authorizePublish'>, session: Session, will: StoredWill) {
+    this.client = will.client
+    this.#wills = wills
+    this.#hooks = hooks
+    this.session = session
+    this.#will = will
+  }
+
+  begin(decided: () => void): void {
+    const { message, permitted } = this.#will
+    try {
+      // After a restart there is no Client to ask about.
+      const answer = this.client === undefined ? permitted : this.#hooks.authorizePublish(message, this.client)
+      if (isPromise(answer)) void this.#wait(answer).then(decided)
+      else {
+        this.#wills.send(this, answer)
+        decided()
+      }
+    } catch (error) {
+      this.#wills.failed(this, error as Error)
+      decided()
+    }
+  }
+
+  async #wait(answer: Promise<PublicMessage>): Promise<void> {
+    try {
+      const permitted = await answer
+      if (!this.#isDropped) this.#wills.send(this, permitted)
+    } catch (error) {
+      if (!this.#isDropped) this.#wills.failed(this, error as Error)
+    }
+  }
+
+  limit(): void {
+    if (this.client !== undefined) this.client.hookTime = 'together'
+  }
+
+  drop(isClosing: boolean): string {
+    this.#isDropped = true
+    if (this.client !== undefined) this.client.hookTime = 'over'
+    this.#wills.decided(this, isClosing)
+    return 'the Will'
   }
 }
 

@@ -6,6 +6,7 @@ import type { Settings } from '../options.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import type { Timers } from '../timers.ts'
 import type { Delivery } from './delivery.ts'
+import type { Predecessors } from './predecessors.ts'
 import type { SessionConnection, Session, StoredWill } from './session.ts'
 
 /** How a session stood before a connection opened it. Times on the broker's clock. */
@@ -30,6 +31,7 @@ export interface SessionWills {
   sessionResumed(session: Session): void
   sessionEnded(session: Session): void
   publishAt(session: Session, due: number): void
+  isUndecided(session: Session): boolean
 }
 
 export interface SessionRegistryContext {
@@ -37,6 +39,7 @@ export interface SessionRegistryContext {
   readonly timers: Timers
   readonly hooks: { readonly canAuthenticate: boolean }
   readonly wills: SessionWills
+  readonly predecessors: Pick<Predecessors, 'succeeded'>
   readonly router: { redistribute(orphans: readonly Delivery[]): void }
   readonly subscriptions: Pick<Subscriptions, 'add' | 'remove'>
   /** Undefined when no other broker has sessions. */
@@ -56,6 +59,8 @@ export class SessionRegistry {
   readonly #context: SessionRegistryContext
   readonly #createSession: CreateSession
   readonly #sessions = new Map<string, Session>()
+  /** Sessions that have ended and are still stored, for their Wills. */
+  readonly #endedInStorage = new Map<string, Session>()
 
   constructor(context: SessionRegistryContext, createSession: CreateSession) {
     this.#context = context
@@ -83,16 +88,15 @@ export class SessionRegistry {
     clientId: string,
     { principal, cleanStart, expiryInterval }: OpenRequest,
   ): { session: Session; before: PreviousState | undefined } {
-    const { timers, wills, settings, commits } = this.#context
+    this.check(clientId, principal)
+    const { timers, wills, predecessors, commits } = this.#context
     const existing = this.#sessions.get(clientId)
-    if (existing !== undefined && this.checksPrincipal && existing.principal !== principal) {
-      throw new MqttError('not-authorized', 'the Client Identifier belongs to another user')
-    }
     existing?.connection?.sessionTakenOver()
     if (existing?.pendingConnection !== undefined) this.#cancelPending(existing)
     const stored = this.#sessions.get(clientId) // Its end of connection may have been the end of the session.
     if (stored !== undefined && !cleanStart) {
       const before = previousStateOf(stored)
+      predecessors.succeeded(clientId)
       timers.cancel(stored.expiry)
       stored.expiry = undefined
       stored.expiryInterval = expiryInterval
@@ -102,15 +106,26 @@ export class SessionRegistry {
       return { session: stored, before }
     }
     if (stored !== undefined) this.end(stored) // [MQTT-3.1.2-4]
-    if (this.#sessions.size >= settings.limits.maxSessions) {
-      throw new MqttError('quota-exceeded', 'too many sessions')
-    }
+    predecessors.succeeded(clientId)
+    this.deleteEnded(clientId)
     const session = this.#createSession(clientId, principal, commits !== undefined && expiryInterval > 0)
     session.expiryInterval = expiryInterval
     session.connectedAt = timers.toWallClock(timers.now())
     this.#sessions.set(clientId, session)
     this.record(session, null)
     return { session, before: undefined }
+  }
+
+  /** Throws an `MqttError` when the session belongs to another user, or when there is none and no room for one. */
+  check(clientId: string, principal: string | undefined): void {
+    const existing = this.#sessions.get(clientId)
+    if (existing === undefined) {
+      if (this.#sessions.size < this.#context.settings.limits.maxSessions) return
+      throw new MqttError('quota-exceeded', 'too many sessions')
+    }
+    if (this.checksPrincipal && existing.principal !== principal) {
+      throw new MqttError('not-authorized', 'the Client Identifier belongs to another user')
+    }
   }
 
   /** The connection for which it was opened was not let in after all: all is as it was before. */
@@ -170,8 +185,29 @@ export class SessionRegistry {
     this.#context.timers.cancel(session.expiry)
     this.#removeSubscriptions(session)
     this.#context.wills.sessionEnded(session)
-    if (session.isRecorded) this.#context.commits?.endSession(session.clientId)
+    if (session.isRecorded) this.#deleteStored(session)
     this.#context.router.redistribute(session.end())
+  }
+
+  /** A Will that is not decided stays stored with its session: it is published at the next start if this process ends. */
+  #deleteStored(session: Session): void {
+    const { wills, commits } = this.#context
+    const { clientId, principal } = session
+    if (wills.isUndecided(session)) {
+      this.#endedInStorage.set(clientId, session)
+      commits?.session(clientId, { owner: principal, expiryInterval: 0, expiresAt: null })
+    } else commits?.endSession(clientId)
+  }
+
+  willDecided(session: Session): void {
+    if (this.#endedInStorage.get(session.clientId) === session) this.deleteEnded(session.clientId)
+  }
+
+  /** Another session takes the place of one that has ended and is still stored. False when there is no such session. */
+  deleteEnded(clientId: string): boolean {
+    if (!this.#endedInStorage.delete(clientId)) return false
+    this.#context.commits?.endSession(clientId)
+    return true
   }
 
   /** Another broker has the session: nothing of it is left here, all of it is in the storage. */
