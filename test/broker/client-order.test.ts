@@ -336,22 +336,25 @@ for (const qos of [0, 1, 2] as const) {
   })
 }
 
-test('a Will that a hook never decides on holds the next connection up for one time limit', async (t) => {
-  const s = startByHand(t)
-  const watcher = await watch(s)
-  const one = await s.client('x', { will: will('w', 'will') })
-  s.permission.hold('will')
-  await one.drop()
-  s.clock.advance(HOOK_MS / 2)
-  const two = await s.client('x')
-  two.send(publishPacket('t', 'two'))
-  s.clock.advance(HOOK_MS - 1)
-  assert.deepEqual(await seen(watcher), [])
-  s.clock.advance(1)
-  await s.permission.answer('will')
-  assert.deepEqual(await seen(watcher), ['two'])
-  assert.equal(s.errors.length, 1)
-})
+for (const expiry of [0, 100]) {
+  test(`a Will that a hook never decides on holds the next connection up for one time limit: expiry ${expiry}`, async (t) => {
+    const s = startByHand(t)
+    const watcher = await watch(s)
+    const options = { cleanStart: false, properties: { sessionExpiryInterval: expiry } }
+    const one = await s.client('x', { ...options, will: will('w', 'will') })
+    s.permission.hold('will')
+    await one.drop()
+    s.clock.advance(HOOK_MS / 2)
+    const two = await s.client('x', options)
+    two.send(publishPacket('t', 'two'))
+    s.clock.advance(HOOK_MS - 1)
+    assert.deepEqual(await seen(watcher), [])
+    s.clock.advance(1)
+    await s.permission.answer('will')
+    assert.deepEqual(await seen(watcher), ['two'])
+    assert.equal(s.errors.length, 1)
+  })
+}
 
 test('a QoS 2 PUBLISH that was dropped is a new message when the next connection sends it again', async (t) => {
   const s = startByHand(t)
@@ -594,11 +597,22 @@ test('close() waits for a PUBLISH and a Will that hooks decide on, no longer tha
 })
 
 for (const expiry of [0, 100]) {
-  for (const decided of [true, false]) {
-    const name = `${decided ? 'decided in time' : 'never decided'}, expiry ${expiry}`
+  for (const [decided, isPermitted] of [
+    [true, true],
+    [false, true],
+    [false, false],
+  ] as const) {
+    const name = `${decided ? 'decided in time' : `${isPermitted ? 'permitted' : 'refused'} too late`}, expiry ${expiry}`
     test(`a Will that a hook is at when the broker closes is published once, now or at the next start: ${name}`, async (t) => {
       const permission = new Permission()
-      const machine = startMachine(t, { plugins: [permission.plugin] })
+      // A plugin is torn down after that time: an answer in between is too late.
+      const late: Plugin = {
+        name: 'late',
+        setup: () => async () => {
+          if (!decided && permission.asked.includes('will')) await permission.answer('will', isPermitted)
+        },
+      }
+      const machine = startMachine(t, { plugins: [permission.plugin, late] })
       const one = await machine.client('x', {
         cleanStart: true,
         properties: { sessionExpiryInterval: expiry },
