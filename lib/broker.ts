@@ -380,6 +380,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     }
     this.#sysTopics?.stop()
     await this.#restored?.catch(ignore)
+    this.#core.ownership?.stop()
     if (this.#isStoreOpen) await this.#core.commits?.close().catch((error: Error) => this.#reportError(error))
     this.#core.timers.clear()
     await this.#bus.close().catch(ignore)

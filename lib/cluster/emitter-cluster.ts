@@ -14,6 +14,7 @@ import { isValidTopicName } from '../topics/topic-name.ts'
 import { Membership, type MembershipListener } from './membership.ts'
 import { SessionOwnership } from './session-ownership.ts'
 import { queueOf, ReplicationInfo } from './replication-info.ts'
+import { ReplicationQueue } from './replication-queue.ts'
 
 /**
  * The brokers that share an emitter. Each gives the others what it publishes, when its store has it, and gives its own
@@ -24,6 +25,7 @@ export class EmitterCluster implements MembershipListener {
   #ownership: SessionOwnership | undefined
   readonly #core: Core
   readonly #membership: Membership
+  readonly #replication = new ReplicationQueue((publication, targets) => this.#send(publication, targets))
 
   constructor(core: Core, emitter: Emitter) {
     this.#core = core
@@ -48,25 +50,21 @@ export class EmitterCluster implements MembershipListener {
 
   /** Sends a message to the other brokers; one that the storage must commit, after its commit. */
   publish(publication: Publication): void {
-    if (publication.message.topic.startsWith('$SYS/')) return // Each broker has its own.
-    const { replication } = publication
-    if (this.#core.commits?.isInOpenBatch(publication) === true && replication !== undefined) {
-      replication.awaitsReplication = true
-    } else this.#send(publication, [])
+    const { topic, qos } = publication.message
+    if (topic.startsWith('$SYS/')) return // Each broker has its own.
+    const { commits } = this.#core
+    // Another broker may store it for a session whose subscription is not known here yet; its place is this one.
+    if (qos > 0 && this.#ownership !== undefined) commits?.identify(publication)
+    this.#replication.push(publication, commits)
   }
 
   /** The storage has all of this. */
   committed(changes: Iterable<Change>): void {
     for (const { operation, publication } of changes) {
-      if (operation.kind !== 'publish') {
-        this.#ownership?.committed(operation)
-        continue
-      }
-      const replication = publication?.replication
-      if (publication === undefined || replication?.awaitsReplication !== true || publication.isRejected) continue
-      replication.awaitsReplication = false
-      this.#send(publication, operation.targets)
+      if (operation.kind !== 'publish') this.#ownership?.committed(operation)
+      else if (publication !== undefined) this.#replication.committed(publication, operation.targets)
     }
+    if (this.#core.commits !== undefined) this.#replication.batchCommitted(this.#core.commits)
   }
 
   #send({ message, replication, isReplay, queued }: Publication, targets: readonly PersistedTarget[]): void {

@@ -11,8 +11,6 @@ export class ReplicationInfo {
   readonly stored: ReadonlySet<string>
   /** The member that each shared subscription has for it, by its Topic Filter; '' for an application. */
   #sharedMembers: Map<string, string> | undefined
-  /** Other brokers are still to get it. */
-  awaitsReplication = false
 
   constructor(
     fromPeer: boolean,

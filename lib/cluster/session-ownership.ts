@@ -69,6 +69,7 @@ export class SessionOwnership implements SessionGaps {
   readonly #recoveries = new Map<Outbound, GapRecovery>()
   #repair: Timer | undefined
   #repairing: Promise<void> | undefined
+  #isStopped = false
 
   constructor(core: Core, store: CommitQueue, shared: SharedReading, cluster: Membership) {
     this.#core = core
@@ -91,6 +92,7 @@ export class SessionOwnership implements SessionGaps {
   }
 
   stop(): void {
+    this.#isStopped = true
     this.#core.timers.cancel(this.#repair)
   }
 
@@ -271,11 +273,11 @@ export class SessionOwnership implements SessionGaps {
       const session = this.#core.sessions.get(clientId)
       if (session === undefined) return 'none'
       if (this.#core.sessions.checksPrincipal && session.principal !== (owner ?? undefined)) return 'forbidden'
-      session.connection?.sessionTakenOver()
+      // From here on this broker stores nothing more of it.
+      this.#releaseToPeer(clientId, from)
       // Before another broker reads it the store must have all of it, however long that takes; the other one does not
       // go on without our answer.
       await new Promise<void>((resolve) => this.#commits.afterCommit(resolve))
-      this.#releaseToPeer(clientId, from)
       return 'done'
     } finally {
       release()
@@ -355,6 +357,7 @@ export class SessionOwnership implements SessionGaps {
 
   /** Something was lost on the way: it is looked for in the store. */
   onGap(): void {
+    if (this.#isStopped) return
     for (const { storage, outbound } of this.#core.sessions.values()) {
       if (storage.isDurable) this.#recoveryOf(outbound).markStale()
     }
@@ -363,6 +366,7 @@ export class SessionOwnership implements SessionGaps {
       this.#repairing = (this.#repairing ?? Promise.resolve())
         .then(() => this.#repairAll())
         .catch((error: Error) => {
+          if (this.#isStopped) return // The store is closed.
           this.#core.reportError(error)
           this.onGap() // The store does not work just now.
         })
@@ -396,6 +400,7 @@ export class SessionOwnership implements SessionGaps {
     await this.#compare(false)
     const sessions = Array.from(this.#core.sessions.values()) // Some come and go meanwhile.
     for (const session of sessions) {
+      if (this.#isStopped) return
       if (session.storage.isDurable && !session.ended) await this.#repairSession(session)
     }
   }
