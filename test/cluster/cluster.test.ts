@@ -120,6 +120,7 @@ test('on the emitter a message has the fields of aedes, its place in the order, 
     cmd: 'publish',
     brokerId: 'a',
     sequence: 1,
+    version: 2,
   })
   assert.equal(typeof name, 'string')
   assert.equal(new Set(seen.map((one) => one['_stringId'])).size, 2)

@@ -93,7 +93,7 @@ test('through Redis: messages, notices and questions arrive as they were given',
       cmd: 'publish',
       brokerId: 'a',
       sequence: 1,
-      rest: ['_stringId'],
+      rest: ['version', '_stringId'],
     },
   )
   assert.deepEqual(b.bodies, [{ bytes: Buffer.from('b'), number: 2 ** 40, list: [null, null] }])
