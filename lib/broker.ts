@@ -36,7 +36,6 @@ import { checkPlugin, parseOptions, refuseUnknown, type Settings } from './optio
 import { faultInMessageProperties } from './packets/properties.ts'
 import { reasonCodeOf } from './packets/reason-codes.ts'
 import { QueueTotals } from './sessions/outbound-queue.ts'
-import { noGaps } from './sessions/session-environment.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
 import { Statistics } from './statistics.ts'
 import { Timers } from './timers.ts'
@@ -124,9 +123,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
       retained,
       commits,
       bootId,
-      ownership: undefined,
       queueTotals: new QueueTotals(),
-      gaps: noGaps,
       dropped: (message: Message, clientId: string, why: DropReason) => {
         this.#core.statistics.publishDropped += 1
         this.#notify('dropped', [message, clientId, why])
@@ -142,6 +139,8 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     core.sessions = new SessionRegistry(core)
     this.#core = core
     this.#bus = new Bus(core, emitter)
+    core.cluster = this.#bus.cluster
+    core.gaps = core.cluster.gaps
     this.#local = new LocalSubscriptions(core)
     this.#upgrades = new WebSocketEndpoint({ maxPayload: limits.maxPacketSize + WEBSOCKET_SLACK }, this.#accept)
     if (commits !== undefined) {
@@ -380,7 +379,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     }
     this.#sysTopics?.stop()
     await this.#restored?.catch(ignore)
-    this.#core.ownership?.stop()
+    this.#core.cluster.stopReading()
     if (this.#isStoreOpen) await this.#core.commits?.close().catch((error: Error) => this.#reportError(error))
     this.#core.timers.clear()
     await this.#bus.close().catch(ignore)
@@ -450,7 +449,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     this.#isStoreOpen = true
     const { shared } = commits.storage
     if (shared === undefined || this.#settings.emitter === undefined) await recover(this.#core, commits)
-    else this.#core.ownership = await this.#bus.shareSessions(commits, shared)
+    else await this.#bus.shareSessions(commits, shared)
     this.#isRestored = true
   }
 

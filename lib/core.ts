@@ -1,6 +1,6 @@
 import type { BrokerEvents } from '../types/events.ts'
 import type { Client } from './connection/client.ts'
-import type { SessionOwnership } from './cluster/session-ownership.ts'
+import type { Cluster } from './cluster/cluster.ts'
 import type { Connection } from './connection/connection.ts'
 import type { CommitQueue } from './storage/commit-queue.ts'
 import type { Hooks } from './hooks.ts'
@@ -32,10 +32,10 @@ export interface Core {
   readonly wills: WillMessages
   /** Another one at each start of a broker, and in the order of the starts. */
   readonly bootId: string
-  /** Sessions that may be with other brokers; undefined when there are none. */
-  ownership: SessionOwnership | undefined
+  /** The other brokers. */
+  readonly cluster: Cluster
   readonly queueTotals: QueueTotals
-  gaps: SessionGaps
+  readonly gaps: SessionGaps
   /** A subscriber does not get a message. */
   dropped(message: Message, clientId: string, why: DropReason): void
   /** What is to outlive the process; undefined when nothing is. */

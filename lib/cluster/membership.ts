@@ -14,6 +14,7 @@ import {
 import { type Member, MemberTable } from './member-table.ts'
 import { Outbox } from './outbox.ts'
 import { copyPlainData } from './plain-data.ts'
+import type { PeerMessage, Peers } from './peers.ts'
 import { type Responses, PendingRequests } from './pending-requests.ts'
 
 /** Who is told what other brokers say. A throw of these is given to `failed`. */
@@ -54,7 +55,7 @@ const MAX_MISSED_OWN_HEARTBEATS = 3
  *              └───── goodbye ─────────────────▶ left (goodbye), for good: a broker that starts again has a new id
  * ```
  */
-export class Membership {
+export class Membership implements Peers {
   readonly members: ReadonlySet<string>
   readonly #emitter: Emitter
   readonly #id: string
@@ -105,20 +106,25 @@ export class Membership {
     return this.#started
   }
 
-  /** Gives a message to all other brokers. */
-  publish(message: { readonly topic: string; readonly [field: string]: unknown }): void {
-    if (this.#isStopped) return
-    const packet = messageOnEmitter(message, this.#id, this.#sequence + 1)
-    this.#sequence += 1
-    this.#outbox.send(packet)
+  /** An emitter has one packet for each message, and gives it to all. */
+  publish(messages: readonly PeerMessage[]): void {
+    for (const message of messages) {
+      if (this.#isStopped) return
+      const packet = messageOnEmitter(message, this.#id, this.#sequence + 1)
+      this.#sequence += 1
+      this.#outbox.send(packet)
+    }
   }
 
-  /** Tells all other brokers something. The body is plain data: what JSON has, and Buffers. */
   broadcast(kind: string, body: unknown): void {
     if (!this.#isStopped) this.#sendSequenced('notice', { kind, body: copyPlainData(body) })
   }
 
-  /** Asks all other brokers, or one, and waits for those that are alive now. */
+  /** All brokers receive the packet, so that none finds a gap; the others take no notice of it. */
+  send(to: string, kind: string, body: unknown): void {
+    if (!this.#isStopped) this.#sendSequenced('notice', { kind, body: copyPlainData(body), to })
+  }
+
   async request(kind: string, body: unknown, options: { timeoutMs: number; to?: string }): Promise<Responses> {
     const { to, timeoutMs } = options
     if (to !== undefined && !this.members.has(to)) return { responses: new Map(), timedOut: [to] }
@@ -215,6 +221,7 @@ export class Membership {
       case 'message':
         return this.#call(() => this.#owner.onMessage(packet.message, from))
       case 'notice':
+        if (packet.to !== undefined && packet.to !== this.#id) return
         return this.#call(() => this.#owner.onNotice(packet.kind, packet.body, from))
       case 'question':
         if (packet.to === undefined || packet.to === this.#id)

@@ -17,7 +17,13 @@ export const PROTOCOL_VERSION = 2
  */
 export type ClusterPacket =
   | (Sequenced & { readonly type: 'message'; readonly message: EmitterMessage })
-  | (Sequenced & { readonly type: 'notice'; readonly kind: string; readonly body: unknown })
+  | (Sequenced & {
+      readonly type: 'notice'
+      readonly kind: string
+      readonly body: unknown
+      /** Who is notified; all when absent. */
+      readonly to: string | undefined
+    })
   | (Sequenced & {
       readonly type: 'question'
       readonly kind: string
@@ -140,7 +146,8 @@ function readControl(type: string, fields: Record<string, unknown>, from: string
       return readMessage({ ...message, cmd: 'publish', brokerId: from, sequence: sequence ?? 0 }, from)
     case 'notice':
       if (!isCount(sequence) || sequence === 0 || typeof kind !== 'string') return undefined
-      return { type, from, sequence, kind, body }
+      if (to !== undefined && !isId(to)) return undefined
+      return { type, from, sequence, kind, body, to }
     case 'question':
       if (!isCount(sequence) || sequence === 0 || typeof kind !== 'string' || !isCount(question)) return undefined
       if (to !== undefined && !isId(to)) return undefined

@@ -56,11 +56,11 @@ async function connect(connection: Connection, packet: ConnectPacket): Promise<v
   const storedWill = will && (await authorizeWill(connection, will, client))
   const owner = ownerOf(connection, client)
   const isKept = !packet.cleanStart || expiryOf(connection, packet) > 0
-  const release = await core.ownership?.acquire(clientId, owner, isKept)
+  const release = await core.cluster.acquire(clientId, owner, isKept)
   try {
     await open(connection, packet, client, owner, storedWill, authentication)
   } finally {
-    release?.()
+    release()
   }
 }
 
@@ -77,7 +77,7 @@ async function open(
   const clientId = client.id
   const changes = packet.cleanStart ? [] : await authorizeStored(connection, clientId, client)
   if (!connection.isOpen) {
-    core.ownership?.abandoned(clientId) // It left meanwhile; nothing was begun.
+    core.cluster.abandoned(clientId) // It left meanwhile; nothing was begun.
     return
   }
 

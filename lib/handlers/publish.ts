@@ -165,7 +165,7 @@ async function afterInquiry(connection: Connection, packet: PublishPacket): Prom
   else if (found !== 'unknown') {
     const queued = queuedMessageOf(found, core.timers)
     const publication = new Publication(queued.message, queued)
-    publication.alreadyDeliveredTo = await core.ownership?.whoHad(publication.queued.stored)
+    publication.alreadyDeliveredTo = await core.cluster.whoHad(publication.queued.stored)
     core.router.republish(publication)
     core.commits?.incoming(publication, session.clientId, packet.packetId)
     session.incoming.reserve(packet.packetId)

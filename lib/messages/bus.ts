@@ -1,7 +1,7 @@
 import mqemitter from 'mqemitter'
 import type { Emitter, EmitterListener, EmitterMessage } from '../../types/emitter.ts'
+import { type Cluster, singleBroker } from '../cluster/cluster.ts'
 import { EmitterCluster } from '../cluster/emitter-cluster.ts'
-import type { SessionOwnership } from '../cluster/session-ownership.ts'
 import type { Core } from '../core.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import type { SharedReading } from '../storage/storage.ts'
@@ -15,29 +15,30 @@ import type { Publication } from './publication.ts'
 export class Bus {
   readonly emitter: Emitter
   readonly #core: Core
-  readonly #cluster: EmitterCluster | undefined
+  /** The other brokers, when the application gave an emitter that joins them. */
+  readonly cluster: Cluster
 
   constructor(core: Core, emitter: Emitter) {
     this.#core = core
     this.emitter = emitter
-    if (emitter instanceof OwnEmitter) return
-    this.#cluster = new EmitterCluster(core, emitter)
-    void this.#cluster.start()
+    this.cluster = emitter instanceof OwnEmitter ? singleBroker : new EmitterCluster(core, emitter)
+    void this.cluster.start()
   }
 
   /** Puts a message onto the emitter. Nothing waits for it to arrive. */
   publish(publication: Publication): void {
     const { message } = publication
-    if (this.#cluster !== undefined) {
-      this.#cluster.publish(publication)
+    const { emitter } = this
+    if (!(emitter instanceof OwnEmitter)) {
+      this.cluster.publish(publication)
       return
     }
-    if ((this.emitter as OwnEmitter).listeners === 0 || message.topic.startsWith('$SYS/')) return
+    if (emitter.listeners === 0 || message.topic.startsWith('$SYS/')) return
     const { topic, payload, qos, retain, properties, publisher: clientId } = message
     const { id: brokerId } = this.#core.settings
     try {
       const packet = { topic, cmd: 'publish', payload, qos, retain, properties, clientId, brokerId }
-      this.emitter.emit(packet satisfies EmitterMessage)
+      emitter.emit(packet satisfies EmitterMessage)
     } catch (error) {
       this.#core.reportError(error as Error) // mqemitter throws for more than 100 levels.
     }
@@ -45,19 +46,19 @@ export class Bus {
 
   /** The store has all of this: the other brokers may know. */
   committed(changes: Iterable<Change>): void {
-    this.#cluster?.committed(changes)
+    this.cluster.committed(changes)
   }
 
-  /** Takes part in the sessions of brokers that share this store too; undefined when there is no emitter to join them. */
-  async shareSessions(store: CommitQueue, shared: SharedReading): Promise<SessionOwnership | undefined> {
-    await this.#cluster?.start()
-    return this.#cluster?.shareSessions(store, shared)
+  /** Takes part in the sessions of the brokers that share this storage too. */
+  async shareSessions(store: CommitQueue, shared: SharedReading): Promise<void> {
+    await this.cluster.start()
+    await this.cluster.shareSessions(store, shared)
   }
 
   async close(): Promise<void> {
-    if (this.#cluster !== undefined)
-      await this.#cluster.stop() // The emitter is the application's to close.
-    else await new Promise<void>((resolve) => void this.emitter.close(resolve))
+    await this.cluster.stop()
+    // Another emitter is the application's to close.
+    if (this.emitter instanceof OwnEmitter) await new Promise<void>((resolve) => void this.emitter.close(resolve))
   }
 }
 

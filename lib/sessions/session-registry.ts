@@ -154,7 +154,7 @@ export class SessionRegistry {
   #removeSubscriptions(session: Session): void {
     for (const subscription of session.subscriptions.values()) {
       this.#core.subscriptions.remove(subscription)
-      this.#core.ownership?.memberChanged(session, subscription, false)
+      this.#core.cluster.memberChanged(session, subscription, false)
     }
     session.subscriptions.clear()
   }
@@ -174,7 +174,7 @@ export class SessionRegistry {
     this.#core.subscriptions.add(subscription)
     if (previous !== undefined) this.#core.subscriptions.remove(previous)
     session.subscriptions.set(topicFilter, subscription)
-    this.#core.ownership?.memberChanged(session, subscription, true)
+    this.#core.cluster.memberChanged(session, subscription, true)
     session.subscriptionBytes +=
       previous === undefined ? bytesOf(subscription) : bytesOf(subscription) - bytesOf(previous)
     return previous
@@ -185,7 +185,7 @@ export class SessionRegistry {
     if (subscription === undefined) return false
     session.subscriptions.delete(topicFilter)
     session.storage.unsubscribed(topicFilter)
-    this.#core.ownership?.memberChanged(session, subscription, false)
+    this.#core.cluster.memberChanged(session, subscription, false)
     session.subscriptionBytes -= bytesOf(subscription)
     const group = this.#core.subscriptions.remove(subscription)
     if (group !== undefined) this.#core.router.redistribute(session.outbound.leaveGroup(group.sharedFilter))

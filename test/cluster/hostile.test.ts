@@ -200,6 +200,6 @@ test('a message is received by the owner as it was given, whatever its propertie
     ['a', '1'],
     ['a', '2'],
   ]
-  b.cluster.publish({ ...message('t'), properties: { userProperties, correlationData: Buffer.from('c') } })
+  b.cluster.publish([{ ...message('t'), properties: { userProperties, correlationData: Buffer.from('c') } }])
   assert.deepEqual(a.messages[0]?.properties, { userProperties, correlationData: Buffer.from('c') })
 })

@@ -30,8 +30,8 @@ for (const [name, version, said] of [
 ] as const) {
   test(`a broker ${name} is no member, and is reported once with what to do`, async () => {
     const { a, b, clock } = await twoVersions(version)
-    b.cluster.publish(message('t'))
-    b.cluster.publish(message('a/'.repeat(90)))
+    b.cluster.publish([message('t')])
+    b.cluster.publish([message('a/'.repeat(90))])
     b.cluster.broadcast('session', { clientId: 's' })
     clock.advance(10_000)
     assert.deepEqual(a.log(), [])
@@ -55,8 +55,8 @@ test('every packet of a broker has the version of its protocol', async () => {
   clock.advance(2_000)
   await Promise.all(started)
   const [a] = brokers as [TestBroker, TestBroker]
-  a.cluster.publish(message('t'))
-  a.cluster.publish(message('a/'.repeat(90)))
+  a.cluster.publish([message('t')])
+  a.cluster.publish([message('a/'.repeat(90))])
   a.cluster.broadcast('session', {})
   const asked = a.cluster.request('kept', {}, { timeoutMs: 1_000 })
   clock.advance(1_000)
