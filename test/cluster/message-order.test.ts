@@ -1,61 +1,10 @@
 /** The order of one publisher's messages on one topic, while brokers learn of subscriptions and sessions move. */
 import assert from 'node:assert/strict'
-import { suite, test, type TestContext } from 'node:test'
+import { suite, test } from 'node:test'
 import type { QoS } from '../../types/packets.ts'
-import type { Persistence } from '../../types/persistence.ts'
 import { publishPacket, type TestClient } from '../broker/client.ts'
-import { type Ground, lasting, type Member, memoryGround, Taker, Together, until } from './together.ts'
-
-/** Lets what is stored of some topics wait. */
-class Gate {
-  isOpen = true
-  readonly #waiting: (() => void)[] = []
-
-  /** A store of which messages are put into queues only while the gate is open. */
-  around(store: Persistence): Persistence {
-    return new Proxy(store, {
-      get: (target, name) => {
-        const value: unknown = Reflect.get(target, name, target)
-        if (name !== 'outgoingEnqueue') return typeof value === 'function' ? value.bind(target) : value
-        return async (...values: unknown[]) => {
-          if (!this.isOpen) await new Promise<void>((resolve) => this.#waiting.push(resolve))
-          return Reflect.apply(value as () => unknown, target, values)
-        }
-      },
-    })
-  }
-
-  get hasWaiting(): boolean {
-    return this.#waiting.length > 0
-  }
-
-  open(): void {
-    this.isOpen = true
-    for (const resolve of this.#waiting.splice(0)) resolve()
-  }
-}
-
-interface Gated {
-  readonly ground: Ground
-  readonly members: readonly Member[]
-  readonly gates: readonly Gate[]
-}
-
-/** Brokers that share a store; each has a gate of its own before it. */
-async function gated(t: TestContext, count: number): Promise<Gated> {
-  const ground = memoryGround()
-  const together = new Together(ground)
-  t.after(() => together.end())
-  const gates = Array.from({ length: count }, () => new Gate())
-  const adding: Promise<Member>[] = []
-  for (const gate of gates) {
-    const now = Date.now()
-    adding.push(together.add({ persistence: gate.around(ground.persistence()) }))
-    await until(() => Date.now() > now, 'the next millisecond') // Ids of brokers are in the order of their starts.
-  }
-  await ground.clock.leap(3000) // No other broker responds to the first.
-  return { ground, members: await Promise.all(adding), gates }
-}
+import { gated } from './gated.ts'
+import { lasting, type Member, Taker, until } from './together.ts'
 
 async function publishAll(publisher: TestClient, qos: QoS, payloads: readonly string[]): Promise<void> {
   for (const payload of payloads) await publisher.publish('t', payload, { qos })
