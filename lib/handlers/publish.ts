@@ -72,6 +72,7 @@ function messageProperties(properties: NonNullable<PublishPacket['properties']>)
 function accept(connection: Connection, packet: PublishPacket, asked: Message, permitted: PublicMessage): void {
   const { core, session, client } = connection
   if (session === undefined) return
+  if (session.released && packet.qos > 0) return // The Client sends it again to the broker that has the session now.
   const message = permitted === asked ? asked : Message.of(permitted, session.clientId, core.timers)
   if (message !== asked) checkRewrittenTopic(core, message.topic)
   const isTold = packet.qos > 0 && connection.protocolLevel === 5
@@ -161,11 +162,13 @@ async function afterInquiry(connection: Connection, packet: PublishPacket): Prom
   const { core, session } = connection
   if (session === undefined) return
   const found = await session.incoming.inquire(packet.packetId)
+  if (session.released) return // The Client sends it again to the broker that has the session now.
   if (found === 'accepted') session.incoming.reserve(packet.packetId)
   else if (found !== 'unknown') {
     const queued = queuedMessageOf(found, core.timers)
     const publication = new Publication(queued.message, queued)
     publication.alreadyDeliveredTo = await core.cluster.whoHad(publication.queued.stored)
+    if (session.released) return
     core.router.republish(publication)
     core.commits?.incoming(publication, session.clientId, packet.packetId)
     session.incoming.reserve(packet.packetId)

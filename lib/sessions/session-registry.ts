@@ -148,7 +148,7 @@ export class SessionRegistry {
     this.#core.timers.cancel(session.expiry)
     this.#core.timers.cancel(session.willDelay)
     this.#removeSubscriptions(session)
-    session.end()
+    session.release()
   }
 
   #removeSubscriptions(session: Session): void {

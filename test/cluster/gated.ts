@@ -3,9 +3,10 @@ import type { TestContext } from 'node:test'
 import type { Persistence } from '../../types/persistence.ts'
 import { type Ground, type Member, memoryGround, Together, until } from './together.ts'
 
-/** Lets messages for queues wait on their way to the store. */
+/** Lets one method of a store wait: that which puts messages into queues, or another one. */
 export class Gate {
   isOpen = true
+  method: keyof Persistence = 'outgoingEnqueue'
   readonly #waiting: (() => void)[] = []
 
   /** The store behind the gate. */
@@ -13,7 +14,7 @@ export class Gate {
     return new Proxy(store, {
       get: (target, name) => {
         const value: unknown = Reflect.get(target, name, target)
-        if (name !== 'outgoingEnqueue') return typeof value === 'function' ? value.bind(target) : value
+        if (name !== this.method) return typeof value === 'function' ? value.bind(target) : value
         return async (...values: unknown[]) => {
           if (!this.isOpen) await new Promise<void>((resolve) => this.#waiting.push(resolve))
           return Reflect.apply(value as () => unknown, target, values)

@@ -1,7 +1,7 @@
 /** A session that one broker releases to another while the store is slow. */
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { publishPacket, type TestClient } from '../broker/client.ts'
+import { ack, publishPacket, settle, type TestClient } from '../broker/client.ts'
 import { gated } from './gated.ts'
 import { lasting, type Member, Taker, until } from './together.ts'
 
@@ -48,6 +48,41 @@ suite('a session that is being released', { timeout: 60_000 }, () => {
       assert.deepEqual(await new Taker(client).has(1), ['m'])
     }
   })
+})
+
+suite('a message at QoS 2 from a Client whose session is being released', { timeout: 60_000 }, () => {
+  for (const [what, method] of [
+    ['what the store knows of it is read', 'incomingGetPacket'],
+    ['it is stored', 'incomingStorePacket'],
+  ] as const) {
+    test(`is published once when the Client comes to another broker while ${what} [MQTT-4.3.3-12]`, async (t) => {
+      const { members, gates } = await gated(t, 3)
+      const [a, b, c] = members as [Member, Member, Member]
+      const receiver = await c.client('receiver')
+      await receiver.subscribe('t', { qos: 2 })
+      const taker = new Taker(receiver)
+      const first = await c.client('p', lasting)
+      await first.drop()
+      const second = await a.client('p', lasting)
+      gates[0]!.method = method
+      gates[0]!.isOpen = false
+      second.send(publishPacket('t', 'm', { qos: 2, packetId: 7 }))
+      await until(() => gates[0]!.hasWaiting, 'the store')
+      const third = b.open()
+      const connected = third.connect('p', lasting)
+      await second.closed
+      if (method === 'incomingStorePacket') gates[0]!.open() // b does not go on before a has stored it.
+      assert.equal((await connected).reasonCode, 0)
+      third.send(publishPacket('t', 'm', { qos: 2, packetId: 7, dup: true }))
+      await third.receives('pubrec')
+      third.send(ack('pubrel', 7))
+      await third.receives('pubcomp')
+      gates[0]!.open()
+      await settle()
+      await third.publish('t', 'next', { qos: 2 })
+      assert.deepEqual(await taker.has(2), ['m', 'next'])
+    })
+  }
 })
 
 suite('a message for a shared subscription', { timeout: 60_000 }, () => {
