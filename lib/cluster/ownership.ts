@@ -159,16 +159,23 @@ export class Ownership {
       const session = sessions.get(clientId)
       if (session === undefined) return 'none'
       if (sessions.checksPrincipal && session.principal !== (owner ?? undefined)) return 'forbidden'
+      session.connection?.sessionTakenOver()
+      // The peer goes on only when the storage has all of the session, however long that takes. Until then the session
+      // counts as this broker's. Meanwhile messages still come to it here: when their commit fails, none is sent.
+      await this.#committed()
+      if (sessions.get(clientId) !== session) return 'done' // It ended.
       const remote = this.#drop(session, from)
       remote?.startReleasing(session.connectedAt)
-      // From here on this broker stores nothing more of it. The peer goes on only when the storage has all of it, and
-      // until then the session counts as this broker's, however long that takes.
-      await new Promise<void>((resolve) => this.#commits.afterCommit(resolve))
+      await this.#committed() // Messages that came meanwhile. From here on this broker stores nothing more of it.
       remote?.move('committed')
       return 'done'
     } finally {
       unlock()
     }
+  }
+
+  #committed(): Promise<void> {
+    return new Promise((resolve) => this.#commits.afterCommit(resolve))
   }
 
   /** Another broker has the session already. */
