@@ -7,13 +7,12 @@ import type { Plugin, PluginBroker } from '../types/hooks.ts'
 import type { Message } from '../types/message.ts'
 import type { Limits } from '../types/options.ts'
 import { EmitterCluster } from './cluster/emitter-cluster.ts'
-import type { SessionOwnership } from './cluster/session-ownership.ts'
+import { type Cluster, singleBroker } from './cluster/cluster.ts'
 import { Acceptor } from './connection/acceptor.ts'
 import type { Client } from './connection/client.ts'
 import { ConnectedClients } from './connection/connected-clients.ts'
 import { Connection } from './connection/connection.ts'
 import { Connections } from './connection/connections.ts'
-import type { Core } from './core.ts'
 import { Events, type Notify } from './events.ts'
 import { FlushScheduler } from './flush-scheduler.ts'
 import { handlePacket } from './handlers/packet.ts'
@@ -30,7 +29,7 @@ import { SysTopics } from './messages/sys-topics.ts'
 import { WillMessages } from './messages/will-messages.ts'
 import type { Settings } from './options.ts'
 import { QueueTotals } from './sessions/outbound-queue.ts'
-import { noGaps, type SessionGaps } from './sessions/session-environment.ts'
+import type { SessionGaps } from './sessions/session-environment.ts'
 import { Predecessors } from './sessions/predecessors.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
 import { Session } from './sessions/session.ts'
@@ -47,7 +46,7 @@ import { Timers } from './timers.ts'
  * brokers share none. A part takes this object by an interface of its own, with only the parts that it uses. A part
  * that needs a later one uses it first when the broker starts.
  */
-export class Assembly implements Core {
+export class Assembly {
   readonly settings: Settings
   readonly limits: Readonly<Limits>
   /** Different at each start, and sorted by start, because no stored message may have the id of another. */
@@ -62,7 +61,6 @@ export class Assembly implements Core {
 
   readonly commits: CommitQueue | undefined
   readonly queueTotals: QueueTotals = new QueueTotals()
-  gaps: SessionGaps = noGaps
   readonly subscriptions: Subscriptions = new Subscriptions()
   readonly retained: RetainedMessages
   readonly router: Router
@@ -71,9 +69,8 @@ export class Assembly implements Core {
   readonly wills: WillMessages
   readonly sessions: SessionRegistry
   readonly bus: Bus
-  readonly #cluster: EmitterCluster | undefined
-  /** Undefined until the sessions of the other brokers are known, and without other brokers. */
-  ownership: SessionOwnership | undefined = undefined
+  readonly cluster: Cluster
+  readonly gaps: SessionGaps
 
   readonly connections: Connections
   readonly clients: ConnectedClients
@@ -124,8 +121,9 @@ export class Assembly implements Core {
       (clientId, principal, isKept) =>
         new Session(this, clientId, principal, storageOf(this.commits, clientId, isKept)),
     )
-    this.#cluster = settings.emitter === undefined ? undefined : new EmitterCluster(this, settings.emitter)
-    this.bus = new Bus(busEmitter, { brokerId: settings.id, peers: this.#cluster, reportError })
+    this.cluster = settings.emitter === undefined ? singleBroker : new EmitterCluster(this, settings.emitter)
+    this.gaps = this.cluster.gaps
+    this.bus = new Bus(busEmitter, { brokerId: settings.id, cluster: this.cluster, reportError })
 
     this.connections = new Connections(limits)
     this.clients = new ConnectedClients(this.statistics, notify)
@@ -142,7 +140,7 @@ export class Assembly implements Core {
   /** Joins the other brokers, opens the storage, sets up the plugins of the options, in this order. */
   start(broker: PluginBroker<never>): void {
     const { commits } = this
-    void this.#cluster?.start()
+    void this.cluster.start()
     if (commits !== undefined) this.lifecycle.restore(() => this.#restore(commits))
     for (const plugin of this.settings.plugins) this.addPlugin(plugin, broker)
     this.#sysTopics?.start()
@@ -152,12 +150,12 @@ export class Assembly implements Core {
     const { storage } = commits
     await storage.open()
     this.#openStorage = commits
-    if (storage.shared === undefined || this.#cluster === undefined) {
+    if (storage.shared === undefined || this.cluster === singleBroker) {
       await recover(this, commits)
       return
     }
-    await this.#cluster.start()
-    this.ownership = await this.#cluster.shareSessions(commits, storage.shared)
+    await this.cluster.start()
+    await this.cluster.shareSessions(commits, storage.shared)
   }
 
   /** Its hooks are asked from now on; connections that come from now on wait for its setup. */
@@ -176,6 +174,7 @@ export class Assembly implements Core {
       () => lifecycle.tearDown(),
       () => this.#sysTopics?.stop(),
       () => lifecycle.restored?.catch(ignore),
+      () => this.cluster.stopReading(),
       () => this.#openStorage?.close(),
       () => this.timers.clear(),
       () => this.bus.close().catch(ignore),

@@ -1,78 +1,111 @@
 import type { Emitter, EmitterMessage } from '../../types/emitter.ts'
 import type { MessageProperties } from '../../types/properties.ts'
 import type { PersistedTarget } from '../../types/persistence.ts'
-import type { Core } from '../core.ts'
-import type { Change } from '../storage/commit-batch.ts'
-import type { CommitQueue } from '../storage/commit-queue.ts'
-import { packetOf } from '../storage/stored-message.ts'
+import type { MessageId } from '../messages/message-id.ts'
 import { Message } from '../messages/message.ts'
 import { Publication } from '../messages/publication.ts'
 import { QueuedMessage } from '../messages/queued-message.ts'
+import type { Subscription } from '../messages/subscriber.ts'
 import { faultInMessageProperties } from '../packets/properties.ts'
+import type { SessionGaps } from '../sessions/session-environment.ts'
+import type { Session } from '../sessions/session.ts'
+import type { Change } from '../storage/commit-batch.ts'
+import type { CommitQueue } from '../storage/commit-queue.ts'
 import type { SharedReading } from '../storage/storage.ts'
+import { packetOf } from '../storage/stored-message.ts'
 import { isValidTopicName } from '../topics/topic-name.ts'
+import type { Cluster } from './cluster.ts'
 import { Membership, type MembershipListener } from './membership.ts'
-import { SessionOwnership } from './session-ownership.ts'
-import { queueOf, ReplicationInfo } from './replication-info.ts'
+import type { Peers } from './peers.ts'
+import { queueOf, ReplicationInfo } from '../messages/replication-info.ts'
+import { ReplicationQueue } from './replication-queue.ts'
+import { SharedSessions, type SharedSessionsEnvironment } from './shared-sessions.ts'
+
+/** The parts of the broker that the cluster uses. */
+export interface ClusterEnvironment extends SharedSessionsEnvironment {
+  readonly commits: CommitQueue | undefined
+  readonly router: { distribute(publication: Publication): unknown }
+}
+
+const NO_CLIENTS: ReadonlySet<string> = new Set()
 
 /**
- * The brokers that share an emitter. Each gives the others what it publishes, when its store has it, and gives its own
- * Clients what the others publish; with a store that they share too, sessions go from one to the other.
+ * The brokers that share an emitter. Each gives the others what it publishes, when its storage has it, and gives its
+ * own Clients what the others publish; with a storage that they share too, sessions go from one to the other.
  */
-export class EmitterCluster implements MembershipListener {
+export class EmitterCluster implements Cluster, MembershipListener {
+  readonly gaps: SessionGaps = {
+    defer: (outbound, delivery) => this.#sessions?.gaps.defer(outbound, delivery) === true,
+    finished: (outbound, content) => this.#sessions?.gaps.finished(outbound, content),
+  }
+  readonly #environment: ClusterEnvironment
+  readonly #peers: Peers
+  readonly #replication = new ReplicationQueue((publication, targets) => this.#send(publication, targets))
   /** Undefined while, or when, each broker has sessions of its own. */
-  #ownership: SessionOwnership | undefined
-  readonly #core: Core
-  readonly #membership: Membership
+  #sessions: SharedSessions | undefined
 
-  constructor(core: Core, emitter: Emitter) {
-    this.#core = core
-    this.#membership = new Membership(emitter, core.bootId, core.timers, this)
+  constructor(environment: ClusterEnvironment, emitter: Emitter) {
+    this.#environment = environment
+    this.#peers = new Membership(emitter, environment.bootId, environment.timers, this)
   }
 
-  /** Resolves when the others are known. */
   start(): Promise<void> {
-    return this.#membership.start()
+    return this.#peers.start()
   }
 
-  async shareSessions(store: CommitQueue, shared: SharedReading): Promise<SessionOwnership> {
-    this.#ownership = new SessionOwnership(this.#core, store, shared, this.#membership)
-    await this.#ownership.start()
-    return this.#ownership
+  async shareSessions(commits: CommitQueue, shared: SharedReading): Promise<void> {
+    this.#sessions = new SharedSessions(this.#environment, commits, shared, this.#peers)
+    await this.#sessions.start()
+  }
+
+  stopReading(): void {
+    this.#sessions?.stop()
   }
 
   async stop(): Promise<void> {
-    this.#ownership?.stop()
-    await this.#membership.stop()
+    this.stopReading()
+    await this.#peers.stop()
+  }
+
+  async acquire(clientId: string, principal: string | undefined, isKept: boolean): Promise<() => void> {
+    return this.#sessions?.acquire(clientId, principal, isKept) ?? nothing
+  }
+
+  abandoned(clientId: string): void {
+    this.#sessions?.abandoned(clientId)
+  }
+
+  memberChanged(session: Session, subscription: Subscription, isMember: boolean): void {
+    this.#sessions?.memberChanged(session, subscription, isMember)
+  }
+
+  async whoHad(id: MessageId | undefined): Promise<ReadonlySet<string>> {
+    return this.#sessions === undefined || id === undefined ? NO_CLIENTS : this.#sessions.whoHad(id)
   }
 
   /** Sends a message to the other brokers; one that the storage must commit, after its commit. */
   publish(publication: Publication): void {
-    if (publication.message.topic.startsWith('$SYS/')) return // Each broker has its own.
-    const { replication } = publication
-    if (this.#core.commits?.isInOpenBatch(publication) === true && replication !== undefined) {
-      replication.awaitsReplication = true
-    } else this.#send(publication, [])
+    const { topic, qos } = publication.message
+    if (topic.startsWith('$SYS/')) return // Each broker has its own.
+    const { commits } = this.#environment
+    // Another broker may store it for a session whose subscription is not known here yet; its place is this one.
+    if (qos > 0 && this.#sessions !== undefined) commits?.identify(publication)
+    this.#replication.push(publication, commits)
   }
 
   /** The storage has all of this. */
   committed(changes: Iterable<Change>): void {
     for (const { operation, publication } of changes) {
-      if (operation.kind !== 'publish') {
-        this.#ownership?.committed(operation)
-        continue
-      }
-      const replication = publication?.replication
-      if (publication === undefined || replication?.awaitsReplication !== true || publication.isRejected) continue
-      replication.awaitsReplication = false
-      this.#send(publication, operation.targets)
+      if (operation.kind !== 'publish') this.#sessions?.committed(operation)
+      else if (publication !== undefined) this.#replication.committed(publication, operation.targets)
     }
+    if (this.#environment.commits !== undefined) this.#replication.batchCommitted(this.#environment.commits)
   }
 
   #send({ message, replication, replay, queued }: Publication, targets: readonly PersistedTarget[]): void {
     const { topic, payload, qos, retain, properties, publisher, expiresAt } = message
     const { stored } = queued
-    this.#membership.publish({
+    const fields = {
       cmd: 'publish',
       topic,
       payload,
@@ -80,13 +113,14 @@ export class EmitterCluster implements MembershipListener {
       retain,
       ...(properties !== undefined && { properties }),
       ...(publisher !== undefined && { clientId: publisher }),
-      ...(expiresAt !== Infinity && { messageExpiry: this.#core.timers.toWallClock(expiresAt) }),
+      ...(expiresAt !== Infinity && { messageExpiry: this.#environment.timers.toWallClock(expiresAt) }),
       ...(stored !== undefined && { storedAs: [stored.brokerId, stored.brokerCounter] }),
       ...(targets.length > 0 && { storedFor: targets.map((target) => queueOf(target.clientId, target.sharedFilter)) }),
       ...(replication !== undefined && replication.sharedMembers.length > 0 && { choices: replication.sharedMembers }),
       ...(replication?.sharedOnly === true && { onlyShared: true }),
       ...(replay !== undefined && { isResumed: true }),
-    })
+    }
+    this.#peers.publish([fields])
   }
 
   // ─── what comes ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -95,38 +129,38 @@ export class EmitterCluster implements MembershipListener {
     const publication = this.#publicationOf(message)
     if (publication === undefined) return
     if (publication.message.retain && publication.replication?.sharedOnly !== true)
-      this.#core.retained.store(publication)
-    this.#core.router.distribute(publication)
+      this.#environment.retained.store(publication)
+    this.#environment.router.distribute(publication)
   }
 
   onNotice(kind: string, body: unknown, from: string): void {
-    this.#ownership?.onNotice(kind, body, from)
+    this.#sessions?.onNotice(kind, body, from)
   }
 
   onRequest(kind: string, body: unknown, from: string): unknown {
-    return this.#ownership?.onRequest(kind, body, from)
+    return this.#sessions?.onRequest(kind, body, from)
   }
 
   onGap(): void {
-    this.#ownership?.onGap()
+    this.#sessions?.onGap()
   }
 
   onJoin(): void {
-    // It asks for what it must know.
+    // The new broker asks for what it must know.
   }
 
   onLeave(id: string): void {
-    this.#ownership?.onLeave(id)
+    this.#sessions?.onLeave(id)
   }
 
   onError(error: Error): void {
-    this.#core.reportError(error)
+    this.#environment.reportError(error)
   }
 
   /** What another broker put there, looked at as closely as what a Client sends; undefined when it is no message. */
   #publicationOf(fields: EmitterMessage): Publication | undefined {
     const { topic, payload, qos, retain, clientId, messageExpiry } = fields
-    const { settings, timers } = this.#core
+    const { settings, timers } = this.#environment
     if (!isValidTopicName(topic, settings.limits.maxTopicLevels) || topic.startsWith('$SYS/')) return undefined
     if (!(payload instanceof Uint8Array) || (qos !== 0 && qos !== 1 && qos !== 2)) return undefined
     const properties = isObject(fields.properties) ? (fields.properties as MessageProperties) : undefined
@@ -160,10 +194,14 @@ export class EmitterCluster implements MembershipListener {
       true,
       fields.onlyShared === true,
       new Set(listOf(fields.storedFor).filter((queue) => typeof queue === 'string')),
-      listOf(fields.choices).filter(isPairOfTexts),
+      listOf(fields.choices).filter(isPairOfStrings),
     )
     return publication
   }
+}
+
+function nothing(): void {
+  // The session is of this broker alone.
 }
 
 function isObject(value: unknown): value is object {
@@ -174,6 +212,6 @@ function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : []
 }
 
-function isPairOfTexts(value: unknown): value is [string, string] {
+function isPairOfStrings(value: unknown): value is [string, string] {
   return Array.isArray(value) && typeof value[0] === 'string' && typeof value[1] === 'string'
 }

@@ -1,25 +1,26 @@
 import type { MessageId } from '../messages/message-id.ts'
 import type { Delivery } from '../sessions/delivery.ts'
-import { MessageIdSet } from './message-id-set.ts'
+import { MessageIdSet } from '../messages/message-id-set.ts'
 
 /**
- * How a session gets what another broker stored for it when the word of that was lost: from the store, in its order.
+ * How a session gets the messages that another broker stored for it when the word of them was lost: from the storage, in
+ * its order.
  *
- *   nothing lost ──fallBehind──▶ behind: what others stored is left there ──begin──▶ reading: it is put aside
- *        ▲                                                                               │
- *        └────────────────────────────────────────missing────────────────────────────────┘
+ *   complete ──markStale──▶ stale: a delivery is left in the storage ──startReading──▶ reading: a delivery is deferred
+ *       ▲                                                                                   │
+ *       └───────────────────────────────────────unseen──────────────────────────────────────┘
  */
 export class GapRecovery {
-  /** Messages that came from the store: the broker that published one may still tell of it, or hand it on again. */
+  /** Ids of messages that came from the storage: the broker that published one may still send or replay it. */
   readonly recoveredIds: MessageIdSet
   #isStale = false
-  /** What others tell of while the store is read. */
+  /** Deliveries that other brokers stored while the storage is read. */
   #deferred: Delivery[] | undefined
-  /** What is gone since the reading began. */
+  /** Messages that the session finished since the reading began. */
   #finished: MessageIdSet | undefined
 
-  constructor(names: MessageIdSet = new MessageIdSet()) {
-    this.recoveredIds = names
+  constructor(recoveredIds: MessageIdSet = new MessageIdSet()) {
+    this.recoveredIds = recoveredIds
   }
 
   get isStale(): boolean {
@@ -36,7 +37,7 @@ export class GapRecovery {
     this.#finished = new MessageIdSet()
   }
 
-  /** Another broker tells of what it stored. Before the reading it need not be remembered: it will be read. */
+  /** A delivery that another broker stored. Before the reading it is not remembered, since it will be read. */
   defer(delivery: Delivery): void {
     this.#deferred?.push(delivery)
   }
@@ -46,17 +47,17 @@ export class GapRecovery {
     this.#finished?.add(id)
   }
 
-  /** What the store has and the session does not, then what came meanwhile. It is with the others again. */
+  /** Deliveries that the storage has and the session does not, then those that came meanwhile. The session is complete. */
   *unseen(stored: Iterable<Delivery>, has: (id: MessageId | undefined) => boolean): IterableIterator<Delivery> {
-    const late = this.#deferred ?? []
-    const gone = this.#finished
+    const deferred = this.#deferred ?? []
+    const finished = this.#finished
     this.#isStale = false
     this.#deferred = undefined
     this.#finished = undefined
-    for (const deliveries of [stored, late]) {
+    for (const deliveries of [stored, deferred]) {
       for (const delivery of deliveries) {
         const { stored } = delivery.content
-        if (delivery.packetId !== 0 || gone?.has(stored) === true || has(stored)) continue
+        if (delivery.packetId !== 0 || finished?.has(stored) === true || has(stored)) continue
         this.recoveredIds.add(stored)
         yield delivery
       }

@@ -1,18 +1,21 @@
 import type { Emitter, EmitterListener, EmitterMessage } from '../../types/emitter.ts'
 import type { Timer, Timers } from '../timers.ts'
+import { Reconnects } from './emitters/index.ts'
 import {
   isFrom,
   type ClusterPacket,
   controlOnEmitter,
   MAXIMUM_MEMBERS,
+  type MemberPacket,
   messageOnEmitter,
+  PROTOCOL_VERSION,
   readClusterPacket,
 } from './protocol.ts'
 import { type Member, MemberTable } from './member-table.ts'
 import { Outbox } from './outbox.ts'
 import { copyPlainData } from './plain-data.ts'
+import type { PeerMessage, Peers } from './peers.ts'
 import { type Responses, PendingRequests } from './pending-requests.ts'
-import { RedisReconnects } from './emitters/redis.ts'
 
 /** Who is told what other brokers say. A throw of these is given to `failed`. */
 export interface MembershipListener {
@@ -52,7 +55,7 @@ const MAX_MISSED_OWN_HEARTBEATS = 3
  *              └───── goodbye ─────────────────▶ left (goodbye), for good: a broker that starts again has a new id
  * ```
  */
-export class Membership {
+export class Membership implements Peers {
   readonly members: ReadonlySet<string>
   readonly #emitter: Emitter
   readonly #id: string
@@ -62,7 +65,7 @@ export class Membership {
   readonly #members = new MemberTable()
   readonly #requests: PendingRequests
   readonly #outbox: Outbox
-  readonly #reconnects: RedisReconnects
+  readonly #reconnects: Reconnects
   /** The latest place given in our order. */
   #sequence = 0
   #beatTimer: Timer | undefined
@@ -76,6 +79,8 @@ export class Membership {
   #mustResubscribe = false
   #isStopped = false
   #isFull = false
+  /** Brokers whose other version was reported. */
+  readonly #otherVersions = new Set<string>()
 
   constructor(
     emitter: Emitter,
@@ -92,7 +97,7 @@ export class Membership {
     this.members = this.#members.ids
     this.#requests = new PendingRequests(timers)
     this.#outbox = new Outbox(emitter, this.#failed)
-    this.#reconnects = new RedisReconnects(emitter)
+    this.#reconnects = new Reconnects(emitter)
   }
 
   /** Listens and makes itself known; resolves when those that are there have answered, or after two heartbeats. */
@@ -101,20 +106,25 @@ export class Membership {
     return this.#started
   }
 
-  /** Gives a message to all other brokers. */
-  publish(message: { readonly topic: string; readonly [field: string]: unknown }): void {
-    if (this.#isStopped) return
-    const packet = messageOnEmitter(message, this.#id, this.#sequence + 1)
-    this.#sequence += 1
-    this.#outbox.send(packet)
+  /** An emitter has one packet for each message, and gives it to all. */
+  publish(messages: readonly PeerMessage[]): void {
+    for (const message of messages) {
+      if (this.#isStopped) return
+      const packet = messageOnEmitter(message, this.#id, this.#sequence + 1)
+      this.#sequence += 1
+      this.#outbox.send(packet)
+    }
   }
 
-  /** Tells all other brokers something. The body is plain data: what JSON has, and Buffers. */
   broadcast(kind: string, body: unknown): void {
     if (!this.#isStopped) this.#sendSequenced('notice', { kind, body: copyPlainData(body) })
   }
 
-  /** Asks all other brokers, or one, and waits for those that are alive now. */
+  /** All brokers receive the packet, so that none finds a gap; the others take no notice of it. */
+  send(to: string, kind: string, body: unknown): void {
+    if (!this.#isStopped) this.#sendSequenced('notice', { kind, body: copyPlainData(body), to })
+  }
+
   async request(kind: string, body: unknown, options: { timeoutMs: number; to?: string }): Promise<Responses> {
     const { to, timeoutMs } = options
     if (to !== undefined && !this.members.has(to)) return { responses: new Map(), timedOut: [to] }
@@ -169,7 +179,7 @@ export class Membership {
   }
 
   readonly #reconnected = (): void => {
-    // mqemitter-redis calls back also when Redis was away for so long that subscribing has failed. Not at once: the
+    // An emitter may call back also when its server was away for so long that subscribing has failed. Not at once: the
     // connection is not ready for it yet.
     this.#mustResubscribe = this.#isListening && !this.#hasHeard
     this.#sendUnsequenced('hello', {}) // What was lost while the connection was gone shows in the answers.
@@ -201,12 +211,17 @@ export class Membership {
       this.#call(() => this.#owner.onMessage(packet.message, packet.from))
       return
     }
+    if (packet.type === 'other version') {
+      this.#reportVersion(packet.from, packet.version)
+      return
+    }
     if (!this.#isNext(packet)) return
     const { from } = packet
     switch (packet.type) {
       case 'message':
         return this.#call(() => this.#owner.onMessage(packet.message, from))
       case 'notice':
+        if (packet.to !== undefined && packet.to !== this.#id) return
         return this.#call(() => this.#owner.onNotice(packet.kind, packet.body, from))
       case 'question':
         if (packet.to === undefined || packet.to === this.#id)
@@ -228,7 +243,7 @@ export class Membership {
   }
 
   /** Whether a packet is to be handled: it is not when it comes twice or too late. Notices who joins and what is lost. */
-  #isNext(packet: Exclude<ClusterPacket, { type: 'foreign message' }>): boolean {
+  #isNext(packet: MemberPacket): boolean {
     const { from } = packet
     const before = 'sequence' in packet ? packet.sequence - 1 : packet.last
     if (packet.type === 'goodbye' && !this.members.has(from)) {
@@ -246,6 +261,19 @@ export class Membership {
     if (packet.sequence <= member.position) return false
     member.position = packet.sequence
     return true
+  }
+
+  /** Once for each broker; of more brokers than there may be no more is said. */
+  #reportVersion(id: string, version: number): void {
+    if (this.#otherVersions.has(id) || this.#otherVersions.size >= MAXIMUM_MEMBERS) return
+    this.#otherVersions.add(id)
+    this.#failed(
+      new Error(
+        `cluster: broker ${JSON.stringify(id)} has version ${version} of the protocol between brokers, this broker has ` +
+          `version ${PROTOCOL_VERSION}, so its packets are ignored; run versions of haltere with the same protocol on ` +
+          'all brokers that share an emitter',
+      ),
+    )
   }
 
   #admit(id: string, before: number): Member | undefined {
@@ -308,8 +336,8 @@ export class Membership {
   }
 
   /**
-   * Who does not hear itself hears nobody: that is not the silence of the others. ioredis may forget to subscribe when
-   * it loses a connection that it has just made.
+   * A broker that does not receive its own packets receives none: that is not the silence of the others. The driver of
+   * an emitter may forget to subscribe when it loses a connection that it has just made.
    */
   #resubscribeIfSilent(now: number, late: number): void {
     if (!this.#isListening || !this.#hasHeard) return

@@ -1,9 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Emitter } from '../../types/emitter.ts'
+import { addCallbackId } from './emitters/index.ts'
 import type { PacketOnEmitter } from './protocol.ts'
-
-/** mqemitter-mongodb finds the callback of a message by this field, but gives it none. */
-const NAME = '_stringId'
 
 interface Waiting {
   readonly message: PacketOnEmitter
@@ -11,8 +9,8 @@ interface Waiting {
 }
 
 /**
- * Puts one packet after the other onto the emitter. An emitter within the process calls listeners while it emits; what
- * they make us say has to wait, or a third broker would hear it before what we are saying now.
+ * Puts one packet after the other onto the emitter. An emitter within the process calls listeners while it emits; a
+ * packet that they cause has to wait, or a third broker would receive it before the one that is being emitted.
  */
 export class Outbox {
   readonly #emitter: Emitter
@@ -30,11 +28,11 @@ export class Outbox {
 
   /**
    * @param packet - belongs to the emitter from now on.
-   * @param taken - called when the emitter has it or has refused it, if it calls back at all.
+   * @param taken - called when the emitter has taken or refused the packet, if it calls back at all.
    */
   send(packet: PacketOnEmitter, taken?: () => void): void {
     this.#count += 1
-    packet[NAME] = `${this.#stamp}-${this.#count}`
+    addCallbackId(packet, `${this.#stamp}-${this.#count}`)
     this.#waiting.push({ message: packet, taken })
     if (this.#isEmitting) return
     this.#isEmitting = true
@@ -42,7 +40,7 @@ export class Outbox {
     this.#isEmitting = false
   }
 
-  /** Tells of the first failure; of the next one when something has worked in between. */
+  /** Reports the first failure, and the next one only when something has worked in between. */
   failed(error: unknown): void {
     if (this.#isFailing) return
     this.#isFailing = true

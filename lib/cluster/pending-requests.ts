@@ -2,77 +2,77 @@ import type { Timer, Timers } from '../timers.ts'
 
 export interface Responses {
   readonly responses: Map<string, unknown>
-  /** Who was asked and did not answer in time, left, or failed to answer. */
+  /** Brokers that did not respond in time, left, or failed to respond. */
   readonly timedOut: string[]
 }
 
 interface PendingRequest {
   readonly waitingFor: Set<string>
-  readonly answers: Map<string, unknown>
-  readonly silent: string[]
-  readonly resolve: (answers: Responses) => void
+  readonly responses: Map<string, unknown>
+  readonly failed: string[]
+  readonly resolve: (responses: Responses) => void
   timer: Timer | undefined
 }
 
-/** What we asked other brokers and have no complete answer to. */
+/** Requests to other brokers that do not have all responses. */
 export class PendingRequests {
   readonly #timers: Timers
-  readonly #open = new Map<number, PendingRequest>()
+  readonly #pending = new Map<number, PendingRequest>()
   #latest = 0
 
   constructor(timers: Timers) {
     this.#timers = timers
   }
 
-  /** @param send - sends the question that has this number; answers may come before it returns. */
+  /** @param send - sends the request with this number; responses may come before it returns. */
   ask(members: Iterable<string>, timeoutMs: number, send: (number: number) => void): Promise<Responses> {
     return new Promise((resolve) => {
-      const question: PendingRequest = {
+      const request: PendingRequest = {
         waitingFor: new Set(members),
-        answers: new Map(),
-        silent: [],
+        responses: new Map(),
+        failed: [],
         resolve,
         timer: undefined,
       }
       this.#latest += 1
       const number = this.#latest
-      this.#open.set(number, question)
-      question.timer = this.#timers.after(timeoutMs, () => this.#finish(number, question))
+      this.#pending.set(number, request)
+      request.timer = this.#timers.after(timeoutMs, () => this.#finish(number, request))
       send(number)
-      this.#finishWhenComplete(number, question)
+      this.#finishWhenComplete(number, request)
     })
   }
 
   answered(number: number, from: string, body: unknown): void {
-    const question = this.#open.get(number)
-    if (question === undefined || !question.waitingFor.delete(from)) return // Too late, twice, or not asked.
-    question.answers.set(from, body)
-    this.#finishWhenComplete(number, question)
+    const request = this.#pending.get(number)
+    if (request === undefined || !request.waitingFor.delete(from)) return // Too late, twice, or not asked.
+    request.responses.set(from, body)
+    this.#finishWhenComplete(number, request)
   }
 
   failed(number: number, from: string): void {
-    const question = this.#open.get(number)
-    if (question === undefined || !question.waitingFor.delete(from)) return
-    question.silent.push(from)
-    this.#finishWhenComplete(number, question)
+    const request = this.#pending.get(number)
+    if (request === undefined || !request.waitingFor.delete(from)) return
+    request.failed.push(from)
+    this.#finishWhenComplete(number, request)
   }
 
-  /** Nothing will come from it any more. */
+  /** No response will come from this broker any more. */
   left(member: string): void {
-    for (const number of this.#open.keys()) this.failed(number, member)
+    for (const number of this.#pending.keys()) this.failed(number, member)
   }
 
   close(): void {
-    for (const [number, question] of this.#open) this.#finish(number, question)
+    for (const [number, request] of this.#pending) this.#finish(number, request)
   }
 
-  #finishWhenComplete(number: number, question: PendingRequest): void {
-    if (question.waitingFor.size === 0) this.#finish(number, question)
+  #finishWhenComplete(number: number, request: PendingRequest): void {
+    if (request.waitingFor.size === 0) this.#finish(number, request)
   }
 
-  #finish(number: number, question: PendingRequest): void {
-    if (!this.#open.delete(number)) return
-    this.#timers.cancel(question.timer)
-    question.resolve({ responses: question.answers, timedOut: [...question.silent, ...question.waitingFor] })
+  #finish(number: number, request: PendingRequest): void {
+    if (!this.#pending.delete(number)) return
+    this.#timers.cancel(request.timer)
+    request.resolve({ responses: request.responses, timedOut: [...request.failed, ...request.waitingFor] })
   }
 }

@@ -1,4 +1,5 @@
-/** Data as it travels between brokers: texts, numbers, Buffers, lists and objects of them. */
+/** Data as it travels between brokers: strings, numbers, Buffers, lists and objects of them. */
+import { bytesOfBinary } from './emitters/index.ts'
 
 const MAXIMUM_DEPTH = 32
 // Enough for what brokers tell each other, and an end for what refers to itself.
@@ -6,7 +7,7 @@ const MAXIMUM_VALUES = 1_000_000
 
 /**
  * A copy that shares only Buffers with the original, so that neither side sees what the other does to it later.
- * The emitters differ in what they keep: by reference, MessagePack, BSON. After this they do not: a field that is
+ * Emitters differ in what they keep: by reference, MessagePack, BSON. After this they do not: a field that is
  * undefined, null or a function is absent, in a list it is null, and bytes are a Buffer.
  * @throws TypeError for what is too deep, too large or refers to itself.
  */
@@ -25,7 +26,7 @@ function copy(value: unknown, depth: number, count: { left: number }): unknown {
     take(count, value.length)
     return value.map((item) => copy(item, depth + 1, count) ?? null)
   }
-  const bytes = bytesOfBson(value)
+  const bytes = bytesOfBinary(value)
   if (bytes !== undefined) return bytes
   const keys = Object.keys(value)
   take(count, keys.length)
@@ -41,11 +42,4 @@ function copy(value: unknown, depth: number, count: { left: number }): unknown {
 function take(count: { left: number }, values: number): void {
   count.left -= values
   if (count.left < 0) throw new TypeError(`plain data: expected at most ${MAXIMUM_VALUES} values`)
-}
-
-/** The bytes of a `Binary`, which is what mqemitter-mongodb makes of a Buffer below the first level. */
-function bytesOfBson(value: object): Buffer | undefined {
-  const { _bsontype, buffer, position } = value as { _bsontype?: unknown; buffer?: unknown; position?: unknown }
-  if (_bsontype !== 'Binary' || !(buffer instanceof Uint8Array) || typeof position !== 'number') return undefined
-  return Buffer.from(buffer.subarray(0, position))
 }

@@ -1,16 +1,29 @@
 import type { EmitterMessage } from '../../types/emitter.ts'
+import { carriesTopic } from './emitters/index.ts'
 import { copyPlainData } from './plain-data.ts'
 
 /**
- * What brokers say to each other. On the emitter, `brokerId` is the origin and `cmd` says whether it is a message of
- * MQTT (`publish`) or ours (`haltere`), so that nothing that a Client publishes can be taken for ours.
+ * The version of these packets. All brokers on one emitter must have the same; one that sends none has version 1. It goes
+ * up with every change that a broker of before would misunderstand.
+ */
+export const PROTOCOL_VERSION = 2
+
+/**
+ * The packets that brokers send each other. On the emitter, `brokerId` is the origin and `cmd` says whether the packet is
+ * a message of MQTT (`publish`) or ours (`haltere`), so that no message of a Client can be taken for ours.
  *
  * A packet with a `sequence` has a place in the order of its origin. The others have `last`, the latest place that
- * their origin has given, so that each of them tells of a loss before it.
+ * their origin has given, so that each of them shows a loss before it.
  */
 export type ClusterPacket =
   | (Sequenced & { readonly type: 'message'; readonly message: EmitterMessage })
-  | (Sequenced & { readonly type: 'notice'; readonly kind: string; readonly body: unknown })
+  | (Sequenced & {
+      readonly type: 'notice'
+      readonly kind: string
+      readonly body: unknown
+      /** Who is notified; all when absent. */
+      readonly to: string | undefined
+    })
   | (Sequenced & {
       readonly type: 'question'
       readonly kind: string
@@ -32,6 +45,11 @@ export type ClusterPacket =
   | (Unsequenced & { readonly type: 'goodbye' })
   /** From a broker of another kind. */
   | { readonly type: 'foreign message'; readonly from: string; readonly message: EmitterMessage }
+  /** From a broker with another version of these packets; nothing else of it is read. */
+  | { readonly type: 'other version'; readonly from: string; readonly version: number }
+
+/** A packet with a place in the order of its origin, or with the latest place. */
+export type MemberPacket = Exclude<ClusterPacket, { readonly type: 'foreign message' | 'other version' }>
 
 interface Sequenced {
   readonly from: string
@@ -43,15 +61,13 @@ interface Unsequenced {
   readonly last: number
 }
 
-/** What is put onto the emitter. It is nobody else's, so that more fields may be added. */
+/** A packet for the emitter, which may add fields to it. */
 export interface PacketOnEmitter {
   topic: string
   [field: string]: unknown
 }
 
 const RESERVED = '$haltere/'
-// mqemitter throws for more than 100 levels, mqemitter-redis does so in whoever receives, and a prefix has levels too.
-const MAXIMUM_LEVELS = 64
 const MAXIMUM_ID_LENGTH = 1_024
 export const MAXIMUM_MEMBERS = 1_024
 
@@ -61,17 +77,18 @@ export function messageOnEmitter(message: { readonly topic: string }, from: stri
   fields.cmd = 'publish'
   fields.brokerId = from
   fields.sequence = sequence
-  if (canBeTopicOfEmitter(message.topic)) return fields
+  fields.version = PROTOCOL_VERSION
+  if (carriesTopic(message.topic)) return fields
   return { ...controlOnEmitter('message', from, { sequence }), message: fields }
 }
 
 /** One of our own, as it is put onto the emitter. */
 export function controlOnEmitter(
-  type: Exclude<ClusterPacket['type'], 'foreign message'>,
+  type: MemberPacket['type'],
   from: string,
   fields: Record<string, unknown>,
 ): PacketOnEmitter {
-  return { ...fields, topic: RESERVED + type, cmd: 'haltere', brokerId: from }
+  return { ...fields, topic: RESERVED + type, cmd: 'haltere', brokerId: from, version: PROTOCOL_VERSION }
 }
 
 export function isFrom(received: EmitterMessage, id: string): boolean {
@@ -82,7 +99,7 @@ export function isFrom(received: EmitterMessage, id: string): boolean {
   }
 }
 
-/** Reads what came from the emitter, where anybody may put anything; undefined when it is nothing for us. */
+/** Reads a packet from the emitter, which may carry anything; undefined when it is nothing for this broker. */
 export function readClusterPacket(received: EmitterMessage, self: string): ClusterPacket | undefined {
   let from: unknown
   let fields: Record<string, unknown>
@@ -93,18 +110,32 @@ export function readClusterPacket(received: EmitterMessage, self: string): Clust
   } catch {
     return undefined // Too deep, without end, or not to be read at all.
   }
-  if (fields.cmd === 'publish') return readMessage(fields, from)
+  if (fields.cmd === 'publish') {
+    return fields.sequence === undefined
+      ? readForeign(fields, from)
+      : (otherVersion(fields, from) ?? readMessage(fields, from))
+  }
   if (fields.cmd !== 'haltere' || typeof fields.topic !== 'string' || !fields.topic.startsWith(RESERVED))
     return undefined
-  return readControl(fields.topic.slice(RESERVED.length), fields, from)
+  return otherVersion(fields, from) ?? readControl(fields.topic.slice(RESERVED.length), fields, from)
+}
+
+function otherVersion({ version = 1 }: Record<string, unknown>, from: string): ClusterPacket | undefined {
+  if (version === PROTOCOL_VERSION) return undefined
+  return { type: 'other version', from, version: isCount(version) ? version : Number.NaN }
+}
+
+function readForeign(fields: Record<string, unknown>, from: string): ClusterPacket | undefined {
+  return typeof fields.topic === 'string'
+    ? { type: 'foreign message', from, message: fields as EmitterMessage }
+    : undefined
 }
 
 function readMessage(fields: Record<string, unknown>, from: string): ClusterPacket | undefined {
   if (typeof fields.topic !== 'string') return undefined
-  const message = fields as EmitterMessage
   const { sequence } = fields
-  if (sequence === undefined) return { type: 'foreign message', from, message }
-  return isCount(sequence) && sequence > 0 ? { type: 'message', from, sequence, message } : undefined
+  if (!isCount(sequence) || sequence === 0) return undefined
+  return { type: 'message', from, sequence, message: fields as EmitterMessage }
 }
 
 function readControl(type: string, fields: Record<string, unknown>, from: string): ClusterPacket | undefined {
@@ -115,7 +146,8 @@ function readControl(type: string, fields: Record<string, unknown>, from: string
       return readMessage({ ...message, cmd: 'publish', brokerId: from, sequence: sequence ?? 0 }, from)
     case 'notice':
       if (!isCount(sequence) || sequence === 0 || typeof kind !== 'string') return undefined
-      return { type, from, sequence, kind, body }
+      if (to !== undefined && !isId(to)) return undefined
+      return { type, from, sequence, kind, body, to }
     case 'question':
       if (!isCount(sequence) || sequence === 0 || typeof kind !== 'string' || !isCount(question)) return undefined
       if (to !== undefined && !isId(to)) return undefined
@@ -144,11 +176,4 @@ function isId(value: unknown): value is string {
 
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0
-}
-
-function canBeTopicOfEmitter(topic: string): boolean {
-  if (topic === '__sentinel__:hello') return false // mqemitter-redis takes it for something else.
-  let levels = 1
-  for (let slash = topic.indexOf('/'); slash !== -1; slash = topic.indexOf('/', slash + 1)) levels += 1
-  return levels <= MAXIMUM_LEVELS
 }

@@ -4,11 +4,33 @@ import type { CommitQueue } from '../storage/commit-queue.ts'
 import type { Publication } from '../messages/publication.ts'
 import type { DeliverySource, Subscriber, Subscription } from '../messages/subscriber.ts'
 import { Delivery } from '../sessions/delivery.ts'
-import type { MessageIdSet } from './message-id-set.ts'
+import type { MessageIdSet } from '../messages/message-id-set.ts'
 
 /**
- * A session that another broker has, as far as this one must know it: by its subscriptions what this broker publishes
- * is stored for it. That other broker sends it, when it hears of it. Without a session in the store it is only a
+ * The state of a stored session, as one broker sees it. A `local` session is in the session registry; in all other
+ * states the broker has a `RemoteSession` of it. An event without a move changes nothing.
+ */
+const moves = {
+  remote: { acquire: 'loading' },
+  loading: { read: 'local', failed: 'remote' },
+  local: { release: 'releasing' },
+  releasing: { committed: 'remote', acquire: 'loading' },
+} as const satisfies Record<string, Readonly<Record<string, string>>>
+
+type Move = 'acquire' | 'failed' | 'committed'
+
+type RemoteState =
+  | { readonly name: 'remote' }
+  /** The session is being read; messages for it come meanwhile. */
+  | { readonly name: 'loading'; readonly bufferedDeliveries: Delivery[] }
+  /** A peer asked for the session, and the storage does not have all of it yet. Its last connection began at `since`. */
+  | { readonly name: 'releasing'; readonly since: number }
+
+const REMOTE: RemoteState = { name: 'remote' }
+
+/**
+ * A session of another broker, as far as this one must know it: by its subscriptions, messages of this broker are
+ * stored for it, and its own broker sends them when it is notified. Without a session in the storage it is only a
  * member of shared subscriptions.
  */
 export class RemoteSession implements Subscriber {
@@ -16,23 +38,34 @@ export class RemoteSession implements Subscriber {
   readonly subscriptions: Map<string, Subscription> = new Map()
   readonly backPressure: undefined
   readonly isRemote = true
-  /** What the store says of it; undefined when it is not stored. */
+  /** The session as the storage has it; undefined when it is not stored. */
   info: PersistedSessionInfo | undefined
-  /** The broker that has it; undefined when nobody does. */
+  /** The broker that has it; undefined when none has. */
   ownerBroker: string | undefined
   connected = false
-  /** Its keeper did not have it when it was asked. */
-  isUnconfirmed = false
-  /** What it had from the store while it was here. */
+  /** Ids of the messages that it had from the storage while it was here. */
   recoveredIds: MessageIdSet | undefined
-  /** What comes while the session is read into this broker. */
-  bufferedDeliveries: Delivery[] | undefined
-  readonly #commits: CommitQueue | undefined
+  #state: RemoteState = REMOTE
+  readonly #commits: CommitQueue
 
-  constructor(clientId: string, keeper: string | undefined, store: CommitQueue | undefined) {
+  constructor(clientId: string, commits: CommitQueue) {
     this.clientId = clientId
-    this.ownerBroker = keeper
-    this.#commits = store
+    this.#commits = commits
+  }
+
+  get state(): RemoteState {
+    return this.#state
+  }
+
+  move(event: Move): void {
+    const to = (moves[this.#state.name] as Partial<Record<Move, RemoteState['name']>>)[event]
+    if (to === 'loading') this.#state = { name: 'loading', bufferedDeliveries: [] }
+    else if (to === 'remote') this.#state = REMOTE
+  }
+
+  /** The session was local until now. */
+  startReleasing(since: number): void {
+    this.#state = { name: 'releasing', since }
   }
 
   get canSendNow(): boolean {
@@ -46,8 +79,8 @@ export class RemoteSession implements Subscriber {
     const delivery = new Delivery(publication.queued, qos, retain, via)
     if (!fromPeer) {
       delivery.storage = 'queued by peer'
-      delivery.commitNumber = this.#commits?.enqueue(publication, this.clientId, delivery, true) ?? 0
+      delivery.commitNumber = this.#commits.enqueue(publication, this.clientId, delivery, true)
     } else if (replication?.isStoredFor(this.clientId, via.sharedFilter) === true) delivery.storage = 'queued by peer'
-    this.bufferedDeliveries?.push(delivery)
+    if (this.#state.name === 'loading') this.#state.bufferedDeliveries.push(delivery)
   }
 }

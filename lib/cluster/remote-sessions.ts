@@ -1,18 +1,24 @@
 import type { PersistedSubscription } from '../../types/persistence.ts'
-import type { Core } from '../core.ts'
+import type { Subscriptions } from '../messages/subscriptions.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import { subscriptionOf } from '../storage/stored-subscription.ts'
 import { RemoteSession } from './remote-session.ts'
 
+/** The parts of the broker that are used here. */
+interface Environment {
+  readonly settings: { readonly limits: { readonly maxTopicLevels: number } }
+  readonly subscriptions: Pick<Subscriptions, 'add' | 'remove'>
+}
+
 /** The sessions that other brokers have, with their subscriptions beside those of this broker. */
 export class RemoteSessions {
-  readonly #core: Core
+  readonly #environment: Environment
   readonly #commits: CommitQueue
   readonly #byClient = new Map<string, RemoteSession>()
 
-  constructor(core: Core, store: CommitQueue) {
-    this.#core = core
-    this.#commits = store
+  constructor(environment: Environment, commits: CommitQueue) {
+    this.#environment = environment
+    this.#commits = commits
   }
 
   get size(): number {
@@ -27,17 +33,17 @@ export class RemoteSessions {
     return this.#byClient.values()
   }
 
-  /** The one that is known, or a new one that nothing is known of. */
+  /** The known session, or a new one of which nothing is known. */
   of(clientId: string): RemoteSession {
     let remote = this.#byClient.get(clientId)
     if (remote === undefined) {
-      remote = new RemoteSession(clientId, undefined, this.#commits)
+      remote = new RemoteSession(clientId, this.#commits)
       this.#byClient.set(clientId, remote)
     }
     return remote
   }
 
-  /** It has these subscriptions and no others. */
+  /** The session has these subscriptions and no others. */
   replaceSubscriptions(remote: RemoteSession, subscriptions: readonly PersistedSubscription[]): void {
     const filters = new Set(subscriptions.map(({ topic }) => topic))
     for (const topicFilter of remote.subscriptions.keys()) {
@@ -47,12 +53,12 @@ export class RemoteSessions {
   }
 
   subscribe(remote: RemoteSession, stored: PersistedSubscription): void {
-    const subscription = subscriptionOf(remote, stored, this.#core.settings.limits.maxTopicLevels)
+    const subscription = subscriptionOf(remote, stored, this.#environment.settings.limits.maxTopicLevels)
     if (subscription === undefined) return
     const previous = remote.subscriptions.get(stored.topic)
     if (previous?.isAs(subscription) === true) return
-    this.#core.subscriptions.add(subscription)
-    if (previous !== undefined) this.#core.subscriptions.remove(previous)
+    this.#environment.subscriptions.add(subscription)
+    if (previous !== undefined) this.#environment.subscriptions.remove(previous)
     remote.subscriptions.set(stored.topic, subscription)
   }
 
@@ -61,7 +67,7 @@ export class RemoteSessions {
     const subscription = remote?.subscriptions.get(topicFilter)
     if (remote === undefined || subscription === undefined) return
     remote.subscriptions.delete(topicFilter)
-    this.#core.subscriptions.remove(subscription)
+    this.#environment.subscriptions.remove(subscription)
     if (remote.info === undefined && remote.subscriptions.size === 0) this.#byClient.delete(clientId)
   }
 
@@ -69,6 +75,6 @@ export class RemoteSessions {
     const remote = this.#byClient.get(clientId)
     if (remote === undefined) return
     this.#byClient.delete(clientId)
-    for (const subscription of remote.subscriptions.values()) this.#core.subscriptions.remove(subscription)
+    for (const subscription of remote.subscriptions.values()) this.#environment.subscriptions.remove(subscription)
   }
 }

@@ -1,53 +1,63 @@
-/** Somebody who brings a session here, uses it, or gives it away. */
+/**
+ *   waiting ──▶ asking peers ──▶ opening        a Client of this broker
+ *   waiting ──▶ held                            a release to a peer, or a session without an owner
+ */
+export type LockState = 'waiting' | 'asking peers' | 'opening' | 'held'
+
+/** A request for the session of one Client Identifier: to bring it here, to use it, or to release it. */
 export interface LockRequest {
-  /** In milliseconds since 1970: of two brokers that ask each other the older claim has the session first. */
+  /** In milliseconds since 1970: of two brokers that ask each other, the one with the older request is first. */
   readonly time: number
-  /** The session is not here yet: other brokers are asked for it. */
-  isFetching: boolean
-  /** It is its turn. */
-  begins(): void
+  state: LockState
+  /** The state in which the request holds the lock at first. */
+  readonly stateWhenHeld: 'asking peers' | 'held'
 }
 
 interface Lock {
   holder: LockRequest
-  readonly waiting: { readonly claim: LockRequest; readonly begin: () => void }[]
+  readonly waiting: { readonly request: LockRequest; readonly granted: () => void }[]
 }
 
-/** The claims to sessions of this broker, one after the other for each Client Identifier. */
+export function lockRequest(time: number, stateWhenHeld: LockRequest['stateWhenHeld']): LockRequest {
+  return { time, state: 'waiting', stateWhenHeld }
+}
+
+/** One lock for each Client Identifier, within this broker. */
 export class SessionLocks {
-  readonly #lanes = new Map<string, Lock>()
+  readonly #locks = new Map<string, Lock>()
 
   holder(clientId: string): LockRequest | undefined {
-    return this.#lanes.get(clientId)?.holder
+    return this.#locks.get(clientId)?.holder
   }
 
   /**
-   * Waits for those that came before, when it is not urgent, or only for the one that has begun.
-   * What is returned ends the claim.
+   * Waits for all earlier requests; an urgent request only for the one that holds the lock. Returns a function that
+   * releases the lock; it may be called more than once.
    */
-  async acquire(clientId: string, claim: LockRequest, isUrgent: boolean = false): Promise<() => void> {
-    const lane = this.#lanes.get(clientId)
-    if (lane === undefined) {
-      this.#lanes.set(clientId, { holder: claim, waiting: [] })
-      claim.begins()
+  async acquire(clientId: string, request: LockRequest, isUrgent: boolean = false): Promise<() => void> {
+    const lock = this.#locks.get(clientId)
+    if (lock === undefined) {
+      this.#locks.set(clientId, { holder: request, waiting: [] })
+      request.state = request.stateWhenHeld
     } else {
-      await new Promise<void>((begin) => {
-        if (isUrgent) lane.waiting.unshift({ claim, begin })
-        else lane.waiting.push({ claim, begin })
+      await new Promise<void>((granted) => {
+        if (isUrgent) lock.waiting.unshift({ request, granted })
+        else lock.waiting.push({ request, granted })
       })
     }
-    return () => this.#end(clientId, claim)
+    return () => this.#release(clientId, request)
   }
 
-  #end(clientId: string, claim: LockRequest): void {
-    const lane = this.#lanes.get(clientId)
-    if (lane?.holder !== claim) return
-    const next = lane.waiting.shift()
-    if (next === undefined) this.#lanes.delete(clientId)
-    else {
-      lane.holder = next.claim
-      next.claim.begins()
-      next.begin()
+  #release(clientId: string, request: LockRequest): void {
+    const lock = this.#locks.get(clientId)
+    if (lock?.holder !== request) return
+    const next = lock.waiting.shift()
+    if (next === undefined) {
+      this.#locks.delete(clientId)
+      return
     }
+    lock.holder = next.request
+    next.request.state = next.request.stateWhenHeld // At once: a peer may ask before the promise continues.
+    next.granted()
   }
 }

@@ -38,8 +38,7 @@ export interface BrokerContext {
   readonly wills: WillMessages
   readonly predecessors: Predecessors
   readonly undecidedConnects: UndecidedConnects
-  /** Undefined when no other broker has sessions. */
-  readonly ownership: SharedSessions | undefined
+  readonly cluster: SharedSessions
   /** Undefined when nothing outlives the process. */
   readonly commits: CommitQueue | undefined
   /** The Network Connection is closed. */

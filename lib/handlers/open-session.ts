@@ -42,7 +42,7 @@ export async function openSession(
   undecided: UndecidedConnect,
   permitted: PermittedConnect,
 ): Promise<void> {
-  const { ownership } = connection.broker
+  const { cluster } = connection.broker
   const { packet, client, principal } = permitted
   const terms = { expiryInterval: expiryOf(connection, packet), keepAlive: keepAliveOf(connection, packet) }
   const connack = connackOf(connection, permitted, terms)
@@ -50,7 +50,7 @@ export async function openSession(
     throw new MqttError('packet-too-large', 'the CONNACK is larger than the Client accepts') // [MQTT-3.1.2-24]
   }
   const isKept = !packet.cleanStart || terms.expiryInterval > 0
-  const release = await ownership?.acquire(client.id, principal, isKept)
+  const release = await cluster.acquire(client.id, principal, isKept)
   let isAdmitted = false
   try {
     const answer = packet.cleanStart ? [] : authorizeStored(connection.broker, client)
@@ -58,8 +58,8 @@ export async function openSession(
     isAdmitted = admit(connection, undecided, principal)
     if (isAdmitted) await open(connection, permitted, { terms, connack, changes })
   } finally {
-    if (!isAdmitted) ownership?.abandoned(client.id)
-    release?.()
+    if (!isAdmitted) cluster.abandoned(client.id)
+    release()
   }
 }
 

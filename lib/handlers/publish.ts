@@ -72,6 +72,7 @@ function messageProperties(properties: NonNullable<PublishPacket['properties']>)
 function accept(connection: Connection, packet: PublishPacket, asked: Message, permitted: PublicMessage): void {
   const { broker, session, client } = connection
   if (session === undefined) return
+  if (session.released && packet.qos > 0) return // The Client sends it again to the broker that has the session now.
   const message = permitted === asked ? asked : Message.of(permitted, session.clientId, broker.timers)
   if (message !== asked) checkRewrittenTopic(broker, message.topic)
   const isTold = packet.qos > 0 && connection.protocolLevel === 5
@@ -170,12 +171,13 @@ async function afterInquiry(connection: Connection, packet: PublishPacket): Prom
   const { broker, session } = connection
   if (session === undefined) return
   const found = await session.incoming.inquire(packet.packetId)
-  if (!connection.takesPackets) return
+  if (!connection.takesPackets || session.released) return // The Client sends it again.
   if (found === 'accepted') session.incoming.reserve(packet.packetId)
   else if (found !== 'unknown') {
     const queued = queuedMessageOf(found, broker.timers)
     const publication = new Publication(queued.message, queued)
-    publication.replay = { alreadyDeliveredTo: await broker.ownership?.whoHad(queued.stored) }
+    publication.replay = { alreadyDeliveredTo: await broker.cluster.whoHad(queued.stored) }
+    if (session.released) return
     broker.router.republish(publication)
     broker.commits?.incoming(publication, session.clientId, packet.packetId)
     session.incoming.reserve(packet.packetId)

@@ -1,22 +1,13 @@
 import mqemitter from 'mqemitter'
 import type { Emitter, EmitterListener, EmitterMessage } from '../../types/emitter.ts'
+import type { Cluster } from '../cluster/cluster.ts'
 import type { Change } from '../storage/commit-batch.ts'
 import type { Publication } from './publication.ts'
-
-/** Brokers that share an emitter, and get what this one publishes. */
-export interface PeerBrokers {
-  /** Gives them a message. Nothing waits for it to arrive. */
-  publish(publication: Publication): void
-  /** Gives them what the storage has committed. */
-  committed(changes: Iterable<Change>): void
-  stop(): Promise<void>
-}
 
 export interface BusOptions {
   /** The name of the broker, for listeners of the emitter. */
   readonly brokerId: string
-  /** Undefined when the application gave no emitter. */
-  readonly peers: PeerBrokers | undefined
+  readonly cluster: Pick<Cluster, 'publish' | 'committed' | 'stop'>
   reportError(error: Error): void
 }
 
@@ -27,25 +18,23 @@ export interface BusOptions {
 export class Bus {
   readonly emitter: Emitter
   readonly #options: BusOptions
-  readonly #peers: PeerBrokers | undefined
   /** The emitter, when it is the broker's own. */
   readonly #own: OwnEmitter | undefined
 
   constructor(emitter: Emitter, options: BusOptions) {
     this.emitter = emitter
     this.#options = options
-    this.#peers = options.peers
     this.#own = emitter instanceof OwnEmitter ? emitter : undefined
   }
 
   /** Puts a message onto the emitter. Nothing waits for it to arrive. */
   publish(publication: Publication): void {
     const { message } = publication
-    if (this.#peers !== undefined) {
-      this.#peers.publish(publication)
+    if (this.#own === undefined) {
+      this.#options.cluster.publish(publication)
       return
     }
-    if (this.#own === undefined || this.#own.listeners === 0 || message.topic.startsWith('$SYS/')) return
+    if (this.#own.listeners === 0 || message.topic.startsWith('$SYS/')) return
     const { topic, payload, qos, retain, properties, publisher: clientId } = message
     const { brokerId } = this.#options
     try {
@@ -58,12 +47,12 @@ export class Bus {
 
   /** The storage has committed these changes, so the other brokers may know. */
   committed(changes: Iterable<Change>): void {
-    this.#peers?.committed(changes)
+    this.#options.cluster.committed(changes)
   }
 
   /** Leaves the other brokers, or closes the broker's own emitter. An emitter of the application stays open. */
   async close(): Promise<void> {
-    await this.#peers?.stop()
+    await this.#options.cluster.stop()
     const own = this.#own
     if (own !== undefined) await new Promise<void>((resolve) => own.close(resolve))
   }

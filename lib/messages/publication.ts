@@ -1,4 +1,4 @@
-import type { ReplicationInfo } from '../cluster/replication-info.ts'
+import type { ReplicationInfo } from './replication-info.ts'
 import { Encodings } from './encodings.ts'
 import type { Message } from './message.ts'
 import { QueuedMessage } from './queued-message.ts'

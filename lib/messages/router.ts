@@ -1,4 +1,4 @@
-import { ReplicationInfo } from '../cluster/replication-info.ts'
+import { ReplicationInfo } from './replication-info.ts'
 import type { FlushScheduler } from '../flush-scheduler.ts'
 import type { Pausable } from '../sessions/back-pressure.ts'
 import type { Delivery } from '../sessions/delivery.ts'

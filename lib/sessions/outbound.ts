@@ -1,6 +1,6 @@
 import type { Client } from '../../types/client.ts'
 import type { QoS } from '../../types/packets.ts'
-import type { MessageIdSet } from '../cluster/message-id-set.ts'
+import type { MessageIdSet } from '../messages/message-id-set.ts'
 import { type MessageId, messageIdText } from '../messages/message-id.ts'
 import type { Publication } from '../messages/publication.ts'
 import type { QueuedMessage } from '../messages/queued-message.ts'

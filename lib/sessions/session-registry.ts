@@ -42,10 +42,7 @@ export interface SessionRegistryContext {
   readonly predecessors: Pick<Predecessors, 'succeeded'>
   readonly router: { redistribute(orphans: readonly Delivery[]): void }
   readonly subscriptions: Pick<Subscriptions, 'add' | 'remove'>
-  /** Undefined when no other broker has sessions. */
-  readonly ownership:
-    | { memberChanged(session: Session, subscription: Subscription, isMember: boolean): void }
-    | undefined
+  readonly cluster: { memberChanged(session: Session, subscription: Subscription, isMember: boolean): void }
   /** Undefined when nothing outlives the process. */
   readonly commits: Pick<CommitQueue, 'session' | 'endSession'> | undefined
 }
@@ -216,13 +213,13 @@ export class SessionRegistry {
     this.#context.timers.cancel(session.expiry)
     this.#context.timers.cancel(session.willDelay)
     this.#removeSubscriptions(session)
-    session.end()
+    session.release()
   }
 
   #removeSubscriptions(session: Session): void {
     for (const subscription of session.subscriptions.values()) {
       this.#context.subscriptions.remove(subscription)
-      this.#context.ownership?.memberChanged(session, subscription, false)
+      this.#context.cluster.memberChanged(session, subscription, false)
     }
     session.subscriptions.clear()
   }
@@ -242,7 +239,7 @@ export class SessionRegistry {
     this.#context.subscriptions.add(subscription)
     if (previous !== undefined) this.#context.subscriptions.remove(previous)
     session.subscriptions.set(topicFilter, subscription)
-    this.#context.ownership?.memberChanged(session, subscription, true)
+    this.#context.cluster.memberChanged(session, subscription, true)
     session.subscriptionBytes +=
       previous === undefined ? bytesOf(subscription) : bytesOf(subscription) - bytesOf(previous)
     return previous
@@ -253,7 +250,7 @@ export class SessionRegistry {
     if (subscription === undefined) return false
     session.subscriptions.delete(topicFilter)
     session.storage.unsubscribed(topicFilter)
-    this.#context.ownership?.memberChanged(session, subscription, false)
+    this.#context.cluster.memberChanged(session, subscription, false)
     session.subscriptionBytes -= bytesOf(subscription)
     const group = this.#context.subscriptions.remove(subscription)
     if (group !== undefined) this.#context.router.redistribute(session.outbound.leaveGroup(group.sharedFilter))

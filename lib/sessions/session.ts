@@ -26,17 +26,19 @@ interface PendingConnection {
   sessionTakenOver(): void
 }
 
-export type SessionState = 'disconnected' | 'opening' | 'connected' | 'ended'
+export type SessionState = 'disconnected' | 'opening' | 'connected' | 'released' | 'ended'
 
 /**
  *   disconnected ──CONNECT──▶ opening ──committed──▶ connected ──connection ends──▶ disconnected
  *        ▲                       │ rejected, or taken over meanwhile                     │ expires, or Clean Start
  *        └───────────────────────┘                                              ended ◀──┘
+ * A peer that acquires the session makes it `released`, from any state but `ended`.
  */
 const moves: Readonly<Record<SessionState, readonly SessionState[]>> = {
-  disconnected: ['opening', 'connected', 'ended'],
-  opening: ['opening', 'connected', 'disconnected', 'ended'],
-  connected: ['disconnected', 'ended'],
+  disconnected: ['opening', 'connected', 'released', 'ended'],
+  opening: ['opening', 'connected', 'disconnected', 'released', 'ended'],
+  connected: ['disconnected', 'released', 'ended'],
+  released: [],
   ended: [],
 }
 
@@ -86,7 +88,12 @@ export class Session {
 
   /** Nothing can come to it or stay with it any more. */
   get ended(): boolean {
-    return this.#state === 'ended'
+    return this.#state === 'ended' || this.#state === 'released'
+  }
+
+  /** It goes on at another broker, where its Client sends again what was not acknowledged here. */
+  get released(): boolean {
+    return this.#state === 'released'
   }
 
   get connection(): SessionConnection | undefined {
@@ -124,10 +131,16 @@ export class Session {
 
   /** Ends the session. Returns the messages that another member of a shared subscription should get. */
   end(): Delivery[] {
-    if (this.#state !== 'ended') this.#move('ended')
+    if (!this.ended) this.#move('ended')
     this.#pendingConnection = undefined
     this.incoming.clear()
     return this.outbound.end()
+  }
+
+  /** Another broker has the session. Nothing more of it is stored here. */
+  release(): void {
+    this.#move('released')
+    this.end()
   }
 
   #move(to: SessionState): void {

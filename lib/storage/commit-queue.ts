@@ -184,6 +184,14 @@ export class CommitQueue {
     this.#append({ kind: 'will', clientId, will })
   }
 
+  /**
+   * Gives the message its stored id now. A broker that shares the store may have to store a message that this one
+   * does not, and the ids of all messages of this broker are in their order.
+   */
+  identify(publication: Publication): void {
+    this.#storedPacketOf(publication.queued)
+  }
+
   /** Whether the open batch has anything of this publication. */
   isInOpenBatch(publication: Publication): boolean {
     return publication.batchNumber === this.#openCommitNumber

@@ -1,5 +1,5 @@
 import type { PersistedPublish, PersistedQueueItem, PersistedSessionState } from '../../types/persistence.ts'
-import { MessageIdSet } from '../cluster/message-id-set.ts'
+import { MessageIdSet } from '../messages/message-id-set.ts'
 import type { StoredPacket } from '../messages/message-id.ts'
 import { Message } from '../messages/message.ts'
 import { QueuedMessage } from '../messages/queued-message.ts'

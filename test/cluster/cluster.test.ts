@@ -55,9 +55,9 @@ test('messages and notices arrive at the others in the order in which they were 
   const {
     all: [a, b, c],
   } = await brokers('a', 'b', 'c')
-  a?.cluster.publish(message('1'))
+  a?.cluster.publish([message('1')])
   a?.cluster.broadcast('2', {})
-  a?.cluster.publish(message('3'))
+  a?.cluster.publish([message('3')])
   for (const other of [b, c]) assert.deepEqual(other?.log(), ['a published 1', 'a told 2', 'a published 3'])
   assert.deepEqual(a?.log(), [])
 })
@@ -68,12 +68,12 @@ test('what listeners make a broker say comes after what it is saying, for everyb
   } = await brokers('a', 'b', 'c')
   assert.ok(a && b && c)
   b.onReceived = ({ topic }) => {
-    if (topic === 'question') b.cluster.publish(message('answer'))
+    if (topic === 'question') b.cluster.publish([message('answer')])
   }
   a.onReceived = ({ topic }) => {
-    if (topic === 'answer') a.cluster.publish(message('thanks'))
+    if (topic === 'answer') a.cluster.publish([message('thanks')])
   }
-  a.cluster.publish(message('question'))
+  a.cluster.publish([message('question')])
   assert.deepEqual(
     c.log().filter((line) => line.startsWith('a ') || line.startsWith('missed')),
     ['a published question', 'a published thanks'],
@@ -86,10 +86,10 @@ test('order is kept on a mqemitter that has a limit of concurrency', async () =>
   } = await brokersOn(mqemitter({ concurrency: 1 }), 'a', 'b', 'c')
   assert.ok(a && b && c)
   b.onReceived = ({ topic }) => {
-    if (topic === '1') for (const reply of ['2', '3', '4']) b.cluster.publish(message(reply))
+    if (topic === '1') for (const reply of ['2', '3', '4']) b.cluster.publish([message(reply)])
   }
-  a.cluster.publish(message('1'))
-  a.cluster.publish(message('5'))
+  a.cluster.publish([message('1')])
+  a.cluster.publish([message('5')])
   assert.deepEqual(
     c.log().filter((line) => line.startsWith('b ') || line.startsWith('missed')),
     ['b published 2', 'b published 3', 'b published 4'],
@@ -107,8 +107,8 @@ test('on the emitter a message has the fields of aedes, its place in the order, 
     done()
   })
   const given = { ...message('t', 'p'), properties: { contentType: 'x' }, clientId: undefined, shared: ['g'] }
-  a?.cluster.publish(given)
-  a?.cluster.publish(given)
+  a?.cluster.publish([given])
+  a?.cluster.publish([given])
   const { _stringId: name, ...fields } = seen[0] ?? { topic: '' }
   assert.deepEqual(fields, {
     topic: 't',
@@ -120,6 +120,7 @@ test('on the emitter a message has the fields of aedes, its place in the order, 
     cmd: 'publish',
     brokerId: 'a',
     sequence: 1,
+    version: 2,
   })
   assert.equal(typeof name, 'string')
   assert.equal(new Set(seen.map((one) => one['_stringId'])).size, 2)
@@ -131,7 +132,7 @@ test('a topic that the emitter could not take arrives all the same', async () =>
     all: [a, b],
   } = await brokers('a', 'b')
   for (const topic of [Array(128).fill('x').join('/'), '__sentinel__:hello', '$haltere/goodbye']) {
-    a?.cluster.publish({ ...message(topic, 'deep'), extra: 1 })
+    a?.cluster.publish([{ ...message(topic, 'deep'), extra: 1 }])
     const received = b?.messages.at(-1)
     assert.equal(received?.topic, topic)
     assert.deepEqual(received.payload, Buffer.from('deep'))
@@ -285,8 +286,8 @@ test('a broker that stops says goodbye, hears nothing more, and has no listener 
   assert.equal(listeners, 1)
   assert.equal(b.timers.size, 0)
   assert.equal(emitter.closed, false)
-  a.cluster.publish(message('t'))
-  b.cluster.publish(message('t'))
+  a.cluster.publish([message('t')])
+  b.cluster.publish([message('t')])
   b.cluster.broadcast('t', 1)
   assert.deepEqual(b.members, [])
   assert.deepEqual(b.log(), [])
@@ -312,7 +313,7 @@ test('an emitter that is closed is told once, and stops nobody', async () => {
   } = await brokers('a', 'b')
   assert.ok(a)
   await new Promise<void>((resolve) => emitter.close(resolve))
-  a.cluster.publish(message('t'))
+  a.cluster.publish([message('t')])
   a.cluster.broadcast('t', 1)
   clock.advance(3_000)
   assert.deepEqual(
@@ -330,7 +331,7 @@ test('an owner that throws keeps nobody else from hearing', async () => {
   b.onReceived = () => {
     throw new Error('bug')
   }
-  a.cluster.publish(message('t'))
+  a.cluster.publish([message('t')])
   assert.deepEqual(c.log(), ['a published t'])
   assert.deepEqual(
     b.errors.map(({ message: text }) => text),

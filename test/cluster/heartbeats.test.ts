@@ -32,7 +32,7 @@ test('a gap is told once, and what comes after it arrives', async () => {
   const { bus, all } = await brokers('a', 'b')
   const [a, b] = all
   bus.fault = ({ topic }) => (topic === 'lost' ? 'lose' : 'arrive')
-  for (const topic of ['1', 'lost', 'lost', 'lost', '2', '3']) a?.cluster.publish(message(topic))
+  for (const topic of ['1', 'lost', 'lost', 'lost', '2', '3']) a?.cluster.publish([message(topic)])
   assert.deepEqual(b?.log(), ['a published 1', 'missed a', 'a published 2', 'a published 3'])
 })
 
@@ -40,7 +40,7 @@ test('a loss after which nothing comes is noticed with the next heartbeat', asyn
   const { bus, all, pass } = await brokers('a', 'b')
   const [a, b] = all
   bus.fault = ({ topic }) => (topic === 'lost' ? 'lose' : 'arrive')
-  a?.cluster.publish(message('lost'))
+  a?.cluster.publish([message('lost')])
   assert.deepEqual(b?.log(), [])
   pass(1_000)
   assert.deepEqual(b?.log(), ['missed a'])
@@ -54,7 +54,7 @@ test('an answer tells of what was lost before it', async () => {
   assert.ok(a && b)
   bus.fault = ({ topic }) => (topic === 'lost' ? 'lose' : 'arrive')
   b.answer = () => {
-    b.cluster.publish(message('lost'))
+    b.cluster.publish([message('lost')])
     return 1
   }
   await a.cluster.request('who', 1, { timeoutMs: 10 })
@@ -66,7 +66,7 @@ test('what comes twice is received once, also a question', async () => {
   const [a, b] = all
   assert.ok(a && b)
   bus.fault = () => 'twice'
-  a.cluster.publish(message('1'))
+  a.cluster.publish([message('1')])
   a.cluster.broadcast('2', 1)
   await a.cluster.request('3', 1, { timeoutMs: 10 })
   assert.deepEqual(b.log(), ['a published 1', 'a told 2', 'a asked 3'])
@@ -76,7 +76,7 @@ test('what is overtaken counts as lost, and is not received when it comes', asyn
   const { bus, all, pass } = await brokers('a', 'b')
   const [a, b] = all
   bus.fault = ({ topic }) => (topic === 'late' ? 'hold' : 'arrive')
-  for (const topic of ['1', 'late', '2']) a?.cluster.publish(message(topic))
+  for (const topic of ['1', 'late', '2']) a?.cluster.publish([message(topic)])
   bus.release()
   pass(1_000)
   assert.deepEqual(b?.log(), ['a published 1', 'missed a', 'a published 2'])
@@ -96,11 +96,11 @@ test('a broker that is silent for too long counts as dead, and one that is heard
 test('a broker that was only slow joins again, and nothing was lost', async () => {
   const { clocks, all, pass } = await brokers('a', 'b')
   const [a, b] = all
-  b?.cluster.publish(message('before'))
+  b?.cluster.publish([message('before')])
   a?.log()
   pass(6_000, [clocks[0]] as StandingClock[])
   assert.deepEqual(a?.log(), ['b left: silence'])
-  b?.cluster.publish(message('again'))
+  b?.cluster.publish([message('again')])
   assert.deepEqual(a?.log(), ['b joined', 'b published again'])
 })
 
@@ -108,7 +108,7 @@ test('a broker that joins again tells of what was lost meanwhile', async () => {
   const { bus, all, pass } = await brokers('a', 'b')
   const [a, b] = all
   bus.fault = ({ brokerId }, broker) => (broker === 0 && brokerId !== 'a' ? 'lose' : 'arrive')
-  b?.cluster.publish(message('lost'))
+  b?.cluster.publish([message('lost')])
   pass(6_000)
   bus.fault = () => 'arrive'
   pass(1_000)
@@ -119,7 +119,7 @@ test('a broker that does not hear itself takes nobody for dead, and listens agai
   const { bus, all, pass } = await brokers('a', 'b')
   const [a, b] = all
   bus.fault = (_, broker) => (broker === 0 ? 'lose' : 'arrive')
-  b?.cluster.publish(message('lost'))
+  b?.cluster.publish([message('lost')])
   pass(2_500)
   const before = bus.listeners[0]
   pass(1_000)
@@ -155,7 +155,7 @@ test('a broker that began while we could not hear it has lost us its messages', 
   bus.fault = ({ brokerId }, broker) => (broker === 0 && brokerId !== 'a' ? 'lose' : 'arrive')
   const newcomer = new TestBroker(bus.emitter(), 'newcomer', clock)
   const started = newcomer.cluster.start()
-  newcomer.cluster.publish(message('lost'))
+  newcomer.cluster.publish([message('lost')])
   pass(2_000)
   await started
   bus.fault = () => 'arrive'
@@ -165,10 +165,10 @@ test('a broker that began while we could not hear it has lost us its messages', 
 
 test('a broker that was there before us begins where it is', async () => {
   const { bus, clocks, all } = await brokers('a')
-  for (const topic of ['1', '2', '3']) all[0]?.cluster.publish(message(topic))
+  for (const topic of ['1', '2', '3']) all[0]?.cluster.publish([message(topic)])
   const newcomer = new TestBroker(bus.emitter(), 'newcomer', clocks[0] as StandingClock)
   await newcomer.cluster.start()
-  all[0]?.cluster.publish(message('4'))
+  all[0]?.cluster.publish([message('4')])
   assert.deepEqual(newcomer.log(), ['a joined', 'a published 4'])
 })
 
@@ -189,7 +189,7 @@ test('what comes after a goodbye is not heard', async () => {
   const { bus, all, pass } = await brokers('a', 'b')
   const [a, b] = all
   bus.fault = ({ topic }) => (topic === 'late' ? 'hold' : 'arrive')
-  b?.cluster.publish(message('late'))
+  b?.cluster.publish([message('late')])
   await b?.cluster.stop()
   bus.release()
   pass(10_000)

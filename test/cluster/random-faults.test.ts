@@ -21,7 +21,7 @@ test('on a bus that loses, doubles and reorders: in order, never twice, and no l
       for (const [index, one] of steps.entries()) {
         bus.fault = () => one.fault
         if (one.asNotice) a.cluster.broadcast(String(index), undefined)
-        else a.cluster.publish(message(String(index)))
+        else a.cluster.publish([message(String(index))])
         if (one.release) bus.release()
       }
       bus.fault = () => 'arrive'

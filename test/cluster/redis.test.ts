@@ -71,9 +71,9 @@ test('through Redis: messages, notices and questions arrive as they were given',
   b.answer = (_, body) => ({ body, bytes: Buffer.from('answer') })
   const deep = Array(128).fill('x').join('/')
   const given = { ...message('t', 'payload'), properties: { correlationData: Buffer.from('c') }, clientId: undefined }
-  a.cluster.publish(given)
-  a.cluster.publish(message(deep))
-  a.cluster.publish(message('__sentinel__:hello'))
+  a.cluster.publish([given])
+  a.cluster.publish([message(deep)])
+  a.cluster.publish([message('__sentinel__:hello')])
   a.cluster.broadcast('k', { bytes: Buffer.from('b'), nothing: undefined, number: 2 ** 40, list: [null, undefined] })
   const { responses, timedOut } = await a.cluster.request('q', [1, Buffer.from('x')], { timeoutMs: patienceMs })
   assert.deepEqual(timedOut, [])
@@ -94,7 +94,7 @@ test('through Redis: messages, notices and questions arrive as they were given',
       cmd: 'publish',
       brokerId: 'a',
       sequence: 1,
-      rest: ['_stringId'],
+      rest: ['version', '_stringId'],
     },
   )
   assert.deepEqual(b.bodies, [{ bytes: Buffer.from('b'), number: 2 ** 40, list: [null, null] }])
@@ -115,11 +115,11 @@ test('through Redis: what is lost while connections are cut is noticed when they
     a.log()
     b.log()
     assert.equal(await control.client('KILL', 'TYPE', 'pubsub'), 2)
-    a.cluster.publish(message(`lost ${round}`))
+    a.cluster.publish([message(`lost ${round}`)])
     await b.heard('missed a')
-    a.cluster.publish(message(`after ${round}`))
+    a.cluster.publish([message(`after ${round}`)])
     await b.heard(`a published after ${round}`)
-    b.cluster.publish(message(`back ${round}`))
+    b.cluster.publish([message(`back ${round}`)])
     await a.heard(`b published back ${round}`)
     assert.deepEqual(b.log(), ['missed a', `a published after ${round}`])
   }
@@ -137,7 +137,7 @@ test('through Redis: brokers find each other again when Redis is back', options,
   assert.equal(a.errors.length, 1)
   await server.start()
   await Promise.all([a.heard('b joined'), b.heard('a joined')])
-  a.cluster.publish(message('after'))
+  a.cluster.publish([message('after')])
   await b.heard('a published after')
   assert.equal(a.errors.length, 1)
 })
@@ -177,7 +177,7 @@ test(
     }
     await server.start()
     await Promise.all([a.heard('b joined'), b.heard('a joined')])
-    a.cluster.publish(message('after'))
+    a.cluster.publish([message('after')])
     await b.heard('a published after')
     assert.equal(b.log().filter((line) => line === 'a published after').length, 1)
   },

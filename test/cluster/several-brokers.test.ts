@@ -14,6 +14,16 @@ function name(what: string): string {
   return `${what}-${names}`
 }
 
+/** Connects again for as long as the broker that has the session is too slow to release it within two seconds. */
+async function connectWhenReleased(member: Member, clientId: string): Promise<TestClient> {
+  for (;;) {
+    const client = member.open()
+    const { reasonCode } = await client.connect(clientId, lasting)
+    if (reasonCode === 0) return client
+    assert.equal(reasonCode, 0x89)
+  }
+}
+
 function grounds(title: string, make: () => Ground | Promise<Ground>, skip: string | false): void {
   suite(title, { skip }, () => {
     let together: Together
@@ -177,7 +187,7 @@ function grounds(title: string, make: () => Ground | Promise<Ground>, skip: stri
         }
         await taker.has(4) // What it does not take is sent again.
         const old = taker
-        client = await [b, c, a][round % 3]!.client(id, lasting)
+        client = await connectWhenReleased([b, c, a][round % 3]!, id)
         taker = new Taker(client, round < 7 ? 4 : Infinity)
         await old.client.closed
         assert.equal(old.reasonCode, 0x8e)

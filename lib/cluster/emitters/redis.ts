@@ -1,17 +1,20 @@
 import type { Emitter } from '../../../types/emitter.ts'
 
+/** mqemitter-redis takes a message with this topic for one of its own. */
+export const SENTINEL_TOPIC = '__sentinel__:hello'
+
 type Listener = (value?: unknown) => void
 
-/** What mqemitter-redis has beside the contract: an EventEmitter that tells of its connections. */
+/** Part of mqemitter-redis beside the contract: an EventEmitter with the events of its connections. */
 interface State {
   on(event: string, listener: Listener): unknown
   removeListener(event: string, listener: Listener): unknown
 }
 
-// An error that nobody listens for ends the process, and an emitter may well outlive its brokers: each keeps this one.
+// An `error` event without a listener ends the process, and an emitter may outlive its brokers: it keeps this listener.
 const guarded = new WeakSet<State>()
 
-/** Notices when an emitter that has connections, as that of Redis, has made one anew. */
+/** Notices that an emitter with connections, such as that of Redis, has connected again. */
 export class RedisReconnects {
   readonly #state: State | undefined
   readonly #listeners = new Map<string, Listener>()

@@ -1,9 +1,9 @@
-import type { MessageId } from '../messages/message-id.ts'
+import type { MessageId } from './message-id.ts'
 
-// The older ones are forgotten: what comes late does not come that late.
+// Older ids are forgotten: a message that comes late does not come that late.
 const MAX_IDS = 4096
 
-/** Names of messages, by the broker that gave them; the latest ones. */
+/** The latest ids of messages, by the broker that gave them. */
 export class MessageIdSet {
   readonly #counters = new Map<string, Set<number>>()
   #size = 0

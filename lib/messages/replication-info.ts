@@ -1,33 +1,27 @@
-// Most messages are for no shared subscription, and those of this broker are stored for nobody yet. Never written to.
-const NOWHERE: ReadonlySet<string> = new Set()
+// Most messages are for no shared subscription, and those of this broker are in no queue of a peer. Never written to.
+const NO_QUEUES: ReadonlySet<string> = new Set()
 
-/** What brokers that work together must know of a message beside its content. */
+/** What other brokers must know of a message beside its content. */
 export class ReplicationInfo {
-  /** Another broker published it: that one has chosen the members of shared subscriptions and told the store. */
+  /** Another broker published it: that one has chosen the members of shared subscriptions and stored the message. */
   readonly fromPeer: boolean
-  /** It is only for members of shared subscriptions: everybody else has it already. */
+  /** It is only for members of shared subscriptions: all other subscribers have it already. */
   readonly sharedOnly: boolean
-  /** The queues that another broker stored it for, by `queueOf`. */
-  readonly stored: ReadonlySet<string>
+  /** The queues into which another broker stored it, by `queueOf`. */
+  readonly storedFor: ReadonlySet<string>
   /** The member that each shared subscription has for it, by its Topic Filter; '' for an application. */
   #sharedMembers: Map<string, string> | undefined
-  /** Other brokers are still to get it. */
-  awaitsReplication = false
 
   constructor(
     fromPeer: boolean,
     sharedOnly: boolean = false,
-    stored: ReadonlySet<string> = NOWHERE,
+    storedFor: ReadonlySet<string> = NO_QUEUES,
     sharedMembers?: readonly (readonly [sharedFilter: string, clientId: string])[],
   ) {
     this.fromPeer = fromPeer
     this.sharedOnly = sharedOnly
-    this.stored = stored
+    this.storedFor = storedFor
     this.#sharedMembers = sharedMembers && new Map(sharedMembers)
-  }
-
-  get choices(): readonly (readonly [sharedFilter: string, clientId: string])[] {
-    return this.#sharedMembers === undefined ? [] : [...this.#sharedMembers]
   }
 
   choose(sharedFilter: string, clientId: string | undefined): void {
@@ -45,7 +39,7 @@ export class ReplicationInfo {
   }
 
   isStoredFor(clientId: string, sharedFilter: string | undefined): boolean {
-    return this.fromPeer && this.stored.has(queueOf(clientId, sharedFilter))
+    return this.fromPeer && this.storedFor.has(queueOf(clientId, sharedFilter))
   }
 }
 

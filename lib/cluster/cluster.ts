@@ -1,0 +1,58 @@
+import type { MessageId } from '../messages/message-id.ts'
+import type { Publication } from '../messages/publication.ts'
+import type { Subscription } from '../messages/subscriber.ts'
+import { noGaps, type SessionGaps } from '../sessions/session-environment.ts'
+import type { Session } from '../sessions/session.ts'
+import type { Change } from '../storage/commit-batch.ts'
+import type { CommitQueue } from '../storage/commit-queue.ts'
+import type { SharedReading } from '../storage/storage.ts'
+
+/** The other brokers, as the rest of this one sees them. */
+export interface Cluster {
+  /** Sessions that wait for messages of other brokers. */
+  readonly gaps: SessionGaps
+  /** Makes this broker known to the others; resolves when they are known. */
+  start(): Promise<void>
+  /** The storage is shared, so sessions are too. Resolves when the sessions without an owner are adopted. */
+  shareSessions(commits: CommitQueue, shared: SharedReading): Promise<void>
+  /** Gives a message to the other brokers; one that is stored, after its commit. */
+  publish(publication: Publication): void
+  /** The storage has committed these changes. */
+  committed(changes: Iterable<Change>): void
+  /**
+   * Brings the session of a Client to this broker. The returned function is called when its connection has it, or will
+   * not have it. Rejects with an `MqttError` when it cannot be brought here.
+   */
+  acquire(clientId: string, principal: string | undefined, isKept: boolean): Promise<() => void>
+  /** The Client left before it had the session that was brought here for it. */
+  abandoned(clientId: string): void
+  /** A session that is not stored joined or left a shared subscription. */
+  memberChanged(session: Session, subscription: Subscription, isMember: boolean): void
+  /** Sessions of other brokers that have this message already, by Client Identifier. */
+  whoHad(id: MessageId | undefined): Promise<ReadonlySet<string>>
+  /** Reads nothing from the storage any more, which is about to be closed. */
+  stopReading(): void
+  /** Takes leave of the other brokers. */
+  stop(): Promise<void>
+}
+
+const NO_CLIENTS: ReadonlySet<string> = new Set()
+
+/** For a broker that works alone. */
+export const singleBroker: Cluster = {
+  gaps: noGaps,
+  start: async () => undefined,
+  shareSessions: async () => undefined,
+  publish: nothing,
+  committed: nothing,
+  acquire: async () => nothing,
+  abandoned: nothing,
+  memberChanged: nothing,
+  whoHad: async () => NO_CLIENTS,
+  stopReading: nothing,
+  stop: async () => undefined,
+}
+
+function nothing(): void {
+  // There are no other brokers.
+}

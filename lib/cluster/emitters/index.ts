@@ -1,0 +1,16 @@
+/** The differences between emitters, so that the rest of the cluster need not know which one there is. */
+import { SENTINEL_TOPIC } from './redis.ts'
+
+export { addCallbackId, bytesOfBinary } from './mongodb.ts'
+export { RedisReconnects as Reconnects } from './redis.ts'
+
+// mqemitter throws for more than 100 levels, mqemitter-redis does so in whoever receives, and a prefix has levels too.
+const MAX_LEVELS = 64
+
+/** Whether every emitter carries a message with this topic. */
+export function carriesTopic(topic: string): boolean {
+  if (topic === SENTINEL_TOPIC) return false
+  let levels = 1
+  for (let slash = topic.indexOf('/'); slash !== -1; slash = topic.indexOf('/', slash + 1)) levels += 1
+  return levels <= MAX_LEVELS
+}

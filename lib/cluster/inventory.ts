@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto'
+import { startExpiry } from '../storage/recovery.ts'
+import type { SharedReading } from '../storage/storage.ts'
+import { type AdoptedSession, type Ownership, type OwnershipEnvironment, TAKE_OVER_MS } from './ownership.ts'
+import type { Peers } from './peers.ts'
+import type { RemoteSessions } from './remote-sessions.ts'
+import { describe, describeReleasing, type SessionDescription, type SessionInventory } from './session-notice.ts'
+
+/** Compares the sessions that are known here with those that the other brokers have, and adopts those without an owner. */
+export class Inventory {
+  readonly #environment: OwnershipEnvironment
+  readonly #ownership: Ownership
+  readonly #peers: Peers
+  readonly #remote: RemoteSessions
+  /** Stored sessions that their owner did not have when it was asked last, with that owner. */
+  #unconfirmed = new Map<string, string>()
+
+  constructor(environment: OwnershipEnvironment, ownership: Ownership, peers: Peers, remote: RemoteSessions) {
+    this.#environment = environment
+    this.#ownership = ownership
+    this.#peers = peers
+    this.#remote = remote
+  }
+
+  /** The response to a peer that asks for the sessions of this broker. */
+  list(): SessionInventory {
+    const sessions: SessionDescription[] = []
+    const members: SessionInventory['members'][number][] = []
+    for (const session of this.#environment.sessions.values()) {
+      const description = describe(session)
+      if (session.isRecorded) sessions.push(description)
+      if (session.storage.isDurable) continue
+      for (const subscription of description.subscriptions ?? []) {
+        if (subscription.topic.startsWith('$share/')) members.push({ clientId: session.clientId, subscription })
+      }
+    }
+    for (const remote of this.#remote.values()) {
+      const description = describeReleasing(remote)
+      if (description !== undefined) sessions.push(description)
+    }
+    return { sessions, members }
+  }
+
+  /**
+   * Asks the other brokers what they have. Returns false when the comparison must be repeated: a session may be on its
+   * way from one broker to another, or with one that did not respond.
+   */
+  async compare(): Promise<boolean> {
+    const { responses, timedOut } = await this.#peers.request('kept', {}, { timeoutMs: TAKE_OVER_MS })
+    const inventories = responses as Map<string, SessionInventory | undefined>
+    const reported = new Set<string>()
+    for (const [id, inventory] of inventories) {
+      if (inventory === undefined) continue // That broker is starting.
+      for (const { clientId } of inventory.sessions) reported.add(clientId)
+      for (const { clientId } of inventory.members) reported.add(clientId)
+      for (const description of inventory.sessions) this.#ownership.onPeerHas(description, id)
+      for (const member of inventory.members) this.#ownership.onNotice('member', member, id)
+    }
+    return this.#dropUnreported(reported, inventories) && timedOut.length === 0
+  }
+
+  /** A session that its owner does not have, twice in a row, has no owner. Returns false when that is so once. */
+  #dropUnreported(reported: ReadonlySet<string>, inventories: ReadonlyMap<string, unknown>): boolean {
+    const before = this.#unconfirmed
+    this.#unconfirmed = new Map()
+    let isSure = true
+    for (const remote of this.#remote.values()) {
+      const { ownerBroker, clientId, info, state } = remote
+      if (ownerBroker === undefined || reported.has(clientId) || state.name === 'releasing') continue
+      if (inventories.get(ownerBroker) === undefined) {
+        if (before.get(clientId) === ownerBroker) this.#unconfirmed.set(clientId, ownerBroker)
+      } else if (info === undefined) this.#remote.forget(clientId)
+      else if (before.get(clientId) === ownerBroker) remote.ownerBroker = undefined
+      else {
+        this.#unconfirmed.set(clientId, ownerBroker)
+        isSure = false
+      }
+    }
+    return isSure
+  }
+
+  /** Knows the sessions in the storage that no broker has. */
+  async readSessions(shared: SharedReading): Promise<void> {
+    for await (const description of shared.readSessions()) {
+      if (this.#remote.get(description.clientId)?.info === undefined) this.#ownership.know(description, undefined)
+    }
+  }
+
+  /** Adopts the sessions without an owner; first all of them are here, for their Wills and shared subscriptions. */
+  async adoptOrphans(): Promise<void> {
+    const adopted: AdoptedSession[] = []
+    const known = Array.from(this.#remote.values()) // Some come and go meanwhile.
+    for (const remote of known) {
+      if (remote.ownerBroker !== undefined || !this.#isNextFor(remote.clientId)) continue
+      const one = await this.#ownership.adopt(remote)
+      if (one !== undefined) adopted.push(one)
+    }
+    for (const { session, state } of adopted) {
+      if (!session.connected && !session.ended && session.pendingConnection === undefined) {
+        startExpiry(this.#environment, session, state)
+      }
+    }
+  }
+
+  /** A broker has left: its sessions have no owner. */
+  onLeave(id: string): void {
+    for (const remote of this.#remote.values()) {
+      if (remote.ownerBroker !== id) continue
+      remote.ownerBroker = undefined
+      remote.connected = false
+      if (remote.info === undefined) this.#remote.forget(remote.clientId)
+    }
+  }
+
+  /** All brokers that know the same members choose the same one: that with the highest rank. */
+  #isNextFor(clientId: string): boolean {
+    const own = rank(clientId, this.#environment.bootId)
+    for (const id of this.#peers.members) if (rank(clientId, id) > own) return false
+    return true
+  }
+}
+
+function rank(clientId: string, id: string): string {
+  return createHash('sha256').update(`${clientId}\0${id}`).digest('hex')
+}

@@ -1,0 +1,304 @@
+import type { PersistedSessionState, PersistenceOperation } from '../../types/persistence.ts'
+import { MqttError } from '../errors.ts'
+import type { Subscription } from '../messages/subscriber.ts'
+import type { Session } from '../sessions/session.ts'
+import type { CommitQueue } from '../storage/commit-queue.ts'
+import { type RecoveryEnvironment, restoreSession } from '../storage/recovery.ts'
+import { storageRefusal } from '../storage/storage-refusal.ts'
+import { persistedSubscription } from '../storage/stored-subscription.ts'
+import type { Peers } from './peers.ts'
+import type { RemoteSession } from './remote-session.ts'
+import type { RemoteSessions } from './remote-sessions.ts'
+import { type LockRequest, lockRequest, SessionLocks } from './session-locks.ts'
+import { describe, type SessionDescription, type SessionNotice } from './session-notice.ts'
+
+/** The parts of the broker that ownership uses. */
+export interface OwnershipEnvironment extends RecoveryEnvironment {
+  readonly bootId: string
+  readonly sessions: RecoveryEnvironment['sessions'] & {
+    readonly checksPrincipal: boolean
+    get(clientId: string): Session | undefined
+    values(): IterableIterator<Session>
+    deleteEnded(clientId: string): boolean
+    releaseToPeer(session: Session): void
+  }
+}
+
+export interface AdoptedSession {
+  readonly session: Session
+  readonly state: PersistedSessionState
+}
+
+// Milliseconds for another broker to release a session.
+export const TAKE_OVER_MS = 2000
+
+/**
+ * Which broker has which session. A session is with one broker at a time, which has its queue, its connection and its
+ * timers; the others have its subscriptions, as a `RemoteSession`.
+ *
+ *   remote ──acquire──▶ loading ──read──▶ local ──release──▶ releasing ──committed──▶ remote
+ *
+ * A Client that connects acquires its session; so does the broker that is next for a session without an owner. The
+ * other brokers are notified of what the storage has committed, in that order, so each knows all subscriptions.
+ */
+export class Ownership {
+  readonly #environment: OwnershipEnvironment
+  readonly #commits: CommitQueue
+  readonly #peers: Peers
+  readonly #remote: RemoteSessions
+  readonly #locks = new SessionLocks()
+
+  constructor(environment: OwnershipEnvironment, commits: CommitQueue, peers: Peers, remote: RemoteSessions) {
+    this.#environment = environment
+    this.#commits = commits
+    this.#peers = peers
+    this.#remote = remote
+  }
+
+  // ─── connections of this broker ──────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Brings the session of a Client to this broker. The returned function releases the lock: it is called when the
+   * connection has the session, or will not have it. Throws an `MqttError` when the session belongs to another
+   * principal and, for a session that is kept, when a broker that may have it does not respond: changes that it still
+   * stores would come to the session here.
+   */
+  async acquire(clientId: string, principal: string | undefined, isKept: boolean): Promise<() => void> {
+    const request = lockRequest(this.#now(), 'asking peers')
+    const release = await this.#locks.acquire(clientId, request)
+    try {
+      await this.#bring(clientId, request, principal, isKept)
+      return release
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  /** The Client left before it had the session that was brought here for it. */
+  abandoned(clientId: string): void {
+    const session = this.#environment.sessions.get(clientId)
+    if (session === undefined || session.connection !== undefined || session.pendingConnection !== undefined) return
+    if (session.expiry === undefined) this.#environment.sessions.startExpiry(session)
+  }
+
+  async #bring(clientId: string, request: LockRequest, principal: string | undefined, isKept: boolean): Promise<void> {
+    const body = { clientId, time: request.time, owner: principal ?? null }
+    const { responses, timedOut } = await this.#peers.request('take over', body, { timeoutMs: TAKE_OVER_MS })
+    request.state = 'opening'
+    for (const response of responses.values()) {
+      if (response === 'forbidden') throw belongsToAnother()
+    }
+    if (isKept && timedOut.some((id) => this.#peers.members.has(id))) {
+      throw new MqttError('server-busy', 'a broker that may have the session does not answer')
+    }
+    const session = this.#environment.sessions.get(clientId)
+    if (session !== undefined) {
+      const isAlone = timedOut.length === 0 && !Array.from(responses.values()).includes('done')
+      if (isAlone || !session.storage.isDurable) return
+      // Another broker had it too, or may have: notices were lost. The state in the storage is true.
+      this.lose(clientId, undefined)
+    }
+    // Also a session that is not known here: its notice may have been lost.
+    await this.#load(this.#remote.of(clientId), principal)
+  }
+
+  /** Reads the session into this broker, together with messages that are published meanwhile. */
+  async #load(remote: RemoteSession, principal: string | undefined): Promise<AdoptedSession | undefined> {
+    const { clientId } = remote
+    remote.move('acquire')
+    let stored: PersistedSessionState | undefined
+    try {
+      await this.#commits.flushed().catch(() => undefined) // A rejected change is not in the storage.
+      stored = await this.#commits.storage.readSession(clientId)
+      const isChecked = principal !== undefined && this.#environment.sessions.checksPrincipal
+      if (isChecked && (stored?.session.owner ?? principal) !== principal) throw belongsToAnother()
+    } catch (error) {
+      remote.move('failed')
+      throw error instanceof MqttError ? error : storageRefusal(error as Error)
+    }
+    const buffered = remote.state.name === 'loading' ? remote.state.bufferedDeliveries : []
+    this.#remote.forget(clientId)
+    if (stored === undefined) return undefined
+    const session = restoreSession(this.#environment, this.#commits, stored, remote.recoveredIds)
+    for (const delivery of buffered) {
+      const { stored: id } = delivery.content
+      if (id === undefined || !session.outbound.hasSeen(id)) session.outbound.enqueue(delivery)
+    }
+    session.outbound.sendPending()
+    return { session, state: stored }
+  }
+
+  /** Adopts a session without an owner; undefined when a request for it is under way, or when it has ended. */
+  async adopt(remote: RemoteSession): Promise<AdoptedSession | undefined> {
+    const { clientId } = remote
+    if (this.#locks.holder(clientId) !== undefined || this.#remote.get(clientId) !== remote) return undefined
+    const release = await this.#locks.acquire(clientId, lockRequest(this.#now(), 'held'))
+    try {
+      return await this.#load(remote, undefined)
+    } finally {
+      release()
+    }
+  }
+
+  #now(): number {
+    const { timers } = this.#environment
+    return timers.toWallClock(timers.now())
+  }
+
+  // ─── sessions of other brokers ───────────────────────────────────────────────────────────────────────────────────
+
+  /** A peer asks for a session. Its response is `done` when the storage has all of the session. */
+  async release(body: unknown, from: string): Promise<'none' | 'forbidden' | 'done'> {
+    const { clientId, time, owner } = body as { clientId: string; time: number; owner: string | null }
+    const { sessions, bootId } = this.#environment
+    const holder = this.#locks.holder(clientId)
+    // Two brokers that want the same session at once: the older request has it first, then the other one.
+    const isFirst = holder?.state === 'asking peers' && (time < holder.time || (time === holder.time && from < bootId))
+    const unlock = isFirst ? nothing : await this.#locks.acquire(clientId, lockRequest(time, 'held'), true)
+    try {
+      const session = sessions.get(clientId)
+      if (session === undefined) {
+        // A session that has ended and is stored for its Will only must not be read by the peer.
+        if (sessions.deleteEnded(clientId)) await this.#committed()
+        return 'none'
+      }
+      if (sessions.checksPrincipal && session.principal !== (owner ?? undefined)) return 'forbidden'
+      session.connection?.sessionTakenOver()
+      // The peer goes on only when the storage has all of the session, however long that takes. Until then the session
+      // counts as this broker's. Meanwhile messages still come to it here: when their commit fails, none is sent.
+      await this.#committed()
+      if (sessions.get(clientId) !== session) return 'done' // It ended.
+      const remote = this.#drop(session, from)
+      remote?.startReleasing(session.connectedAt)
+      await this.#committed() // Messages that came meanwhile. From here on this broker stores nothing more of it.
+      remote?.move('committed')
+      return 'done'
+    } finally {
+      unlock()
+    }
+  }
+
+  #committed(): Promise<void> {
+    return new Promise((resolve) => this.#commits.afterCommit(resolve))
+  }
+
+  /** Another broker has the session already. */
+  lose(clientId: string, to: string | undefined): void {
+    const session = this.#environment.sessions.get(clientId)
+    if (session !== undefined) this.#drop(session, to)
+  }
+
+  /** Removes a session from this broker, but for its subscriptions; undefined when it ended or is not stored. */
+  #drop(session: Session, to: string | undefined): RemoteSession | undefined {
+    const { sessions } = this.#environment
+    const { clientId, principal, expiryInterval } = session
+    session.connection?.sessionTakenOver()
+    session.pendingConnection?.sessionTakenOver()
+    session.pendingConnection = undefined
+    if (sessions.get(clientId) !== session) return undefined // That was its end.
+    const subscriptions = [...session.subscriptions.values()]
+    sessions.releaseToPeer(session)
+    if (!session.isRecorded) return undefined
+    const remote = this.#remote.of(clientId)
+    remote.info = { owner: principal, expiryInterval, expiresAt: null }
+    remote.ownerBroker = to
+    remote.recoveredIds = session.outbound.recoveredIds
+    for (const subscription of subscriptions) this.#remote.subscribe(remote, persistedSubscription(subscription))
+    return remote
+  }
+
+  /** A session of another broker, or without an owner, with these subscriptions and no others. */
+  know({ clientId, session, connected, subscriptions = [] }: SessionDescription, owner: string | undefined): void {
+    const remote = this.#remote.of(clientId)
+    remote.info = session
+    remote.ownerBroker = owner
+    remote.connected = connected === true
+    this.#remote.replaceSubscriptions(remote, subscriptions)
+  }
+
+  /** A peer says that it has a session. Two may think so after they did not hear each other: the later connection counts. */
+  onPeerHas(description: SessionDescription, from: string): 'ours' | 'theirs' {
+    if (this.#isOurs(description.clientId, description.since ?? 0, from)) return 'ours'
+    this.lose(description.clientId, from)
+    this.know(description, from)
+    return 'theirs'
+  }
+
+  #isOurs(clientId: string, since: number, from: string): boolean {
+    const { sessions, bootId } = this.#environment
+    const session = sessions.get(clientId)
+    if (session === undefined) return false
+    const holder = this.#locks.holder(clientId)
+    // A connection that is being opened is the later one, though the session does not show it yet.
+    const ours = holder?.state === 'opening' ? Math.max(session.connectedAt, holder.time) : session.connectedAt
+    return ours > since || (ours === since && bootId < from)
+  }
+
+  // ─── notices ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Notifies the peers of what the storage has now of the sessions of this broker. */
+  committed(operation: PersistenceOperation): void {
+    switch (operation.kind) {
+      case 'session':
+        return this.#describe(operation.clientId)
+      case 'subscribe':
+      case 'unsubscribe':
+      case 'end session':
+        return this.#peers.broadcast(operation.kind, operation)
+      default:
+        return undefined
+    }
+  }
+
+  #describe(clientId: string): void {
+    const session = this.#environment.sessions.get(clientId)
+    if (session !== undefined) this.#peers.broadcast('session', describe(session)) // Otherwise its end comes next.
+  }
+
+  /** A session that is not stored joined or left a shared subscription. */
+  memberChanged(session: Session, subscription: Subscription, isMember: boolean): void {
+    if (session.storage.isDurable || subscription.shareName === undefined) return
+    const { clientId } = session
+    if (isMember) this.#peers.broadcast('member', { clientId, subscription: persistedSubscription(subscription) })
+    else this.#peers.broadcast('no member', { clientId, topicFilter: subscription.requested.topicFilter })
+  }
+
+  onNotice(kind: string, body: SessionNotice, from: string): void {
+    const { clientId, session } = body
+    if (typeof clientId !== 'string') return
+    switch (kind) {
+      case 'session':
+        if (session !== undefined && this.onPeerHas({ ...body, session }, from) === 'ours') this.#describe(clientId)
+        return
+      case 'subscribe':
+        for (const stored of body.subscriptions ?? []) this.#remote.subscribe(this.#remote.of(clientId), stored)
+        return
+      case 'unsubscribe':
+        for (const topicFilter of body.topicFilters ?? []) this.#remote.unsubscribe(clientId, topicFilter)
+        return
+      case 'end session':
+        this.#remote.forget(clientId)
+        return
+      case 'member': {
+        const remote = this.#remote.of(clientId)
+        remote.ownerBroker = from
+        remote.connected = true
+        if (body.subscription !== undefined) this.#remote.subscribe(remote, body.subscription)
+        return
+      }
+      case 'no member':
+        if (body.topicFilter !== undefined) this.#remote.unsubscribe(clientId, body.topicFilter)
+        return
+      default:
+    }
+  }
+}
+
+function belongsToAnother(): MqttError {
+  return new MqttError('not-authorized', 'the Client Identifier belongs to another user')
+}
+
+function nothing(): void {
+  // There is no lock to release.
+}

@@ -1,0 +1,97 @@
+import { type MessageId, messageIdText } from '../messages/message-id.ts'
+import type { Message } from '../messages/message.ts'
+import type { QueuedMessage } from '../messages/queued-message.ts'
+import type { Delivery } from '../sessions/delivery.ts'
+import type { Outbound } from '../sessions/outbound.ts'
+import type { SessionGaps } from '../sessions/session-environment.ts'
+import type { Session } from '../sessions/session.ts'
+import type { CommitQueue } from '../storage/commit-queue.ts'
+import { deliveryOf, type RecoveryEnvironment, RecoveredMessages, restoreRetained } from '../storage/recovery.ts'
+import type { SharedReading } from '../storage/storage.ts'
+import { queuedMessageOf } from '../storage/stored-message.ts'
+import { GapRecovery } from './gap-recovery.ts'
+import { MessageIdSet } from '../messages/message-id-set.ts'
+
+/** Reads from the storage what other brokers put there, when their word of it was lost. */
+export class QueueRepair implements SessionGaps {
+  readonly #environment: RecoveryEnvironment
+  readonly #commits: CommitQueue
+  readonly #shared: SharedReading
+  readonly #recoveries = new Map<object, GapRecovery>()
+
+  constructor(environment: RecoveryEnvironment, commits: CommitQueue, shared: SharedReading) {
+    this.#environment = environment
+    this.#commits = commits
+    this.#shared = shared
+  }
+
+  defer(outbound: object, delivery: Delivery): boolean {
+    const recovery = this.#recoveries.get(outbound)
+    if (recovery === undefined) return false
+    recovery.defer(delivery)
+    return true
+  }
+
+  finished(outbound: object, content: QueuedMessage): void {
+    if (this.#recoveries.size > 0) this.#recoveries.get(outbound)?.finished(content.stored)
+  }
+
+  /** Deliveries that other brokers stored for these sessions are left in the storage until the session is repaired. */
+  markStale(sessions: Iterable<Session>): void {
+    for (const outbound of this.#recoveries.keys()) if ((outbound as Outbound).ended) this.#recoveries.delete(outbound)
+    for (const { storage, outbound } of sessions) if (storage.isDurable) this.#recoveryOf(outbound).markStale()
+  }
+
+  #recoveryOf(outbound: Outbound): GapRecovery {
+    let recovery = this.#recoveries.get(outbound)
+    if (recovery === undefined) {
+      outbound.recoveredIds ??= new MessageIdSet()
+      recovery = new GapRecovery(outbound.recoveredIds)
+      this.#recoveries.set(outbound, recovery)
+    }
+    return recovery
+  }
+
+  /** Queues the messages in the storage that are not here: another broker stored them, and its word of that was lost. */
+  async repair({ clientId, outbound }: Session): Promise<void> {
+    await this.#commits.flushed().catch(() => undefined)
+    const recovery = this.#recoveryOf(outbound)
+    recovery.startReading() // Also messages that came while another session was repaired.
+    const state = await this.#commits.storage.readSession(clientId)
+    this.#recoveries.delete(outbound)
+    if (outbound.ended) return
+    const messages = new RecoveredMessages(this.#environment)
+    const stored = [...(state?.queue ?? [])].map((item) => deliveryOf(item, messages))
+    const known = new Set<string>()
+    for (const { content } of outbound.deliveries()) if (content.stored) known.add(messageIdText(content.stored))
+    const has = (id: MessageId | undefined): boolean => {
+      const text = id === undefined ? '' : messageIdText(id)
+      const isKnown = known.has(text)
+      known.add(text)
+      return isKnown
+    }
+    for (const delivery of recovery.unseen(stored, has)) outbound.enqueue(delivery)
+    outbound.sendPending()
+  }
+
+  /** Retained messages are those that the storage has, and those that were published here meanwhile. */
+  async readRetained(): Promise<void> {
+    await this.#commits.flushed().catch(() => undefined)
+    const { retained, timers } = this.#environment
+    const before = new Map<string, Message>()
+    for (const message of retained.match('#')) before.set(message.topic, message)
+    const removed = new Map(before)
+    for await (const packet of this.#shared.readRetained()) {
+      removed.delete(packet.topic)
+      const here = retained.getQueued(packet.topic)
+      if (here?.stored?.brokerCounter === packet.brokerCounter && here?.stored?.brokerId === packet.brokerId) continue
+      // A change while this was read is newer than what was read.
+      if (here?.message === before.get(packet.topic)) {
+        restoreRetained(this.#environment, this.#commits, queuedMessageOf(packet, timers))
+      }
+    }
+    for (const [topic, message] of removed) {
+      if (retained.get(topic) === message && !topic.startsWith('$')) retained.remove(topic)
+    }
+  }
+}

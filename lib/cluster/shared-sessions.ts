@@ -1,0 +1,169 @@
+import type { PersistenceOperation } from '../../types/persistence.ts'
+import type { MessageId } from '../messages/message-id.ts'
+import type { Subscription } from '../messages/subscriber.ts'
+import type { SessionGaps } from '../sessions/session-environment.ts'
+import type { Session } from '../sessions/session.ts'
+import type { CommitQueue } from '../storage/commit-queue.ts'
+import type { SharedReading } from '../storage/storage.ts'
+import type { Timer } from '../timers.ts'
+import { Inventory } from './inventory.ts'
+import { Ownership, type OwnershipEnvironment, TAKE_OVER_MS } from './ownership.ts'
+import type { Peers } from './peers.ts'
+import { QueueRepair } from './queue-repair.ts'
+import { RemoteSessions } from './remote-sessions.ts'
+import type { SessionNotice } from './session-notice.ts'
+
+/** The parts of the broker that are used here. */
+export interface SharedSessionsEnvironment extends OwnershipEnvironment {
+  reportError(error: Error): void
+}
+
+// Milliseconds after a loss until the storage is read, so that a burst of losses costs one reading.
+const REPAIR_MS = 500
+
+/**
+ * The sessions of brokers that share a storage: who has which (`Ownership`), whether all agree on that (`Inventory`),
+ * and what was lost on the way (`QueueRepair`).
+ */
+export class SharedSessions {
+  readonly #environment: SharedSessionsEnvironment
+  readonly #shared: SharedReading
+  readonly #peers: Peers
+  readonly #remote: RemoteSessions
+  readonly #ownership: Ownership
+  readonly #inventory: Inventory
+  readonly #repair: QueueRepair
+  /** Notices that come while the inventories are compared; they are newer. */
+  #deferredNotices: (() => void)[] | undefined
+  #repairTimer: Timer | undefined
+  #repairing: Promise<void> = Promise.resolve()
+  #isStopped = false
+
+  constructor(environment: SharedSessionsEnvironment, commits: CommitQueue, shared: SharedReading, peers: Peers) {
+    this.#environment = environment
+    this.#shared = shared
+    this.#peers = peers
+    this.#remote = new RemoteSessions(environment, commits)
+    this.#ownership = new Ownership(environment, commits, peers, this.#remote)
+    this.#inventory = new Inventory(environment, this.#ownership, peers, this.#remote)
+    this.#repair = new QueueRepair(environment, commits, shared)
+  }
+
+  get gaps(): SessionGaps {
+    return this.#repair
+  }
+
+  /** Reads the storage; adopts the sessions that no broker has. */
+  async start(): Promise<void> {
+    await this.#repair.readRetained()
+    await this.#compare(true)
+  }
+
+  /** Nothing is read from the storage any more. */
+  stop(): void {
+    this.#isStopped = true
+    this.#environment.timers.cancel(this.#repairTimer)
+  }
+
+  acquire(clientId: string, principal: string | undefined, isKept: boolean): Promise<() => void> {
+    return this.#ownership.acquire(clientId, principal, isKept)
+  }
+
+  abandoned(clientId: string): void {
+    this.#ownership.abandoned(clientId)
+  }
+
+  committed(operation: PersistenceOperation): void {
+    this.#ownership.committed(operation)
+  }
+
+  memberChanged(session: Session, subscription: Subscription, isMember: boolean): void {
+    this.#ownership.memberChanged(session, subscription, isMember)
+  }
+
+  /** Sessions that have a message which another broker was publishing when it ended, by Client Identifier. */
+  async whoHad({ brokerId, brokerCounter }: MessageId): Promise<ReadonlySet<string>> {
+    const id = { brokerId, brokerCounter }
+    const clientIds = new Set(this.#whoHadHere(id))
+    const { responses } = await this.#peers.request('had', id, { timeoutMs: TAKE_OVER_MS })
+    for (const response of responses.values()) {
+      if (Array.isArray(response)) for (const clientId of response as string[]) clientIds.add(clientId)
+    }
+    return clientIds
+  }
+
+  #whoHadHere(id: MessageId): string[] {
+    const clientIds: string[] = []
+    for (const { clientId, outbound } of this.#environment.sessions.values()) {
+      if (outbound.hasSeen(id)) clientIds.push(clientId)
+    }
+    for (const { clientId, recoveredIds } of this.#remote.values()) {
+      if (recoveredIds?.has(id) === true) clientIds.push(clientId)
+    }
+    return clientIds
+  }
+
+  onNotice(kind: string, body: unknown, from: string): void {
+    const apply = (): void => this.#ownership.onNotice(kind, body as SessionNotice, from)
+    if (this.#deferredNotices === undefined) apply()
+    else this.#deferredNotices.push(apply)
+  }
+
+  async onRequest(kind: string, body: unknown, from: string): Promise<unknown> {
+    switch (kind) {
+      case 'kept':
+        return this.#inventory.list()
+      case 'had':
+        return this.#whoHadHere(body as MessageId)
+      case 'take over':
+        return this.#ownership.release(body, from)
+      default:
+        throw new Error(`cluster: unknown request ${kind}`)
+    }
+  }
+
+  /** A broker has left: its sessions are adopted by one of the others. */
+  onLeave(id: string): void {
+    this.#inventory.onLeave(id)
+    this.onGap()
+  }
+
+  /** Packets of a peer were lost: the storage is read for their messages, the peers are asked for their sessions. */
+  onGap(): void {
+    if (this.#isStopped) return
+    this.#repair.markStale(this.#environment.sessions.values())
+    this.#repairTimer ??= this.#environment.timers.after(REPAIR_MS, () => {
+      this.#repairTimer = undefined
+      this.#repairing = this.#repairing
+        .then(() => this.#repairAll())
+        .catch((error: Error) => {
+          if (this.#isStopped) return // The storage is closed.
+          this.#environment.reportError(error)
+          this.onGap() // The storage does not work just now.
+        })
+    })
+  }
+
+  async #repairAll(): Promise<void> {
+    await this.#repair.readRetained()
+    await this.#compare(false)
+    const sessions = Array.from(this.#environment.sessions.values()) // Some come and go meanwhile.
+    for (const session of sessions) {
+      if (this.#isStopped) return
+      if (session.storage.isDurable && !session.ended) await this.#repair.repair(session)
+    }
+  }
+
+  async #compare(isStart: boolean): Promise<void> {
+    this.#deferredNotices = []
+    try {
+      if (!(await this.#inventory.compare())) this.onGap()
+      if (isStart) await this.#inventory.readSessions(this.#shared)
+      await this.#inventory.adoptOrphans()
+    } finally {
+      const deferred = this.#deferredNotices
+      this.#deferredNotices = undefined
+      for (const apply of deferred ?? []) apply()
+    }
+  }
+}
