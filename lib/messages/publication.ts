@@ -3,30 +3,30 @@ import { Encodings } from './encodings.ts'
 import type { Message } from './message.ts'
 import { QueuedMessage } from './queued-message.ts'
 
-// A queue that sends a larger message later encodes it again: its packets would take too much memory meanwhile.
+// Encoded packets of larger messages are not retained for queues, because they would take too much memory.
 const MAX_KEPT_ENCODING_BYTES = 4096
 
 /**
- * A message on its way from its publisher to all subscribers, the storage and the other brokers. Its life ends when the
- * storage has committed it; without a storage, when it is distributed.
+ * The process of publishing one message to all subscribers, the storage and the peers. It ends with the commit; without
+ * a storage, when the message is distributed.
  *
  *   router.publish ──▶ subscribers, retained messages ──▶ commit queue ──committed──▶ acknowledgement, other brokers
  *                                                                    └──failed─────▶ rolled back, refused
  */
 export class Publication {
-  /** What other brokers must know of it; undefined when there are none. */
+  /** Fields that peers need; undefined without a cluster. */
   replication: ReplicationInfo | undefined = undefined
-  /** It was published before this process began: some subscribers may have it. */
+  /** The message was published by an earlier process, so some subscribers may have received it. */
   isReplay = false
-  /** Sessions at other brokers that have it already, by Client Identifier. */
+  /** Client Identifiers of sessions of peers that already have the message. */
   alreadyDeliveredTo: ReadonlySet<string> | undefined = undefined
-  /** Copies at QoS 2 are sent when this commit is done; 0 when at once. */
+  /** Copies at QoS 2 are sent after this commit; 0 if no commit is needed. */
   commitNumber = 0
-  /** What was retained for its topic before it, when it is retained. */
+  /** If the message is retained: the previous retained message of its topic. */
   retainedBefore: QueuedMessage | undefined = undefined
-  /** Packets that are the same for several subscribers; undefined when there are not several. */
+  /** Encoded packets for several subscribers; undefined if there is only one. */
   encodings: Encodings | undefined = undefined
-  /** A connected subscriber queued it and will send the same packets later. */
+  /** A connected subscriber queued the message and will send the same packets later. */
   isQueuedWhileConnected = false
   #message: Message
   #queued: QueuedMessage | undefined
@@ -36,7 +36,7 @@ export class Publication {
     this.#queued = queued
   }
 
-  /** The same message for another subscriber, under a message id of its own: that subscriber may have the first one. */
+  /** The same message with a new message id, for another subscriber that may already have the first one. */
   static copyOf({ content, commitNumber }: { content: QueuedMessage; commitNumber: number }): Publication {
     const copy = new Publication(content.message, new QueuedMessage(content.message, content))
     copy.commitNumber = commitNumber
@@ -47,7 +47,7 @@ export class Publication {
     return this.#queued === undefined ? this.#message : this.#queued.message
   }
 
-  /** The part that outbound queues, retained messages and the storage share. */
+  /** The part that outlives the publication: outbound queues, retained messages and the storage share it. */
   get queued(): QueuedMessage {
     if (this.#queued === undefined) {
       this.#queued = new QueuedMessage(this.#message)
@@ -56,7 +56,7 @@ export class Publication {
     return this.#queued
   }
 
-  /** The batch of the commit queue that it was added to last; 0 when it was not. */
+  /** The last batch of the commit queue that contains it; 0 if none. */
   get batchNumber(): number {
     return this.#queued === undefined ? 0 : this.#queued.batchNumber
   }
@@ -65,25 +65,25 @@ export class Publication {
     return this.#queued?.isRejected === true
   }
 
-  /** Another broker published it. */
+  /** A peer published the message. */
   get fromPeer(): boolean {
     return this.replication?.fromPeer === true
   }
 
-  /** The message in memory of its own, for what keeps it longer than the read. */
+  /** Returns the message without views of the read buffer, to be stored for longer than the read. */
   detach(): Message {
     if (this.#queued !== undefined) return this.#queued.detach()
     this.#message = this.#message.detached()
     return this.#message
   }
 
-  /** Several subscribers get it. */
+  /** The message has several subscribers, so encoded packets are shared. */
   shareEncodings(): void {
     this.encodings = new Encodings()
     if (this.#queued !== undefined) this.#queued.encodings = this.encodings
   }
 
-  /** Every subscriber has its copy. The packets are kept only for queues that will send them soon. */
+  /** Every subscriber has its copy. Encoded packets are retained only for queues that will send them soon. */
   distributed(): void {
     this.encodings = undefined
     if (this.#queued === undefined) return

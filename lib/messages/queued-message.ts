@@ -2,19 +2,19 @@ import type { Encodings } from './encodings.ts'
 import type { StoredPacket } from './message-id.ts'
 import type { Message } from './message.ts'
 
-/** A message as all outbound queues that have it share it: what must be known of it after its publication is committed. */
+/** A message that outbound queues, retained messages and the storage share after its publication. */
 export class QueuedMessage {
-  /** Changes only to the same message in memory of its own; see `detach`. */
+  /** Replaced only by a copy of the same message, see `detach`. */
   message: Message
-  /** Outbound queues that have it, queued or in flight. */
+  /** Number of sessions in which it is queued or inflight. */
   holders = 0
-  /** The message as it is stored, with its message id; undefined while it is not stored. */
+  /** The stored form with its message id; undefined while it is not stored. */
   stored: StoredPacket | undefined = undefined
-  /** The batch of the commit queue that it was added to last; 0 when it was not. */
+  /** The last batch of the commit queue that contains it; 0 if none. */
   batchNumber = 0
-  /** Packets that several queues will send; undefined when it is not worth keeping them. */
+  /** Encoded packets that several queues will send; undefined if they are not retained. */
   encodings: Encodings | undefined = undefined
-  /** The queued message that this one is a copy of, under another message id. */
+  /** The original, if this is a copy with another message id. */
   readonly #origin: QueuedMessage | undefined
   #isRejected = false
 
@@ -23,7 +23,7 @@ export class QueuedMessage {
     this.#origin = origin
   }
 
-  /** The storage failed and the publisher was told, so nobody gets the message. */
+  /** The commit failed and the publisher received an error, so no subscriber receives the message. */
   get isRejected(): boolean {
     return this.#isRejected || this.#origin?.isRejected === true
   }
@@ -32,7 +32,7 @@ export class QueuedMessage {
     this.#isRejected = true
   }
 
-  /** Copies bytes that are views of what was read. */
+  /** Replaces views of the read buffer by copies. */
   detach(): Message {
     this.message = this.message.detached()
     return this.message
