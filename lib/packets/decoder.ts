@@ -33,7 +33,7 @@ const NOTHING = Buffer.alloc(0)
 const MAX_PACKET_BYTES = 268_435_460
 // A buffer for the beginning of a packet may always have this size.
 const MIN_CAPACITY = 512
-// One object for all decoders: a new Error costs a tenth of a whole connection.
+// Shared by all decoders, because a new Error costs a tenth of a whole connection.
 const CLOSED = new Error('the decoder is closed')
 
 /**
