@@ -10,7 +10,7 @@ interface User {
 
 const hash = promisify<Buffer | string, Buffer, number, Buffer>(scrypt)
 
-// In a program of yours this is a table in a database. Kept is the hash, not the password.
+// In your program this is a table in a database. It has the hash, not the password.
 async function user(name: string, password: string, isAdministrator = false): Promise<User & Secret> {
   const salt = randomBytes(16)
   return { name, isAdministrator, salt, hash: await hash(password, salt, 32) }
@@ -29,7 +29,7 @@ const users = new Map(
 const accounts: Plugin<User> = {
   name: 'accounts',
 
-  // The answer becomes `client.session`, with its type, in every other hook and event.
+  // The returned user becomes `client.session`, with its type, in every other hook and event.
   async authenticate({ username, password }) {
     const known = users.get(username ?? '')
     if (known === undefined || password === undefined) return false

@@ -1,4 +1,4 @@
-// Mutual TLS: a Client shows a certificate, and the name in it is who it is.
+// Mutual TLS: a Client has a certificate, and the name in it identifies the Client.
 import { readFileSync } from 'node:fs'
 import { Broker, certificateIdentity, type Plugin } from 'haltere'
 
@@ -10,9 +10,9 @@ const devices: Plugin<Device> = {
   name: 'devices',
 
   authenticate({ clientId }, info) {
-    // Undefined unless the certificate was verified, so whoever comes another way is refused.
+    // Undefined unless the certificate was verified, so a Client without one is refused.
     const name = certificateIdentity(info, 'cn')
-    // A Client Identifier opens a session with all that waits in it: a device may only have its own.
+    // A Client Identifier gives access to a session and its queued messages, so a device may only use its own.
     return name !== undefined && clientId === name ? { name } : false
   },
 
@@ -28,14 +28,14 @@ const [listener] = await broker.listen({
   tls: {
     port: Number(process.env.PORT ?? 8883),
     ...certificate(),
-    ca: readFileSync(`${folder}/ca.pem`), // who may sign the certificates of Clients
-    requestCert: true, // and a Client without one does not get in, because rejectUnauthorized is true
+    ca: readFileSync(`${folder}/ca.pem`), // the authorities that sign the certificates of Clients
+    requestCert: true, // a Client without one is refused, because rejectUnauthorized is true
   },
 })
 console.log(listener?.url)
 broker.on('clientConnected', ({ session }) => console.log(`${session.name} is here`))
 
-// A renewed certificate, for new connections; those that are open stay.
+// A renewed certificate, for new connections; open connections stay open.
 process.on('SIGHUP', () => {
   listener?.replaceCertificate?.(certificate())
   console.log('certificate replaced')

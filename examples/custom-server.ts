@@ -5,7 +5,7 @@ import { createBroker } from 'haltere'
 
 const broker = await createBroker()
 
-// `handle` takes any Duplex stream and is bound, so it is a connection listener as it is.
+// `handle` takes any Duplex stream and is bound, so it can be a connection listener.
 const tcp = createServer(broker.handle)
 tcp.listen(Number(process.env.PORT ?? 1883), '127.0.0.1', () => {
   console.log(`mqtt://127.0.0.1:${(tcp.address() as AddressInfo).port}`)
@@ -19,6 +19,6 @@ web.listen(Number(process.env.HTTP_PORT ?? 8080), '127.0.0.1', () => console.log
 process.once('SIGTERM', () => {
   tcp.close()
   web.close()
-  // Says goodbye to every Client, so that the two servers can end too.
+  // Closes every connection, so that the two servers can end too.
   void broker.close().then(() => console.log('closed'))
 })

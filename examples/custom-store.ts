@@ -1,4 +1,4 @@
-// A store of your own and its test: what aedes-persistence keeps in memory, and a journal from which it is read again.
+// A store of your own and its test: aedes-persistence in memory, and a journal from which it is read again.
 // Run it with `node --test dist/examples/custom-store.js`.
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -48,7 +48,7 @@ function journalStore(file: string): Persistence {
     async setup(broker: PersistenceBroker): Promise<void> {
       for (const line of existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : []) {
         const [name, values] = deserialize(Buffer.from(line, 'base64')) as [string, unknown[]]
-        // A Will belongs to the broker that was there then. What was refused then is refused again.
+        // A Will belongs to the broker that stored it. A call that was refused is refused again.
         if (name === 'setup') await setup({ ...broker, id: String(values[0]) })
         else
           await originals
@@ -75,6 +75,6 @@ testPersistence({
   name: 'journal',
   open: () => open(join(folder, String(files.size))),
   reopen: (closed) => open(files.get(closed) ?? ''),
-  // What the store of aedes-persistence does not do.
+  // Features that the store of aedes-persistence does not have.
   without: ['commit', 'dollar-topics', 'empty-levels', 'granted-filters'],
 })

@@ -1,10 +1,10 @@
-// A broker whose sessions and messages outlive it: what is published for a Client that is away is there after a restart.
+// A broker whose sessions and messages outlive it: a message for a Client that is away arrives after a restart.
 import { Broker } from 'haltere'
 import { MqttClient } from 'mqtt'
 
 const store = process.env.STORE ?? 'haltere-store'
 
-/** A Client that wants its session kept, with what waits for it. */
+/** A Client with a session that outlives its connection. */
 function lamp(broker: Broker): MqttClient {
   return new MqttClient(() => broker.connect(), { clientId: 'lamp-1', clean: false, reconnectPeriod: 0 })
 }
@@ -14,7 +14,7 @@ const client = lamp(before)
 await client.subscribeAsync('lamps/1/set', { qos: 1 })
 await client.endAsync()
 
-// Resolves when it is on the disk; the PUBACK of a Client waits for that too. `kill -9` may come now.
+// Resolves when the message is on the disk; a PUBACK waits for that too. From here on it survives `kill -9`.
 await before.publish({ topic: 'lamps/1/set', payload: 'on', qos: 1 })
 console.log('kept for a Client that is away')
 await before.close()

@@ -1,4 +1,4 @@
-// A broker inside a program: it listens, hears what others publish, and answers.
+// A broker inside a program: the program subscribes and publishes a reply to each message.
 import { Broker } from 'haltere'
 
 const broker = new Broker()

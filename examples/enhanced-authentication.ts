@@ -1,4 +1,4 @@
-// MQTT 5.0 enhanced authentication: the password never travels. The Server sends a challenge in an AUTH packet,
+// MQTT 5.0 enhanced authentication: the password is never sent. The Server sends a challenge in an AUTH packet,
 // and the Client proves that it knows the secret by its HMAC.
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { type AuthenticationExchange, Broker, type Plugin } from 'haltere'
@@ -13,7 +13,7 @@ interface Device {
 async function prove(name: string, step: AuthenticationExchange): Promise<boolean> {
   const secret = secrets.get(name)
   const challenge = randomBytes(32)
-  // Also asked of those whom nobody knows, so that nobody learns which names there are.
+  // An unknown name gets a challenge too, so that a Client cannot find out which names exist.
   const answer = await step.exchange(challenge)
   const expected = createHmac('sha256', secret ?? randomBytes(32))
     .update(challenge)

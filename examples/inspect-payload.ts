@@ -1,4 +1,4 @@
-// Looks into what is published: measurements must be JSON of the right form, or the publisher hears why not.
+// Checks payloads: a measurement must be JSON of the right form, or its publisher gets the reason.
 import { Broker, MqttError, type Message, type Plugin } from 'haltere'
 
 interface Measurement {
@@ -20,7 +20,7 @@ function parse({ payload }: Message): unknown {
 const measurements: Plugin = {
   name: 'measurements',
 
-  // Whoever publishes with QoS 1 or 2 and MQTT 5.0 gets Reason Code 0x99 and the text; nobody gets the message.
+  // An MQTT 5.0 publisher at QoS 1 or 2 gets Reason Code 0x99 and a Reason String; no subscriber gets the message.
   inspect(message) {
     if (!message.topic.startsWith('measurements/')) return
     if (!isMeasurement(parse(message))) throw new MqttError('payload-format-invalid', 'celsius must be a number')

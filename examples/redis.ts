@@ -5,12 +5,12 @@ import { Redis } from 'ioredis'
 import { MqttClient } from 'mqtt'
 import mqemitterRedis from 'mqemitter-redis'
 
-// It comes without types.
+// The package has no types.
 const redisPersistence = createRequire(import.meta.url)('aedes-persistence-redis') as (options: object) => Persistence
 
 const url = process.env.REDIS ?? 'redis://127.0.0.1:6379'
 
-/** In earnest each broker is a process of its own, on a machine of its own. */
+/** In production each broker is a process of its own, on a machine of its own. */
 async function open(): Promise<{ broker: Broker; close: () => Promise<void> }> {
   const emitter = mqemitterRedis({ connectionString: url })
   const persistence = redisPersistence({ conn: new Redis(url), maxSessionDelivery: 100_000 })
@@ -18,7 +18,7 @@ async function open(): Promise<{ broker: Broker; close: () => Promise<void> }> {
   await broker.listen({ tcp: 0 }) // Ready when it has read the store and knows the other brokers.
   const close = async (): Promise<void> => {
     await broker.close()
-    await new Promise<void>((resolve) => emitter.close(resolve)) // It is ours to close.
+    await new Promise<void>((resolve) => emitter.close(resolve)) // The program that made the emitter closes it.
   }
   return { broker, close }
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `haltere`, the command: a broker from options or a file, with a log that people or programs read. */
+/** `haltere`, the command: a broker with the options of the command line or of a file, and a log of its events. */
 import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { parseArgs } from 'node:util'
@@ -11,9 +11,9 @@ import { directoryStore, redisStore } from './command/storage.ts'
 import { InvalidOptionError } from './errors.ts'
 import { version } from './version.ts'
 
-// Milliseconds for the broker and its store to close, and for one that could not be opened.
-const LONGEST_GOODBYE_MS = 15_000
-const FAILED_START_MS = 1000
+// For the broker and its storage to close, and to close again after a listener could not be opened.
+const MAX_CLOSE_MS = 15_000
+const MAX_FAILED_START_MS = 1000
 
 const usage = `haltere ${version}: an MQTT 3.1, 3.1.1 and 5.0 broker
 
@@ -75,7 +75,7 @@ interface Command {
   readonly redis: string | undefined
 }
 
-/** The command line was wrong: said in one line, exit code 2. */
+/** A fault of the command line. Printed in one line; the exit code is 2. */
 class UsageError extends Error {}
 
 type Values = Record<string, unknown>
@@ -88,7 +88,7 @@ function readArguments(args: string[]): Values {
   }
 }
 
-/** The configuration file has the same names; what is on the command line counts more. */
+/** Reads the options of a file, which have the names of the command line. The command line takes precedence. */
 function readConfiguration(path: string): Values & { limits?: BrokerOptions['limits'] } {
   let values: unknown
   try {
@@ -107,11 +107,11 @@ function readConfiguration(path: string): Values & { limits?: BrokerOptions['lim
   ]
   for (const [name, value] of Object.entries(values)) {
     if (!names.includes(name)) throw new UsageError(`--config ${path}: no such option: ${name}`)
-    // Checked also where the command line counts more, so that a file is right or wrong whoever reads it.
+    // Checked also when the command line counts more, so that a file is right or wrong for every command line.
     const type = known[name as keyof typeof known]?.type
     if (name.endsWith('port')) port(name, value)
     else if (type === 'boolean') flag(name, value)
-    else if (type === 'string') [value].flat().forEach((one) => text(name, one))
+    else if (type === 'string') [value].flat().forEach((one) => string(name, one))
   }
   return values as Values
 }
@@ -124,9 +124,9 @@ function port(name: string, value: unknown): number {
   return number
 }
 
-function text(name: string, value: unknown): string {
+function string(name: string, value: unknown): string {
   if (typeof value !== 'string' || value === '')
-    throw new UsageError(`--${name}: expected a text, got ${JSON.stringify(value)}`)
+    throw new UsageError(`--${name}: expected a string, got ${JSON.stringify(value)}`)
   return value
 }
 
@@ -137,7 +137,7 @@ function flag(name: string, value: unknown): boolean {
 }
 
 function file(name: string, value: unknown): Buffer {
-  const path = text(name, value)
+  const path = string(name, value)
   try {
     return readFileSync(path)
   } catch (error) {
@@ -145,17 +145,17 @@ function file(name: string, value: unknown): Buffer {
   }
 }
 
-/** What the options ask for; throws a `UsageError` that says which one is wrong and why. */
+/** Checks the options. Throws a `UsageError` with the name of the option that is wrong and the reason. */
 async function parseCommand(values: Values): Promise<Command> {
   const { config } = values
-  const given: Values = { ...(config === undefined ? {} : readConfiguration(text('config', config))), ...values }
+  const given: Values = { ...(config === undefined ? {} : readConfiguration(string('config', config))), ...values }
   const has = (name: string): boolean => given[name] !== undefined
   const isOn = (name: string): boolean => has(name) && flag(name, given[name])
-  const host = has('host') ? { host: text('host', given.host) } : {}
+  const host = has('host') ? { host: string('host', given.host) } : {}
   const webSocket = {
     ...host,
-    ...(has('ws-path') && { path: text('ws-path', given['ws-path']) }),
-    ...(has('ws-origin') && { origins: [given['ws-origin']].flat().map((origin) => text('ws-origin', origin)) }),
+    ...(has('ws-path') && { path: string('ws-path', given['ws-path']) }),
+    ...(has('ws-origin') && { origins: [given['ws-origin']].flat().map((origin) => string('ws-origin', origin)) }),
   }
   const listen: { -readonly [Key in keyof ListenOptionsMap]: ListenOptionsMap[Key] } = {
     tcp: { ...host, port: has('port') ? port('port', given.port) : 1883 },
@@ -185,15 +185,15 @@ async function parseCommand(values: Values): Promise<Command> {
     if (has('tls-port')) listen.tls = { ...host, ...tls, port: port('tls-port', given['tls-port']) }
     if (has('wss-port')) listen.wss = { ...webSocket, ...tls, port: port('wss-port', given['wss-port']) }
   }
-  const redis = has('redis') ? text('redis', given.redis) : undefined
+  const redis = has('redis') ? string('redis', given.redis) : undefined
   if (has('store') && redis !== undefined) throw new UsageError('--store: there is --redis too; a broker has one store')
   if (has('durability') && !has('store')) throw new UsageError('--durability: needs --store')
   const broker = {
-    ...(has('store') && (await directoryStore(text('store', given.store), given.durability))),
+    ...(has('store') && (await directoryStore(string('store', given.store), given.durability))),
     allowAnonymous: isOn('allow-anonymous'),
     ...(has('limits') && { limits: given.limits as NonNullable<BrokerOptions['limits']> }),
     ...(has('sys-interval') && { sysInterval: given['sys-interval'] as number | false }),
-    ...(has('id') && { id: text('id', given.id) }),
+    ...(has('id') && { id: string('id', given.id) }),
   }
   const log = isOn('quiet') ? 'quiet' : isOn('verbose') ? 'verbose' : 'normal'
   return { broker, listen, log, json: isOn('json'), redis }
@@ -210,7 +210,7 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       log.say(`${signal}: closing`)
-      exitLater(0, LONGEST_GOODBYE_MS)
+      exitLater(0, MAX_CLOSE_MS)
       void broker
         .close()
         .then(() => redis?.close())
@@ -220,18 +220,18 @@ async function main(): Promise<void> {
   try {
     for (const listener of await broker.listen(command.listen)) log.listening(listener.url)
   } catch (error) {
-    exitLater(1, FAILED_START_MS)
+    exitLater(1, MAX_FAILED_START_MS)
     void broker.close().then(() => redis?.close())
     throw error
   }
 }
 
-/** A Redis that is away keeps no process. */
+/** Ends the process although a connection to Redis is still open. */
 function exitLater(code: number, milliseconds: number): void {
   setTimeout(() => process.exit(code), milliseconds).unref()
 }
 
-/** Ports that are taken or forbidden are not the command line's fault: exit code 1. */
+/** Prints an error. The exit code is 2 for a fault of the command line, else 1, as for a port that is taken. */
 function explain(error: Error & { code?: string; address?: string; port?: number }): void {
   const where = `${error.address ?? ''}:${error.port ?? ''}`
   const causes: Record<string, string> = {

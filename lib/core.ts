@@ -11,14 +11,14 @@ import type { WillMessages } from './messages/will-messages.ts'
 import type { Settings } from './options.ts'
 import type { SessionRegistry } from './sessions/session-registry.ts'
 import type { Statistics } from './statistics.ts'
+import type { DropReason } from '../types/events.ts'
+import type { Message } from '../types/message.ts'
 import type { QueueTotals } from './sessions/outbound-queue.ts'
 import type { SessionGaps } from './sessions/session-environment.ts'
-import type { Message } from './messages/message.ts'
-import type { DropReason } from '../types/events.ts'
 import type { Timers } from './timers.ts'
 import type { FlushScheduler } from './flush-scheduler.ts'
 
-/** The parts of one broker, as its connections and handlers see them. Two brokers share none. */
+/** The parts of one broker that connections, handlers, sessions and the cluster use; `assembly.ts` makes them. */
 export interface Core {
   readonly settings: Settings
   readonly timers: Timers
@@ -30,21 +30,20 @@ export interface Core {
   readonly subscriptions: Subscriptions
   readonly retained: RetainedMessages
   readonly wills: WillMessages
-  /** Another one at each start of a broker, and in the order of the starts. */
+  /** Different at each start of a broker, and sorted by start. */
   readonly bootId: string
-  /** Sessions that may be with other brokers; undefined when there are none. */
+  /** The sessions of other brokers; undefined until they are known, and without other brokers. */
   ownership: SessionOwnership | undefined
   readonly queueTotals: QueueTotals
   gaps: SessionGaps
   /** A subscriber does not get a message. */
   dropped(message: Message, clientId: string, why: DropReason): void
-  /** What is to outlive the process; undefined when nothing is. */
+  /** Undefined when nothing outlives the process. */
   readonly commits: CommitQueue | undefined
-  /** Network connections that are not closed, and the Clients that were let in. */
   connectionClosed(connection: Connection): void
   clientConnected(client: Client, sessionPresent: boolean): void
   clientDisconnected(client: Client): void
-  /** Emits an event; a listener that throws is reported and harms nobody else. */
+  /** Emits an event; a listener that throws is reported and harms nothing else. */
   notify<Name extends keyof BrokerEvents>(name: Name, ...values: BrokerEvents[Name]): void
   /** A fault that is not a Client's. */
   reportError(error: Error): void

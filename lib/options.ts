@@ -6,6 +6,7 @@ import type { SubscribeOptions } from '../types/local-subscription.ts'
 import type { BrokerOptions, Clock, Limits, Logger } from '../types/options.ts'
 import type { Persistence } from '../types/persistence.ts'
 import { InvalidOptionError } from './errors.ts'
+import { hookNames } from './hooks.ts'
 
 /** The options with every default filled in. */
 export interface Settings {
@@ -58,7 +59,7 @@ const defaultLimits: Readonly<Limits> = {
   messagesPerSecond: Infinity,
 }
 
-// From, to; a limit that is not here takes any number from 0.
+// The least and the largest value; a limit that is not here takes any whole number from 0.
 const ranges: Partial<Record<keyof Limits, readonly [number, number]>> = {
   maxPacketSize: [64, 268_435_460],
   maxConnectPacketSize: [64, 268_435_460],
@@ -85,7 +86,7 @@ const systemClock: Clock = {
   clearTimeout: (handle: NodeJS.Timeout) => clearTimeout(handle),
 }
 
-/** Names the value in an error message without printing what may be a secret or very long. */
+/** Describes a value for an error message, without a long string, which may be a secret. */
 function shown(value: unknown): string {
   if (typeof value === 'string')
     return value.length > 40 ? `a string of ${value.length} characters` : JSON.stringify(value)
@@ -170,18 +171,7 @@ function checkLimit(name: keyof Limits, value: unknown): void {
   }
 }
 
-const hookNames = [
-  'setup',
-  'connect',
-  'authenticate',
-  'reauthenticate',
-  'authorizePublish',
-  'authorizeSubscribe',
-  'authorizeDeliver',
-  'inspect',
-] as const
-
-/** A misspelt hook would be a check that never runs, so an unknown key throws. */
+/** Throws an `InvalidOptionError` for an unknown hook too: a misspelt hook would be a check that never runs. */
 export function checkPlugin(plugin: unknown, option = 'plugin'): void {
   if (!isObject(plugin)) expected(option, 'an object', plugin)
   if (typeof plugin.name !== 'string' || plugin.name === '')
@@ -191,7 +181,7 @@ export function checkPlugin(plugin: unknown, option = 'plugin'): void {
       expected(`${option}.${name}`, 'a function', plugin[name])
   }
   for (const key of Object.keys(plugin)) {
-    if (typeof plugin[key] === 'function' && !(hookNames as readonly string[]).includes(key)) {
+    if (typeof plugin[key] === 'function' && !hookNames.some((name) => name === key)) {
       throw new InvalidOptionError(`${option}.${key}: no such hook; there are ${hookNames.join(', ')}`)
     }
   }
@@ -225,7 +215,7 @@ function withoutUndefined<T extends object>(values: T): Partial<T> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>
 }
 
-/** Checks the options and fills in the defaults. Throws an `InvalidOptionError` that says what was expected and what came. */
+/** Checks the options and fills in the defaults. Throws an `InvalidOptionError` with what is expected. */
 export function parseOptions<S>(options: BrokerOptions<S> = {}): Settings {
   const given: unknown = options
   if (!isObject(given)) expected('options', 'an object', given)

@@ -1,4 +1,4 @@
-/** What the broker counts from its start. Plain numbers, because they change with every packet. */
+/** Numbers that are counted from the start of the broker. Plain fields, because they change with every packet. */
 export class Statistics {
   connections = 0
   clientsConnected = 0
@@ -13,4 +13,31 @@ export class Statistics {
   publishDropped = 0
   publishBytesReceived = 0
   publishBytesSent = 0
+}
+
+/** The parts that have a number of now rather than one that is counted. */
+export interface Gauges {
+  readonly sessions: { readonly size: number }
+  readonly subscriptions: { readonly size: number; readonly sharedSize: number }
+  readonly retained: { readonly size: number; readonly bytes: number }
+  readonly queueTotals: { readonly messages: number; readonly bytes: number }
+  readonly timers: { readonly size: number }
+}
+
+/** All numbers of a broker at this moment. */
+export function snapshot(
+  statistics: Statistics,
+  { sessions, subscriptions, retained, queueTotals, timers }: Gauges,
+): Record<string, number> {
+  const now: Record<string, number> = {
+    sessions: sessions.size,
+    subscriptions: subscriptions.size,
+    sharedSubscriptions: subscriptions.sharedSize,
+    retainedMessages: retained.size,
+    retainedBytes: retained.bytes,
+    queuedMessages: queueTotals.messages,
+    queuedBytes: queueTotals.bytes,
+    timers: timers.size,
+  }
+  return Object.assign(now, statistics)
 }

@@ -1,10 +1,11 @@
 import type { X509Certificate } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import type { ListenOptionsMap } from './listen.ts'
 
 /** Properties of a Network Connection that are known before its first packet. */
 export interface ConnectionInfo {
   /** The transport protocol; `stream` is a Duplex given to `broker.handle`. */
-  readonly transport: 'tcp' | 'tls' | 'ws' | 'wss' | 'memory' | 'quic' | 'mqtt-sn' | 'stream' | (string & {})
+  readonly transport: keyof ListenOptionsMap | 'memory' | 'quic' | 'mqtt-sn' | 'stream' | (string & {})
   /** IP address of the Client; absent if the transport has none. */
   readonly remoteAddress?: string
   /** Port of the Client; absent if the transport has none. */

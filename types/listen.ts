@@ -63,7 +63,7 @@ export interface WebSocketListenOptions extends ListenAddress, WebSocketSettings
 
 export interface SecureWebSocketListenOptions extends WebSocketListenOptions, TlsSettings {}
 
-/** The listeners to open. A number is the port. */
+/** The options of `broker.listen`, by transport. A number is the port. */
 export interface ListenOptionsMap {
   readonly tcp?: number | TcpListenOptions
   readonly tls?: TlsListenOptions
@@ -71,10 +71,19 @@ export interface ListenOptionsMap {
   readonly wss?: SecureWebSocketListenOptions
 }
 
+/** The scheme in the URL of a listener, by transport. */
+export interface ListenerProtocols {
+  readonly tcp: 'mqtt'
+  readonly tls: 'mqtts'
+  readonly ws: 'ws'
+  readonly wss: 'wss'
+}
+
 /** An open listener of the broker. */
 export interface Listener {
-  readonly protocol: 'mqtt' | 'mqtts' | 'ws' | 'wss'
-  /** URL for a Client on this machine, for example `mqtt://127.0.0.1:1883`. */
+  /** The scheme of its URL. */
+  readonly protocol: ListenerProtocols[keyof ListenOptionsMap]
+  /** The URL for a Client on this machine, for example `mqtt://127.0.0.1:1883`. */
   readonly url: string
   /** Address of the Node server; the path of a Unix domain socket; empty while an attached server does not listen. */
   readonly address: AddressInfo | string

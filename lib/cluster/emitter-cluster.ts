@@ -69,7 +69,7 @@ export class EmitterCluster implements MembershipListener {
     }
   }
 
-  #send({ message, replication, isReplay, queued }: Publication, targets: readonly PersistedTarget[]): void {
+  #send({ message, replication, replay, queued }: Publication, targets: readonly PersistedTarget[]): void {
     const { topic, payload, qos, retain, properties, publisher, expiresAt } = message
     const { stored } = queued
     this.#membership.publish({
@@ -85,7 +85,7 @@ export class EmitterCluster implements MembershipListener {
       ...(targets.length > 0 && { storedFor: targets.map((target) => queueOf(target.clientId, target.sharedFilter)) }),
       ...(replication !== undefined && replication.sharedMembers.length > 0 && { choices: replication.sharedMembers }),
       ...(replication?.sharedOnly === true && { onlyShared: true }),
-      ...(isReplay && { isResumed: true }),
+      ...(replay !== undefined && { isResumed: true }),
     })
   }
 
@@ -154,7 +154,7 @@ export class EmitterCluster implements MembershipListener {
     const [brokerId, brokerCounter] = listOf(fields.storedAs)
     if (typeof brokerId === 'string' && typeof brokerCounter === 'number') {
       queued.stored = packetOf(message, { brokerId, brokerCounter }, timers)
-      publication.isReplay = fields.isResumed === true
+      if (fields.isResumed === true) publication.replay = { alreadyDeliveredTo: undefined }
     }
     publication.replication = new ReplicationInfo(
       true,

@@ -40,7 +40,8 @@ export class RemoteSession implements Subscriber {
   }
 
   deliver(publication: Publication, qos: QoS, retain: boolean, via: DeliverySource): void {
-    if (qos === 0 || this.info === undefined || publication.alreadyDeliveredTo?.has(this.clientId) === true) return
+    if (qos === 0 || this.info === undefined || publication.replay?.alreadyDeliveredTo?.has(this.clientId) === true)
+      return
     const { fromPeer, replication } = publication
     const delivery = new Delivery(publication.queued, qos, retain, via)
     if (!fromPeer) {

@@ -5,7 +5,7 @@ export interface LogOptions {
   readonly json: boolean
 }
 
-const LONGEST_PAYLOAD = 120
+const MAX_PAYLOAD_BYTES = 120
 const colours = { dim: 2, red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, cyan: 36 } as const
 type Colour = keyof typeof colours
 
@@ -15,7 +15,7 @@ function printable(text: string): string {
   return text.replaceAll(unprintable, (character) => `\\u${character.codePointAt(0)?.toString(16).padStart(4, '0')}`)
 }
 
-/** Shows who connects, subscribes and publishes: coloured on a terminal, or one JSON object a line. */
+/** Prints the events of a broker: in colour on a terminal, or as one JSON object a line. */
 export function logEvents(
   broker: Broker,
   options: LogOptions,
@@ -85,7 +85,8 @@ export function logEvents(
     })
     broker.on('published', ({ topic, payload, qos, retain }, client) => {
       const size = `${payload.length} B${retain ? ', retained' : ''}`
-      const shown = options.log === 'verbose' ? `: ${Buffer.from(payload.subarray(0, LONGEST_PAYLOAD)).toString()}` : ''
+      const shown =
+        options.log === 'verbose' ? `: ${Buffer.from(payload.subarray(0, MAX_PAYLOAD_BYTES)).toString()}` : ''
       line('published', 'magenta', client?.id ?? '', `${topic} at QoS ${qos}, ${size}${shown}`, {
         clientId: client?.id,
         topic,

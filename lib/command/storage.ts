@@ -6,16 +6,16 @@ import type { BrokerOptions } from '../../types/options.ts'
 import type { Persistence } from '../../types/persistence.ts'
 import { InvalidOptionError } from '../errors.ts'
 
-// So many messages of one session the adapter reads at once.
-const SESSION_PIECE = 100_000
+// The messages of one session that the adapter reads at once.
+const MAX_SESSION_DELIVERY = 100_000
 
-/** What is needed of an ioredis. */
+/** The members of an ioredis client that are used here. */
 interface RedisConnection {
   sendCommand(...command: readonly unknown[]): unknown
   on(event: 'error', listener: () => void): unknown
 }
 
-/** The store of `--store`. */
+/** Returns the options of a broker for `--store` and `--durability`. */
 export async function directoryStore(dir: string, durability: unknown): Promise<Pick<BrokerOptions, 'persistence'>> {
   if (durability !== undefined && durability !== 'fsync' && durability !== 'os' && durability !== 'none') {
     throw new InvalidOptionError(`--durability: expected fsync, os or none, got ${JSON.stringify(durability)}`)
@@ -25,8 +25,8 @@ export async function directoryStore(dir: string, durability: unknown): Promise<
 }
 
 /**
- * The store and the emitter of `--redis`: the packages that the user has beside this one, or where the command runs.
- * `close` lets go of the connections of the emitter, which the broker leaves to the application.
+ * Returns the options of a broker for `--redis`. The packages for it are those beside this one, or those of the
+ * working directory. `close` closes the connections of the emitter, which a broker leaves to the application.
  */
 export async function redisStore(
   url: string,
@@ -38,7 +38,7 @@ export async function redisStore(
   const bus = (emitter as (options: object) => Emitter)({ connectionString: url })
   const store = (persistence as (options: object) => Persistence)({
     conn: patient(new Redis(url, { maxRetriesPerRequest: null })),
-    maxSessionDelivery: SESSION_PIECE,
+    maxSessionDelivery: MAX_SESSION_DELIVERY,
   })
   return {
     options: { persistence: store, emitter: bus },
@@ -47,8 +47,8 @@ export async function redisStore(
 }
 
 /**
- * A connection on which what the adapter does not wait for fails without a word, where it would end the process. While
- * Redis is away it keeps its commands in their order, however long that takes: the broker has its own time limit.
+ * Makes the failure of a command that the adapter does not wait for harmless, because the rejection would end the
+ * process. While Redis is away the client keeps its commands in order without a time limit: the broker has its own.
  */
 function patient(connection: RedisConnection): RedisConnection {
   const send = connection.sendCommand
@@ -57,7 +57,7 @@ function patient(connection: RedisConnection): RedisConnection {
     if (answer instanceof Promise) answer.catch(() => undefined)
     return answer
   }
-  connection.on('error', () => undefined) // The commands say so themselves.
+  connection.on('error', () => undefined) // Each command rejects too.
   return connection
 }
 

@@ -28,9 +28,9 @@ export function handlePublish(connection: Connection, packet: PublishPacket): vo
     throw new ProtocolError(ReasonCode.receiveMaximumExceeded, 'more messages at once than the Receive Maximum')
   }
   const properties = packet.properties && messageProperties(packet.properties)
-  const { payload, qos, retain } = packet
   const expiresAt = properties === undefined ? Infinity : expiryOf(properties, core.timers)
-  const message = new Message({ topic, payload, qos, retain, properties }, session.clientId, expiresAt)
+  const isAsSent = topic === packet.topic && properties === packet.properties
+  const message = new Message(isAsSent ? packet : { ...packet, topic, properties }, session.clientId, expiresAt)
   try {
     checkPublishedTopic(core, topic)
     if (!core.hooks.checksPublish) return accept(connection, packet, message, message)
@@ -165,7 +165,7 @@ async function afterInquiry(connection: Connection, packet: PublishPacket): Prom
   else if (found !== 'unknown') {
     const queued = queuedMessageOf(found, core.timers)
     const publication = new Publication(queued.message, queued)
-    publication.alreadyDeliveredTo = await core.ownership?.whoHad(publication.queued.stored)
+    publication.replay = { alreadyDeliveredTo: await core.ownership?.whoHad(queued.stored) }
     core.router.republish(publication)
     core.commits?.incoming(publication, session.clientId, packet.packetId)
     session.incoming.reserve(packet.packetId)

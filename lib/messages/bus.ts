@@ -1,67 +1,75 @@
 import mqemitter from 'mqemitter'
 import type { Emitter, EmitterListener, EmitterMessage } from '../../types/emitter.ts'
-import { EmitterCluster } from '../cluster/emitter-cluster.ts'
-import type { SessionOwnership } from '../cluster/session-ownership.ts'
-import type { Core } from '../core.ts'
-import type { CommitQueue } from '../storage/commit-queue.ts'
-import type { SharedReading } from '../storage/storage.ts'
 import type { Change } from '../storage/commit-batch.ts'
 import type { Publication } from './publication.ts'
 
+/** Brokers that share an emitter, and get what this one publishes. */
+export interface PeerBrokers {
+  /** Gives them a message. Nothing waits for it to arrive. */
+  publish(publication: Publication): void
+  /** Gives them what the storage has committed. */
+  committed(changes: Iterable<Change>): void
+  stop(): Promise<void>
+}
+
+export interface BusOptions {
+  /** The name of the broker, for listeners of the emitter. */
+  readonly brokerId: string
+  /** Undefined when the application gave no emitter. */
+  readonly peers: PeerBrokers | undefined
+  reportError(error: Error): void
+}
+
 /**
- * The emitter, ours or the application's. What is published goes onto ours only while somebody listens there;
- * one that the application gave joins brokers.
+ * The way of a published message onto the emitter. An emitter of the broker itself gets messages only while it has
+ * listeners; an emitter of the application joins brokers, and its messages have the form of the peers' protocol.
  */
 export class Bus {
   readonly emitter: Emitter
-  readonly #core: Core
-  readonly #cluster: EmitterCluster | undefined
+  readonly #options: BusOptions
+  readonly #peers: PeerBrokers | undefined
+  /** The emitter, when it is the broker's own. */
+  readonly #own: OwnEmitter | undefined
 
-  constructor(core: Core, emitter: Emitter) {
-    this.#core = core
+  constructor(emitter: Emitter, options: BusOptions) {
     this.emitter = emitter
-    if (emitter instanceof OwnEmitter) return
-    this.#cluster = new EmitterCluster(core, emitter)
-    void this.#cluster.start()
+    this.#options = options
+    this.#peers = options.peers
+    this.#own = emitter instanceof OwnEmitter ? emitter : undefined
   }
 
   /** Puts a message onto the emitter. Nothing waits for it to arrive. */
   publish(publication: Publication): void {
     const { message } = publication
-    if (this.#cluster !== undefined) {
-      this.#cluster.publish(publication)
+    if (this.#peers !== undefined) {
+      this.#peers.publish(publication)
       return
     }
-    if ((this.emitter as OwnEmitter).listeners === 0 || message.topic.startsWith('$SYS/')) return
+    if (this.#own === undefined || this.#own.listeners === 0 || message.topic.startsWith('$SYS/')) return
     const { topic, payload, qos, retain, properties, publisher: clientId } = message
-    const { id: brokerId } = this.#core.settings
+    const { brokerId } = this.#options
     try {
       const packet = { topic, cmd: 'publish', payload, qos, retain, properties, clientId, brokerId }
-      this.emitter.emit(packet satisfies EmitterMessage)
+      this.#own.emit(packet satisfies EmitterMessage)
     } catch (error) {
-      this.#core.reportError(error as Error) // mqemitter throws for more than 100 levels.
+      this.#options.reportError(error as Error) // mqemitter throws for more than 100 levels.
     }
   }
 
-  /** The store has all of this: the other brokers may know. */
+  /** The storage has committed these changes, so the other brokers may know. */
   committed(changes: Iterable<Change>): void {
-    this.#cluster?.committed(changes)
+    this.#peers?.committed(changes)
   }
 
-  /** Takes part in the sessions of brokers that share this store too; undefined when there is no emitter to join them. */
-  async shareSessions(store: CommitQueue, shared: SharedReading): Promise<SessionOwnership | undefined> {
-    await this.#cluster?.start()
-    return this.#cluster?.shareSessions(store, shared)
-  }
-
+  /** Leaves the other brokers, or closes the broker's own emitter. An emitter of the application stays open. */
   async close(): Promise<void> {
-    if (this.#cluster !== undefined)
-      await this.#cluster.stop() // The emitter is the application's to close.
-    else await new Promise<void>((resolve) => void this.emitter.close(resolve))
+    await this.#peers?.stop()
+    const own = this.#own
+    if (own !== undefined) await new Promise<void>((resolve) => own.close(resolve))
   }
 }
 
-/** The emitter of a broker that has none to share: a mqemitter that counts who listens. */
+/** The emitter of a broker that the application gave none: a mqemitter that counts its listeners. */
 export class OwnEmitter implements Emitter {
   listeners = 0
   readonly #emitter: Emitter = mqemitter({ matchEmptyLevels: true })

@@ -22,6 +22,8 @@ export function encodePropertiesOf(message: Message, protocolLevel: ProtocolLeve
 
 /** The encoded PUBLISH packets of a message with several subscribers; equal packets are encoded once. */
 export class Encodings {
+  /** A connected subscriber queued the message and will send the same packets later. */
+  isQueued = false
   #propertyBytes: Buffer | undefined
   #frames: (Frame | undefined)[] | undefined
 

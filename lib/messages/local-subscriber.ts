@@ -2,7 +2,7 @@ import type { LocalSubscription, SubscribeOptions } from '../../types/local-subs
 import type { MaybePromise } from '../../types/hooks.ts'
 import type { Message as PublicMessage } from '../../types/message.ts'
 import type { QoS } from '../../types/packets.ts'
-import { isPromise } from '../hooks.ts'
+import { isPromise } from '../promises.ts'
 import { BackPressure } from '../sessions/back-pressure.ts'
 import { RingQueue } from '../sessions/ring-queue.ts'
 import type { Timers } from '../timers.ts'
@@ -16,7 +16,19 @@ interface PendingNext {
   reject(error: Error): void
 }
 
-/** The application as a receiver: messages go to its listener, one at a time, or wait for its loop. */
+export interface LocalSubscriberOptions {
+  readonly timers: Timers
+  /** Milliseconds for which a full queue pauses the publishers. */
+  readonly holdBackMs: number
+  readonly options: SubscribeOptions
+  /** Gets the messages; undefined when the application iterates over the subscription. */
+  readonly listener: Listener | undefined
+  reportError(error: Error): void
+  /** Called once, when the subscription ends. */
+  onClose(subscriber: LocalSubscriber): void
+}
+
+/** The application as a subscriber: messages go to its listener, one at a time, or wait for its loop. */
 export class LocalSubscriber implements Subscriber, LocalSubscription {
   readonly clientId: undefined
   readonly connected = true
@@ -30,34 +42,27 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
   readonly #highWaterMark: number
   readonly #overflow: NonNullable<SubscribeOptions['overflow']>
   readonly #listener: Listener | undefined
-  readonly #report: (error: Error) => void
-  readonly #leave: (subscriber: LocalSubscriber) => void
+  readonly #reportError: (error: Error) => void
+  readonly #onClose: (subscriber: LocalSubscriber) => void
   #pendingNexts: PendingNext[] = []
   #isListening = false
-  /** What is retained is not known yet; until then nothing is given out. */
+  /** The retained messages, which come first, are not known yet. */
   #awaitsRetained = false
   #retained: Iterator<Message> | undefined
   #qos: QoS = 2
   #error: Error | undefined
   #closed = false
 
-  constructor(
-    timers: Timers,
-    holdBackMs: number,
-    options: SubscribeOptions,
-    listener: Listener | undefined,
-    report: (error: Error) => void,
-    leave: (subscriber: LocalSubscriber) => void,
-  ) {
+  constructor({ timers, holdBackMs, options, listener, reportError, onClose }: LocalSubscriberOptions) {
     this.#highWaterMark = options.highWaterMark ?? 1000
     this.#overflow = options.overflow ?? 'drop-oldest'
     this.backPressure = new BackPressure(timers, this.#overflow === 'pause' ? Infinity : holdBackMs)
     this.#listener = listener
-    this.#report = report
-    this.#leave = leave
+    this.#reportError = reportError
+    this.#onClose = onClose
   }
 
-  /** What is retained comes first, one message whenever one is taken. */
+  /** Begins with the retained messages, one whenever the application takes one. */
   begin(retained: Iterator<Message>, qos: QoS): void {
     this.#awaitsRetained = false
     if (this.#closed) return
@@ -71,7 +76,7 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
     if (this.#listener !== undefined) this.#listen()
   }
 
-  /** `begin` will be called, and nothing is given out before. */
+  /** The application gets nothing until `begin` is called. */
   awaitRetained(): void {
     this.#awaitsRetained = true
   }
@@ -80,9 +85,9 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
     if (this.#closed) return
     const message = this.#pendingNexts.length === 0 ? publication.detach() : publication.message
     const copy = copyOf(message, qos, retain)
-    const taker = this.#awaitsRetained ? undefined : this.#pendingNexts.shift()
-    if (taker !== undefined) {
-      taker.resolve({ done: false, value: copy })
+    const pendingNext = this.#awaitsRetained ? undefined : this.#pendingNexts.shift()
+    if (pendingNext !== undefined) {
+      pendingNext.resolve({ done: false, value: copy })
       return
     }
     if (this.#queue.length >= this.#highWaterMark && this.#overflow !== 'pause') this.#overflows()
@@ -95,7 +100,7 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
   #overflows(): void {
     if (this.#overflow === 'error') {
       this.#error = new Error(`more than ${this.#highWaterMark} messages wait to be taken`)
-      if (this.#listener !== undefined) this.#report(this.#error)
+      if (this.#listener !== undefined) this.#reportError(this.#error)
       this.#end()
       return
     }
@@ -103,23 +108,23 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
     this.#queue.shift()
   }
 
-  /** Gives the listener one message after the other; one that takes its time gets the next when it is done. */
+  /** Calls the listener with one message after the other; while it has a promise pending the next message waits. */
   #listen(): void {
     if (this.#isListening || this.#listener === undefined) return
-    this.#isListening = true // Before anything else: taking a message may let publishers go on.
+    this.#isListening = true // Before anything else: taking a message may resume publishers, which may deliver.
     let message = this.#next()
     while (message !== undefined) {
       try {
         const result = this.#listener(message)
         if (isPromise(result)) {
           result.then(this.#listened, (error: Error) => {
-            this.#report(error)
+            this.#reportError(error)
             this.#listened()
           })
           return
         }
       } catch (error) {
-        this.#report(error as Error) // One bad message must not end the subscription.
+        this.#reportError(error as Error) // One bad message must not end the subscription.
       }
       message = this.#next()
     }
@@ -171,10 +176,10 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
     if (this.#closed) return
     this.#closed = true
     this.backPressure.relieve()
-    this.#leave(this)
-    for (const taker of this.#pendingNexts) {
-      if (this.#error !== undefined) taker.reject(this.#error)
-      else taker.resolve({ done: true, value: undefined })
+    this.#onClose(this)
+    for (const pendingNext of this.#pendingNexts) {
+      if (this.#error !== undefined) pendingNext.reject(this.#error)
+      else pendingNext.resolve({ done: true, value: undefined })
     }
     this.#pendingNexts = []
   }

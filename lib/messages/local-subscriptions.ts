@@ -1,69 +1,90 @@
 import type { MaybePromise } from '../../types/hooks.ts'
 import type { LocalSubscription, SubscribeOptions } from '../../types/local-subscription.ts'
 import type { Message as PublicMessage } from '../../types/message.ts'
-import type { Core } from '../core.ts'
+import type { Limits } from '../../types/options.ts'
+import type { QoS } from '../../types/packets.ts'
+import type { Subscription as PublicSubscription } from '../../types/subscription.ts'
 import { MqttError } from '../errors.ts'
 import { checkSubscribeOptions } from '../options.ts'
+import type { Timers } from '../timers.ts'
 import { matches, parseTopicFilter } from '../topics/topic-filter.ts'
 import { LocalSubscriber } from './local-subscriber.ts'
 import type { Message } from './message.ts'
+import type { RetainedMessages } from './retained-messages.ts'
 import { Subscription } from './subscriber.ts'
+import type { Subscriptions } from './subscriptions.ts'
 
-/** The subscriptions of the application itself: in the same place as those of Clients, without a session. */
+/** The parts of the broker that subscriptions of the application need. */
+export interface LocalSubscriptionsContext {
+  readonly timers: Timers
+  readonly limits: Readonly<Limits>
+  readonly subscriptions: Subscriptions
+  readonly retained: RetainedMessages
+  readonly lifecycle: { readonly restored: Promise<void> | undefined }
+  reportError(error: Error): void
+}
+
+/** The subscriptions of the application itself: in the same tree as those of Clients, without a session. */
 export class LocalSubscriptions {
-  readonly #core: Core
+  readonly #broker: LocalSubscriptionsContext
   readonly #subscribers = new Set<LocalSubscriber>()
 
-  constructor(core: Core) {
-    this.#core = core
+  constructor(broker: LocalSubscriptionsContext) {
+    this.#broker = broker
   }
 
   /**
-   * What is retained comes when all that the store has is back, when that is still to come.
-   * Throws before anything is subscribed to: an `InvalidOptionError`, or an `MqttError` for what is no Topic Filter.
+   * Retained messages come when the content of the storage is there. Throws before anything is subscribed to: an
+   * `InvalidOptionError` for an option, an `MqttError` for a filter that is not a Topic Filter.
    */
   subscribe(
     filters: readonly string[],
     listener: ((message: PublicMessage) => MaybePromise<void>) | undefined,
     options: SubscribeOptions,
-    restored?: Promise<void>,
   ): LocalSubscription {
-    const { timers, settings, retained } = this.#core
     checkSubscribeOptions(options)
     options.signal?.throwIfAborted()
-    const qos = options.qos ?? 2
-    const granted = filters.map((topicFilter) => {
-      const parsed = parseTopicFilter(topicFilter, settings.limits.maxTopicLevels)
+    const granted = this.#granted(filters, options.qos ?? 2)
+    const subscriber = new LocalSubscriber({
+      timers: this.#broker.timers,
+      holdBackMs: this.#broker.limits.holdBackMs,
+      options,
+      listener,
+      reportError: (error) => this.#broker.reportError(error),
+      onClose: () => {
+        this.#subscribers.delete(subscriber)
+        for (const subscription of subscriptions) this.#broker.subscriptions.remove(subscription)
+      },
+    })
+    const subscriptions = granted.map((each) => new Subscription(subscriber, each, each))
+    for (const subscription of subscriptions) this.#broker.subscriptions.add(subscription)
+    this.#subscribers.add(subscriber)
+    options.signal?.addEventListener('abort', () => void subscriber.close(), { once: true })
+    if (options.retained !== false) this.#sendRetained(subscriber, subscriptions, options.qos ?? 2)
+    return subscriber
+  }
+
+  #granted(filters: readonly string[], qos: QoS): PublicSubscription[] {
+    return filters.map((topicFilter) => {
+      const parsed = parseTopicFilter(topicFilter, this.#broker.limits.maxTopicLevels)
       if (parsed !== undefined) return { topicFilter, shareName: parsed.shareName, qos, retainAsPublished: true }
       throw new MqttError('topic-filter-invalid', `expected a Topic Filter, got ${JSON.stringify(topicFilter)}`)
     })
-    const report = (error: Error): void => this.#core.reportError(error)
-    const leave = (left: LocalSubscriber): void => {
-      this.#subscribers.delete(left)
-      for (const subscription of subscriptions) this.#core.subscriptions.remove(subscription)
+  }
+
+  /** Shared subscriptions get no retained messages (section 4.8.2). */
+  #sendRetained(subscriber: LocalSubscriber, subscriptions: readonly Subscription[], qos: QoS): void {
+    const { retained, lifecycle } = this.#broker
+    const { restored } = lifecycle
+    const alone = subscriptions.filter(({ shareName }) => shareName === undefined)
+    const filters = alone.map(({ matchFilter }) => matchFilter)
+    const begin = (): void => subscriber.begin(matchOnce(filters, retained), qos)
+    if (restored === undefined) {
+      begin()
+      return
     }
-    const subscriber = new LocalSubscriber(timers, settings.limits.holdBackMs, options, listener, report, leave)
-    const subscriptions = granted.map((each) => new Subscription(subscriber, each, each))
-    for (const subscription of subscriptions) this.#core.subscriptions.add(subscription)
-    this.#subscribers.add(subscriber)
-    options.signal?.addEventListener('abort', () => void subscriber.close(), { once: true })
-    if (options.retained !== false) {
-      const alone = subscriptions.filter(({ shareName }) => shareName === undefined)
-      const begin = (): void =>
-        subscriber.begin(
-          retainedFor(
-            alone.map(({ matchFilter }) => matchFilter),
-            (filter) => retained.match(filter),
-          ),
-          qos,
-        )
-      if (restored === undefined) begin()
-      else {
-        subscriber.awaitRetained()
-        restored.then(begin, begin)
-      }
-    }
-    return subscriber
+    subscriber.awaitRetained()
+    restored.then(begin, begin)
   }
 
   close(): void {
@@ -71,13 +92,10 @@ export class LocalSubscriptions {
   }
 }
 
-/** What is retained for any of these filters, each message once. */
-function* retainedFor(
-  filters: readonly string[],
-  match: (filter: string) => Iterable<Message>,
-): IterableIterator<Message> {
+/** The retained messages that match any of these filters, each message once. */
+function* matchOnce(filters: readonly string[], retained: RetainedMessages): IterableIterator<Message> {
   for (const [index, filter] of filters.entries()) {
-    for (const message of match(filter)) {
+    for (const message of retained.match(filter)) {
       if (!filters.slice(0, index).some((before) => matches(before, message.topic))) yield message
     }
   }

@@ -6,6 +6,12 @@ import { QueuedMessage } from './queued-message.ts'
 // Encoded packets of larger messages are not retained for queues, because they would take too much memory.
 const MAX_KEPT_ENCODING_BYTES = 4096
 
+/** Set for a publication that is replayed after a restart. */
+export interface Replay {
+  /** Client Identifiers of sessions of peers that already have the message. */
+  readonly alreadyDeliveredTo: ReadonlySet<string> | undefined
+}
+
 /**
  * The process of publishing one message to all subscribers, the storage and the peers. It ends with the commit; without
  * a storage, when the message is distributed.
@@ -14,25 +20,22 @@ const MAX_KEPT_ENCODING_BYTES = 4096
  *                                                                    └──failed─────▶ rolled back, refused
  */
 export class Publication {
+  /** Replaced only by a copy of the same message, see `detach`. */
+  message: Message
   /** Fields that peers need; undefined without a cluster. */
   replication: ReplicationInfo | undefined = undefined
-  /** The message was published by an earlier process, so some subscribers may have received it. */
-  isReplay = false
-  /** Client Identifiers of sessions of peers that already have the message. */
-  alreadyDeliveredTo: ReadonlySet<string> | undefined = undefined
+  /** Set if an earlier process published the message, so that some subscribers may have it. */
+  replay: Replay | undefined = undefined
+  /** Encoded packets for several subscribers; undefined if there is only one. */
+  encodings: Encodings | undefined = undefined
   /** Copies at QoS 2 are sent after this commit; 0 if no commit is needed. */
   commitNumber = 0
   /** If the message is retained: the previous retained message of its topic. */
   retainedBefore: QueuedMessage | undefined = undefined
-  /** Encoded packets for several subscribers; undefined if there is only one. */
-  encodings: Encodings | undefined = undefined
-  /** A connected subscriber queued the message and will send the same packets later. */
-  isQueuedWhileConnected = false
-  #message: Message
   #queued: QueuedMessage | undefined
 
   constructor(message: Message, queued?: QueuedMessage) {
-    this.#message = message
+    this.message = message
     this.#queued = queued
   }
 
@@ -43,14 +46,10 @@ export class Publication {
     return copy
   }
 
-  get message(): Message {
-    return this.#queued === undefined ? this.#message : this.#queued.message
-  }
-
   /** The part that outlives the publication: outbound queues, retained messages and the storage share it. */
   get queued(): QueuedMessage {
     if (this.#queued === undefined) {
-      this.#queued = new QueuedMessage(this.#message)
+      this.#queued = new QueuedMessage(this.message)
       this.#queued.encodings = this.encodings
     }
     return this.#queued
@@ -72,9 +71,8 @@ export class Publication {
 
   /** Returns the message without views of the read buffer, to be stored for longer than the read. */
   detach(): Message {
-    if (this.#queued !== undefined) return this.#queued.detach()
-    this.#message = this.#message.detached()
-    return this.#message
+    this.message = this.#queued === undefined ? this.message.detached() : this.#queued.detach()
+    return this.message
   }
 
   /** The message has several subscribers, so encoded packets are shared. */
@@ -84,10 +82,9 @@ export class Publication {
   }
 
   /** Every subscriber has its copy. Encoded packets are retained only for queues that will send them soon. */
-  distributed(): void {
+  endSharing(): void {
+    const isNeeded = this.encodings?.isQueued === true && this.message.payload.length <= MAX_KEPT_ENCODING_BYTES
     this.encodings = undefined
-    if (this.#queued === undefined) return
-    const keeps = this.isQueuedWhileConnected && this.#queued.message.payload.length <= MAX_KEPT_ENCODING_BYTES
-    if (!keeps) this.#queued.encodings = undefined
+    if (!isNeeded && this.#queued !== undefined) this.#queued.encodings = undefined
   }
 }

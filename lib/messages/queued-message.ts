@@ -14,22 +14,21 @@ export class QueuedMessage {
   batchNumber = 0
   /** Encoded packets that several queues will send; undefined if they are not retained. */
   encodings: Encodings | undefined = undefined
-  /** The original, if this is a copy with another message id. */
-  readonly #origin: QueuedMessage | undefined
-  #isRejected = false
+  /** Whether it is rejected; for a copy with another message id: the original, which decides. */
+  #rejected: QueuedMessage | boolean
 
   constructor(message: Message, origin?: QueuedMessage) {
     this.message = message
-    this.#origin = origin
+    this.#rejected = origin ?? false
   }
 
   /** The commit failed and the publisher received an error, so no subscriber receives the message. */
   get isRejected(): boolean {
-    return this.#isRejected || this.#origin?.isRejected === true
+    return typeof this.#rejected === 'boolean' ? this.#rejected : this.#rejected.isRejected
   }
 
   reject(): void {
-    this.#isRejected = true
+    this.#rejected = true
   }
 
   /** Replaces views of the read buffer by copies. */

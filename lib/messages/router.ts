@@ -82,7 +82,7 @@ export class Router {
   /** Publishes a message that was being published when an earlier process ended, to subscribers without it. */
   republish(publication: Publication): void {
     const { joinsBrokers, published } = this.#environment
-    publication.isReplay = true
+    publication.replay ??= { alreadyDeliveredTo: undefined }
     if (joinsBrokers) publication.replication = new ReplicationInfo(false)
     if (publication.message.retain) this.#retain(publication)
     this.distribute(publication)
@@ -127,7 +127,8 @@ export class Router {
     const route = this.#route(message.topic)
     let congested: Subscriber | undefined
     const targets = publication.replication?.sharedOnly === true ? EMPTY : route.targets
-    if (targets.length > 1) publication.shareEncodings()
+    const isShared = targets.length > 1
+    if (isShared) publication.shareEncodings()
     for (const target of targets) {
       const { subscriber } = target
       if (target.noLocal && subscriber.clientId === message.publisher && message.publisher !== undefined) {
@@ -138,7 +139,7 @@ export class Router {
       }
       if (subscriber.backPressure?.isCongested === true) congested = subscriber
     }
-    publication.distributed()
+    if (isShared) publication.endSharing()
     let subscriberCount = targets.length
     for (const group of route.groups) if (this.#deliverToOne(group, publication)) subscriberCount += 1
     this.#environment.scheduler.used += subscriberCount

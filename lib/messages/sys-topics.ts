@@ -1,21 +1,35 @@
-import type { Core } from '../core.ts'
-import type { Timer } from '../timers.ts'
+import type { Statistics } from '../statistics.ts'
+import type { Timer, Timers } from '../timers.ts'
 import { version } from '../version.ts'
 import { Message } from './message.ts'
 import { Publication } from './publication.ts'
+import type { RetainedMessages } from './retained-messages.ts'
+import type { Router } from './router.ts'
+import type { Subscriptions } from './subscriptions.ts'
 
-/** Publishes what the broker counts under `$SYS/broker/`, retained, with the names that mosquitto gave them. */
+/** The parts of the broker whose numbers are published, and those that publish them. */
+export interface SysTopicsContext {
+  readonly timers: Timers
+  readonly router: Router
+  readonly statistics: Statistics
+  readonly sessions: { readonly size: number }
+  readonly subscriptions: Subscriptions
+  readonly retained: RetainedMessages
+  readonly queueTotals: { readonly messages: number; readonly bytes: number }
+}
+
+/** Publishes the numbers of the broker under `$SYS/broker/`, retained, with the names that mosquitto gave them. */
 export class SysTopics {
-  readonly #core: Core
+  readonly #broker: SysTopicsContext
   readonly #intervalMs: number
   readonly #startedAt: number
   readonly #last = new Map<string, string>()
   #timer: Timer | undefined
 
-  constructor(core: Core, intervalMs: number) {
-    this.#core = core
+  constructor(broker: SysTopicsContext, intervalMs: number) {
+    this.#broker = broker
     this.#intervalMs = intervalMs
-    this.#startedAt = core.timers.now()
+    this.#startedAt = broker.timers.now()
   }
 
   start(): void {
@@ -24,11 +38,11 @@ export class SysTopics {
   }
 
   stop(): void {
-    this.#core.timers.cancel(this.#timer)
+    this.#broker.timers.cancel(this.#timer)
   }
 
   #update(): void {
-    const { sessions, statistics, retained, subscriptions, timers, queueTotals } = this.#core
+    const { sessions, statistics, retained, subscriptions, timers, queueTotals } = this.#broker
     const total = sessions.size
     const connected = statistics.clientsConnected
     this.#publish('uptime', `${Math.floor((timers.now() - this.#startedAt) / 1000)} seconds`)
@@ -53,12 +67,12 @@ export class SysTopics {
     this.#timer = timers.after(this.#intervalMs, () => this.#update())
   }
 
-  /** Only what changed. */
+  /** Publishes a number only when it changed. */
   #publish(name: string, value: string | number): void {
     const text = String(value)
     if (this.#last.get(name) === text) return
     this.#last.set(name, text)
     const fields = { topic: `$SYS/broker/${name}`, payload: Buffer.from(text), qos: 0, retain: true } as const
-    this.#core.router.publish(new Publication(new Message(fields, undefined, Infinity)))
+    this.#broker.router.publish(new Publication(new Message(fields, undefined, Infinity)))
   }
 }

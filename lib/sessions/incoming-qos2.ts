@@ -13,7 +13,8 @@ export class IncomingQos2 {
 
   /** Reads the state of a Packet Identifier of an earlier process, for a storage that cannot list them at the start. */
   #ask: ((packetId: number) => Promise<Found>) | undefined
-  readonly #asked = new Set<number>()
+  /** Packet Identifiers that are not in doubt any more; undefined while none is. */
+  #asked: Set<number> | undefined
 
   /** From now on every Packet Identifier is in doubt until `inquire` has read its state. */
   doubt(ask: (packetId: number) => Promise<Found>): void {
@@ -21,13 +22,18 @@ export class IncomingQos2 {
   }
 
   isInDoubt(packetId: number): boolean {
-    return this.#ask !== undefined && !this.#asked.has(packetId)
+    return this.#ask !== undefined && this.#asked?.has(packetId) !== true
   }
 
   async inquire(packetId: number): Promise<Found> {
     const found = (await this.#ask?.(packetId)) ?? 'unknown'
-    this.#asked.add(packetId)
+    this.#settle(packetId)
     return found
+  }
+
+  #settle(packetId: number): void {
+    this.#asked ??= new Set()
+    this.#asked.add(packetId)
   }
 
   get size(): number {
@@ -54,7 +60,7 @@ export class IncomingQos2 {
 
   /** Frees the Packet Identifier, after PUBREL or because the PUBLISH was refused [MQTT-4.3.3-9]. */
   release(packetId: number): boolean {
-    if (this.#ask !== undefined) this.#asked.add(packetId)
+    if (this.#ask !== undefined) this.#settle(packetId)
     return this.#received?.delete(packetId) === true
   }
 

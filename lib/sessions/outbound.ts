@@ -1,11 +1,7 @@
 import type { Client } from '../../types/client.ts'
-import type { DropReason } from '../../types/events.ts'
 import type { QoS } from '../../types/packets.ts'
 import type { MessageIdSet } from '../cluster/message-id-set.ts'
-import type { Encodings } from '../messages/encodings.ts'
-import type { Message } from '../messages/message.ts'
 import { type MessageId, messageIdText } from '../messages/message-id.ts'
-import type { OutgoingPublish } from '../messages/outgoing-publish.ts'
 import type { Publication } from '../messages/publication.ts'
 import type { QueuedMessage } from '../messages/queued-message.ts'
 import type { DeliverySource, Subscriber, Subscription } from '../messages/subscriber.ts'
@@ -15,37 +11,13 @@ import { InflightMessages, type Outcome } from './inflight-messages.ts'
 import { OutboundQueue } from './outbound-queue.ts'
 import { RetainedSender } from './retained-sender.ts'
 import { RingQueue } from './ring-queue.ts'
+import type { SessionConnection } from './session-connection.ts'
 import type { SessionEnvironment } from './session-environment.ts'
 import type { SessionStorage } from './session-storage.ts'
+import { isExpired, writeDelivery, writeQos0 } from './write-delivery.ts'
 
 // Inflight messages of a session that may be views of the read buffer. Most are acknowledged soon, so a copy is waste.
 const MAX_VIEWS = 64
-
-/** The part of a Network Connection that the outbound side of a session uses. */
-export interface SessionConnection {
-  /** Maximum number of inflight QoS 1 and QoS 2 messages that the Client accepts. */
-  readonly receiveMaximum: number
-  /** The output has so many unwritten bytes that QoS 0 messages are dropped. */
-  readonly outboundFull: boolean
-  /** The output has so many unwritten bytes that QoS 1 and QoS 2 messages stay in the queue. */
-  readonly outboundBusy: boolean
-  /** Writes a PUBLISH; returns false if it is larger than the Client accepts. Does not retain the object. */
-  publish(outgoing: OutgoingPublish): boolean
-  pubrel(packetId: number): void
-  /** Another connection takes over the session [MQTT-3.1.4-3]. */
-  sessionTakenOver(): void
-}
-
-// Reused for every PUBLISH at QoS 0, to allocate nothing.
-const outgoingQos0: { -readonly [Field in keyof OutgoingPublish]: OutgoingPublish[Field] } = {
-  message: undefined as never,
-  qos: 0,
-  retain: false,
-  dup: false,
-  packetId: 0,
-  subscriptionIdentifiers: undefined,
-  encodings: undefined,
-}
 
 /** The outbound side of a session: the outbound queue, the inflight messages, and the order of sending. */
 export class Outbound implements Subscriber {
@@ -59,7 +31,7 @@ export class Outbound implements Subscriber {
   readonly #subscriptions: ReadonlyMap<string, Subscription>
   readonly #queue: OutboundQueue
   /** Deliveries with a Packet Identifier, not written until it is committed. */
-  readonly #awaitingCommit = new RingQueue<Delivery>()
+  #awaitingCommit: RingQueue<Delivery> | undefined
   #waitsForCommit = false
   #connection: SessionConnection | undefined
   #client: Client | undefined
@@ -127,29 +99,28 @@ export class Outbound implements Subscriber {
   detach(): void {
     this.#connection = undefined
     this.#client = undefined
-    this.#awaitingCommit.clear() // These deliveries are inflight, so they are sent again.
+    this.#awaitingCommit = undefined // These deliveries are inflight, so they are sent again.
     for (const { content } of this.inflight.inOrder()) content.detach() // The Client may stay away for long.
     this.backPressure.relieve()
   }
 
   deliver(publication: Publication, qos: QoS, retain: boolean, via: DeliverySource): void {
     if (qos === 0) {
-      this.#deliverQos0(publication.message, retain, via, publication.encodings)
+      this.#deliverQos0(publication, retain, via)
       return
     }
     if (this.#isEnded) return
     let isStoredByPeer = false
-    if (publication.isReplay || publication.fromPeer) {
+    if (publication.replay !== undefined || publication.replication !== undefined) {
       if (this.#isDuplicate(publication)) return
-      isStoredByPeer =
-        this.#storage.isDurable && publication.replication?.isStoredFor(this.clientId, via.sharedFilter) === true
+      isStoredByPeer = this.#storage.isQueuedByPeer(publication, via)
     }
     const content = publication.queued
     if (isStoredByPeer && this.#deferToGap(content, qos, retain, via)) return
     const connection = this.#connection
     const isSentNow = this.canSendNow && !this.inflight.hasUnsent
     if (!this.#queue.hasRoomFor(content, isSentNow)) {
-      this.#reportDropped(content.message, 'queue-full')
+      this.#environment.dropped(content.message, this.clientId, 'queue-full')
       return
     }
     const delivery = new Delivery(content, qos, retain, via)
@@ -162,15 +133,15 @@ export class Outbound implements Subscriber {
     }
     this.#append(delivery, publication)
     if (connection === undefined) return
-    publication.isQueuedWhileConnected = true
+    if (publication.encodings !== undefined) publication.encodings.isQueued = true
     if (this.#queue.isAboveHighWaterMark) this.backPressure.congest()
   }
 
-  #deliverQos0(message: Message, retain: boolean, via: DeliverySource, encodings: Encodings | undefined): void {
+  #deliverQos0(publication: Publication, retain: boolean, via: DeliverySource): void {
     const connection = this.#connection
     if (connection === undefined) return
-    if (connection.outboundFull) this.#reportDropped(message, 'queue-full')
-    else this.#sendQos0(connection, message, retain, via, encodings)
+    if (connection.outboundFull) this.#environment.dropped(publication.message, this.clientId, 'queue-full')
+    else writeQos0(this.#environment, this, connection, publication, retain, via)
     if (connection.outboundBusy) this.backPressure.congest()
   }
 
@@ -182,7 +153,7 @@ export class Outbound implements Subscriber {
 
   /** Adds a subscription whose retained messages `sendPending` sends, as fast as the Client accepts them. */
   deliverRetained(subscription: Subscription): void {
-    this.#retained ??= new RetainedSender(this.#environment, this, this.#subscriptions, this.#storage.isDurable)
+    this.#retained ??= new RetainedSender(this.#environment, this, this.#subscriptions, this.#storage)
     this.#retained.add(subscription)
   }
 
@@ -198,10 +169,9 @@ export class Outbound implements Subscriber {
       const delivery = this.inflight.nextUnsent()
       if (delivery !== undefined) this.#sendWhenCommitted(connection, delivery)
     }
-    while (this.#canSend(connection)) {
+    while (this.#queue.length > 0 && this.#canSend(connection)) {
       const delivery = this.#queue.shift()
-      if (delivery === undefined) break
-      this.#start(connection, delivery, undefined)
+      if (delivery !== undefined) this.#start(connection, delivery, undefined)
     }
     if (!this.hasCapacity) return
     this.backPressure.relieve()
@@ -248,7 +218,7 @@ export class Outbound implements Subscriber {
       this.#queue.removeSize(delivery.content)
     }
     this.#retained = undefined
-    this.#awaitingCommit.clear()
+    this.#awaitingCommit = undefined
     this.inflight.clear()
     this.backPressure.relieve()
     return orphans
@@ -259,7 +229,7 @@ export class Outbound implements Subscriber {
     const orphans = this.#queue.removeGroup(sharedFilter)
     if (orphans.length === 0) return orphans
     for (const delivery of orphans) this.#discard(delivery)
-    if (this.#storage.isDurable) this.#storeInOrder(new Set(orphans.map(({ content }) => content)))
+    this.#storeInOrder(new Set(orphans.map(({ content }) => content)))
     return orphans
   }
 
@@ -313,11 +283,11 @@ export class Outbound implements Subscriber {
   }
 
   /** Whether a replayed message or a message of a peer was already received. */
-  #isDuplicate(publication: Publication): boolean {
-    const { stored } = publication.queued
+  #isDuplicate({ queued, replay, fromPeer }: Publication): boolean {
+    const { stored } = queued
     if (stored === undefined) return false
-    if (publication.isReplay) return this.hasSeen(stored)
-    return this.recoveredIds?.has(stored) === true
+    if (replay !== undefined) return this.hasSeen(stored)
+    return fromPeer && this.recoveredIds?.has(stored) === true
   }
 
   #canSend(connection: SessionConnection): boolean {
@@ -327,26 +297,9 @@ export class Outbound implements Subscriber {
     )
   }
 
-  #sendQos0(
-    connection: SessionConnection,
-    message: Message,
-    retain: boolean,
-    via: DeliverySource,
-    encodings: Encodings | undefined,
-  ): void {
-    if (this.#isEnded || this.#isExpired(message)) return
-    const permitted = this.#authorized(message)
-    if (permitted === undefined) return
-    outgoingQos0.message = permitted
-    outgoingQos0.retain = retain
-    outgoingQos0.subscriptionIdentifiers = via.identifiers
-    outgoingQos0.encodings = permitted === message ? encodings : undefined
-    if (!connection.publish(outgoingQos0)) this.#reportDropped(message, 'too-large')
-  }
-
   #start(connection: SessionConnection, delivery: Delivery, publication: Publication | undefined): void {
     const { content } = delivery
-    if (this.#isEnded || content.isRejected || this.#isExpired(content.message)) {
+    if (this.#isEnded || content.isRejected || isExpired(this.#environment, this, content.message)) {
       this.#discard(delivery)
       return
     }
@@ -358,20 +311,22 @@ export class Outbound implements Subscriber {
 
   /** The Packet Identifier must be committed before the Client sees it, because the Client will acknowledge it. */
   #sendWhenCommitted(connection: SessionConnection, delivery: Delivery): void {
-    if (this.#awaitingCommit.length === 0 && this.#storage.isCommitted(delivery.commitNumber)) {
+    if (this.#awaitingCommit === undefined && this.#storage.isCommitted(delivery.commitNumber)) {
       this.#send(connection, delivery)
       return
     }
+    this.#awaitingCommit ??= new RingQueue()
     this.#awaitingCommit.push(delivery)
     this.#waitForCommit()
   }
 
   #sendCommitted(connection: SessionConnection): void {
-    for (let next = this.#awaitingCommit.peek(); next !== undefined; next = this.#awaitingCommit.peek()) {
+    for (let next = this.#awaitingCommit?.peek(); next !== undefined; next = this.#awaitingCommit?.peek()) {
       if (!this.#storage.isCommitted(next.commitNumber)) return this.#waitForCommit()
-      this.#awaitingCommit.shift()
+      this.#awaitingCommit?.shift()
       if (this.inflight.get(next.packetId) === next) this.#send(connection, next)
     }
+    this.#awaitingCommit = undefined
   }
 
   #waitForCommit(): void {
@@ -389,16 +344,12 @@ export class Outbound implements Subscriber {
       connection.pubrel(delivery.packetId) // The PUBLISH must not be sent again [MQTT-4.3.3-6].
       return
     }
-    // A sent message does not expire [MQTT-4.3.3-7], but a Client that lost its permission does not receive it.
-    const { content } = delivery
-    const permitted = this.#authorized(content.message)
+    const isWritten = writeDelivery(this.#environment, this, connection, delivery)
     if (this.#isEnded) return // A hook may have ended the session.
-    if (permitted === undefined || content.isRejected) this.#abandon(delivery, undefined)
-    else if (!connection.publish(permitted === content.message ? delivery : replaced(delivery, permitted))) {
-      this.#abandon(delivery, 'too-large') // Counts as delivered [MQTT-3.1.2-25].
-    } else {
+    if (!isWritten) this.#abandon(delivery)
+    else {
       delivery.sentBefore = true
-      if (this.inflight.quotaInUse > MAX_VIEWS) content.detach()
+      if (this.inflight.quotaInUse > MAX_VIEWS) delivery.content.detach()
     }
   }
 
@@ -408,12 +359,11 @@ export class Outbound implements Subscriber {
     this.#finish(delivery.content)
   }
 
-  /** Drops an inflight message. */
-  #abandon(delivery: Delivery, why: DropReason | undefined): void {
+  /** Drops an inflight message, which then counts as delivered [MQTT-3.1.2-25]. */
+  #abandon(delivery: Delivery): void {
     this.inflight.remove(delivery)
     this.#storage.completed(delivery)
     this.#finish(delivery.content)
-    if (why !== undefined) this.#reportDropped(delivery.content.message, why)
   }
 
   /** The message has left the session. */
@@ -421,31 +371,4 @@ export class Outbound implements Subscriber {
     this.#environment.gaps.finished(this, content)
     this.#queue.removeSize(content)
   }
-
-  #isExpired(message: Message): boolean {
-    if (message.expiresAt === Infinity || message.expiresAt > this.#environment.timers.now()) return false
-    this.#reportDropped(message, 'expired') // [MQTT-3.3.2-5]
-    return true
-  }
-
-  #authorized(message: Message): Message | undefined {
-    const { hooks, timers } = this.#environment
-    if (!hooks.checksDeliver || this.#client === undefined) return message
-    const permitted = hooks.authorizeDeliver(message, this.#client)
-    if (permitted === undefined) {
-      this.#reportDropped(message, 'not-authorized')
-      return undefined
-    }
-    return permitted === message ? message : message.replacedBy(permitted, timers)
-  }
-
-  #reportDropped(message: Message, why: DropReason): void {
-    this.#environment.dropped(message, this.clientId, why)
-  }
-}
-
-/** A delivery with the message that a hook returned instead of the original. */
-function replaced(delivery: Delivery, message: Message): OutgoingPublish {
-  const { qos, retain, dup, packetId, subscriptionIdentifiers } = delivery
-  return { message, qos, retain, dup, packetId, subscriptionIdentifiers, encodings: undefined }
 }

@@ -1,10 +1,11 @@
 import type { QoS } from '../../types/packets.ts'
 import type { FlushScheduler } from '../flush-scheduler.ts'
-import { Publication } from '../messages/publication.ts'
+import type { Publication } from '../messages/publication.ts'
 import type { QueuedMessage } from '../messages/queued-message.ts'
 import type { RetainedMessages } from '../messages/retained-messages.ts'
 import type { Subscription } from '../messages/subscriber.ts'
 import { RingQueue } from './ring-queue.ts'
+import type { SessionStorage } from './session-storage.ts'
 
 // Maximum steps, with or without a message, before the rest of the program runs.
 const MAX_STEPS_PER_TURN = 256
@@ -33,7 +34,7 @@ export class RetainedSender {
   readonly #environment: RetainedSenderEnvironment
   readonly #session: RetainedReceiver
   readonly #subscriptions: ReadonlyMap<string, Subscription>
-  readonly #isDurable: boolean
+  readonly #storage: SessionStorage
   readonly #waiting = new RingQueue<Subscription>()
   readonly #filters = new Set<string>()
   #subscription: Subscription | undefined
@@ -44,12 +45,12 @@ export class RetainedSender {
     environment: RetainedSenderEnvironment,
     session: RetainedReceiver,
     subscriptions: ReadonlyMap<string, Subscription>,
-    isDurable: boolean,
+    storage: SessionStorage,
   ) {
     this.#environment = environment
     this.#session = session
     this.#subscriptions = subscriptions
-    this.#isDurable = isDurable
+    this.#storage = storage
   }
 
   /** Each SUBSCRIBE sends the retained messages again [MQTT-3.8.4-5], unless too many subscriptions wait. */
@@ -92,8 +93,6 @@ export class RetainedSender {
     const { message } = queued
     if (subscription.noLocal && message.publisher === this.#session.clientId) return
     const qos = Math.min(subscription.qos, message.qos) as QoS
-    // A stored queue needs a new message id for each copy, even if the queue had the same message before.
-    const publication = this.#isDurable && qos > 0 ? new Publication(message) : new Publication(message, queued)
-    this.#session.deliver(publication, qos, true, subscription) // RETAIN 1 [MQTT-3.3.1-8 of 3.1.1]
+    this.#session.deliver(this.#storage.publicationOf(queued), qos, true, subscription) // RETAIN 1 [MQTT-3.3.1-8 of 3.1.1]
   }
 }

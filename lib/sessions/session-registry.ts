@@ -1,7 +1,7 @@
 import type { Core } from '../core.ts'
 import { MqttError } from '../errors.ts'
 import type { Subscription } from '../messages/subscriber.ts'
-import type { SessionConnection } from './outbound.ts'
+import type { SessionConnection } from './session-connection.ts'
 import { Session, type StoredWill } from './session.ts'
 import { storageOf } from './session-storage.ts'
 

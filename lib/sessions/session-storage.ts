@@ -1,5 +1,6 @@
 import { Publication } from '../messages/publication.ts'
-import type { Subscription } from '../messages/subscriber.ts'
+import type { QueuedMessage } from '../messages/queued-message.ts'
+import type { DeliverySource, Subscription } from '../messages/subscriber.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import { persistedSubscription } from '../storage/stored-subscription.ts'
 import type { Delivery } from './delivery.ts'
@@ -8,6 +9,10 @@ import type { Delivery } from './delivery.ts'
 export interface SessionStorage {
   /** Queue, inflight messages and subscriptions of the session outlive the process. */
   readonly isDurable: boolean
+  /** Returns the publication of a retained message for this session. */
+  publicationOf(queued: QueuedMessage): Publication
+  /** Whether another broker stored the publication for this session. */
+  isQueuedByPeer(publication: Publication, via: DeliverySource): boolean
   /** A message was queued; if it is sent at once it already has its Packet Identifier. */
   queued(publication: Publication | undefined, delivery: Delivery): void
   /** A queued message was assigned its Packet Identifier. */
@@ -32,6 +37,8 @@ export interface SessionStorage {
 /** For a broker without a storage: every change counts as committed. */
 export const noStorage: SessionStorage = {
   isDurable: false,
+  publicationOf: sharedPublicationOf,
+  isQueuedByPeer: () => false,
   queued: nothing,
   sent: nothing,
   released: nothing,
@@ -66,6 +73,14 @@ class VolatileSession implements SessionStorage {
     this.#commits.afterCommit(onCommitted)
   }
 
+  publicationOf(queued: QueuedMessage): Publication {
+    return sharedPublicationOf(queued)
+  }
+
+  isQueuedByPeer(): boolean {
+    return false
+  }
+
   queued(): void {}
   sent(): void {}
   released(): void {}
@@ -86,6 +101,15 @@ export class DurableSession implements SessionStorage {
   constructor(commits: CommitQueue, clientId: string) {
     this.#commits = commits
     this.#clientId = clientId
+  }
+
+  /** In a stored queue each message has an id of its own, also one that the queue had before. */
+  publicationOf({ message }: QueuedMessage): Publication {
+    return new Publication(message)
+  }
+
+  isQueuedByPeer({ replication }: Publication, { sharedFilter }: DeliverySource): boolean {
+    return replication?.isStoredFor(this.#clientId, sharedFilter) === true
   }
 
   queued(publication: Publication | undefined, delivery: Delivery): void {
@@ -141,6 +165,11 @@ export class DurableSession implements SessionStorage {
 export function storageOf(commits: CommitQueue | undefined, clientId: string, isKept: boolean): SessionStorage {
   if (commits === undefined) return noStorage
   return isKept ? new DurableSession(commits, clientId) : new VolatileSession(commits)
+}
+
+/** Sessions whose queues are not stored share one queued message. */
+function sharedPublicationOf(queued: QueuedMessage): Publication {
+  return new Publication(queued.message, queued)
 }
 
 function nothing(): void {}

@@ -223,7 +223,7 @@ export class CommitQueue {
       packet: this.#storedPacketOf(queued),
       targets: [],
       retain: false,
-      isResumed: publication.isReplay,
+      isResumed: publication.replay !== undefined,
       incoming: undefined,
     }
     this.#append(publish, publication)

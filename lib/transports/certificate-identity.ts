@@ -13,7 +13,7 @@ export function certificateIdentity(info: ConnectionInfo, from: 'cn' | 'san'): s
   return name !== undefined && isUsable(name) ? name : undefined
 }
 
-/** Two Common Names do not say which one is meant: node then gives a list. */
+/** Undefined also for several Common Names, which node gives as a list: none of them is the one that counts. */
 function commonName(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined
 }

@@ -2,7 +2,7 @@ import type { X509Certificate } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import type { ConnectionInfo } from '../../types/connection-info.ts'
 
-/** What a `net.Socket` or `tls.TLSSocket` can tell; any of it may be missing. */
+/** The properties of a `net.Socket` or `tls.TLSSocket`; any of them may be missing. */
 interface SocketLike {
   readonly remoteAddress?: unknown
   readonly remotePort?: unknown
@@ -15,11 +15,11 @@ interface SocketLike {
 
 type Known = { -readonly [Key in keyof ConnectionInfo]: ConnectionInfo[Key] }
 
-/** Reads off a stream what can be known about it. Looks at properties, not classes: the stream may come from anywhere. */
+/** Reads the address and the certificate off a stream. Looks at properties, not classes: any Duplex may come. */
 export function connectionInfo(stream: Duplex, listener?: string): ConnectionInfo {
   const socket = stream as SocketLike // this is the door: every property is checked below
   const encrypted = socket.encrypted === true
-  // A stream that we know nothing about is never called `memory`: that would make it trusted.
+  // An unknown stream is never called `memory`: that would make it trusted.
   const transport = encrypted ? 'tls' : typeof socket.setNoDelay === 'function' ? 'tcp' : 'stream'
   const { remoteAddress, remotePort } = socket
   if (

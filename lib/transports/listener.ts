@@ -4,18 +4,26 @@ import { InvalidOptionError } from '../errors.ts'
 import type { ConnectionInfo } from '../../types/connection-info.ts'
 import type { ListenAddress, Listener, TcpListenOptions } from '../../types/listen.ts'
 
-/** Where a transport hands over what came in. */
+/** Takes one connection from a transport. */
 export type Accept = (stream: Duplex, info: ConnectionInfo) => void
+
+/** The broker as a listener sees it; every part has a default. */
+export interface ListenContext {
+  /** Bytes of one WebSocket message, when the options of the listener do not say. @defaultValue 4 MiB */
+  readonly maxPayload?: number
+  /** Called when `close` of a listener is called, before its connections end. */
+  onClose?(listener: Listener): void
+}
 
 /** Milliseconds that Clients have to take what is still to be sent when their listener closes. */
 export const closeTimeoutMs = 2000
 
-/** A peer that is gone without a word, and has no Keep Alive in MQTT, is noticed by TCP after about this time. */
+/** Milliseconds after which TCP asks whether a silent peer is still there. MQTT without Keep Alive never asks. */
 const tcpKeepAliveMs = 60_000
 
 export const addressKeys: readonly string[] = ['port', 'host', 'backlog', 'maxConnections', 'exclusive', 'ipv6Only']
 
-/** Without this a misspelt option would be ignored in silence. */
+/** Throws an `InvalidOptionError` for a key that is not in `known`, because no option is ignored in silence. */
 export function checkKeys(what: string, options: object, known: ReadonlySet<string>): void {
   for (const key of Object.keys(options)) {
     if (!known.has(key)) throw new InvalidOptionError(`listen.${what}: unknown option ${JSON.stringify(key)}`)
@@ -60,7 +68,7 @@ export function listen(
   })
 }
 
-/** Closes the port. Does not wait for the connections: `server.close` tells its callback only when the last one is gone. */
+/** Closes the port. Does not wait for the connections, as the callback of `server.close` would. */
 export function stopListening(server: Server): Promise<void> {
   if (!server.listening) return Promise.resolve()
   server.close()

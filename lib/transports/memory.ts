@@ -11,7 +11,7 @@ const highWaterMark = 64 * 1024
  */
 class MemoryStream extends Duplex {
   #peer: MemoryStream | undefined
-  /** The other end's write that waits until this end reads. */
+  /** The callback of the other end's write, which waits until this end reads. */
   #waiting: (() => void) | undefined
 
   constructor() {
@@ -47,7 +47,7 @@ class MemoryStream extends Duplex {
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     const peer = this.#peer
     this.#peer = undefined
-    this.#letWriterGoOn() // nobody will read what it writes
+    this.#letWriterGoOn() // its bytes will not be read any more
     if (peer !== undefined) peer.#lostPeer()
     callback(error)
   }

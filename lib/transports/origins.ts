@@ -3,9 +3,9 @@ import type { IncomingMessage } from 'node:http'
 const loopbackNames = new Set(['localhost', '127.0.0.1', '[::1]'])
 
 /**
- * May the web page behind this request connect? Browsers let any page open a WebSocket to any server, also to one
- * that only listens on this machine, and send the user's cookies and client certificate along. They always say which
- * page it is, in Origin; other programs do not, and are not concerned.
+ * Returns whether the web page behind this request may connect. Browsers let any page open a WebSocket to any server,
+ * also to one that only listens on this machine, and send the user's cookies and client certificate along. They always
+ * send the page's address as Origin; other programs send none, and may connect.
  *
  * Without a list, a page may connect to the host that it came from, whatever its port: a page of `http://pi.local`
  * to `ws://pi.local:8083`. A connection over the loopback interface must also have been made by a loopback name:

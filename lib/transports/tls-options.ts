@@ -2,7 +2,7 @@ import { createSecureContext, type SecureContext, type SecureContextOptions, typ
 import { InvalidOptionError } from '../errors.ts'
 import type { CertificateOptions, Listener, TlsSettings } from '../../types/listen.ts'
 
-/** What describes a secure context, and what describes the server; a misspelt `requestCert` must not be ignored. */
+/** The options of a secure context and of the server. Known by name, so that a misspelt `requestCert` is refused. */
 const contextKeys = [
   'ca',
   'cert',
@@ -42,14 +42,14 @@ const serverKeys = [
   'highWaterMark',
   'pauseOnConnect',
 ]
-/** What belongs to one certificate; the rest of a context is the same for all server names. */
+/** The options of one certificate; the rest of a context is the same for all server names. */
 const certificateKeys = ['key', 'cert', 'pfx', 'passphrase']
 const ownKeys = ['sni', 'handshakeTimeoutMs']
 export const tlsKeys: readonly string[] = [...contextKeys, ...serverKeys, ...ownKeys]
 
 const defaultHandshakeTimeoutMs = 5000
 
-/** The TLS of a listener: one way to build it for `tls` and `wss`, so that neither can forget to ask for certificates. */
+/** The TLS options of a listener, built the same way for `tls` and `wss`. */
 export class ListenerTls {
   readonly options: TlsOptions
   readonly #shared: SecureContextOptions

@@ -23,6 +23,7 @@ import {
   closeTimeoutMs,
   ignore,
   listen,
+  type ListenContext,
   prepareSocket,
   stopListening,
   urlOf,
@@ -91,7 +92,7 @@ export class WebSocketDuplex extends Duplex {
   }
 
   override _final(callback: () => void): void {
-    this.#webSocket.resume() // to see the answer to our close frame, also if nobody reads any more
+    this.#webSocket.resume() // to receive the close frame of the Client, also when the stream is not read any more
     this.#webSocket.close(this.#closeCode)
     callback()
   }
@@ -104,14 +105,14 @@ export class WebSocketDuplex extends Duplex {
   }
 
   #send(bytes: Buffer, callback: () => void): void {
-    // As with TCP, what is sent to a peer that has gone is lost without an error; 'close' says the rest.
+    // As with TCP, bytes for a peer that has gone are lost without an error; 'close' follows.
     if (this.#webSocket.readyState !== this.#webSocket.OPEN) return callback()
     // The callback runs when the system has taken the bytes: until then this stream takes 64 KiB and says "enough".
     this.#webSocket.send(bytes, { binary: true, compress: false }, () => callback())
   }
 }
 
-/** Turns upgrade requests into connections, and knows those that are open. */
+/** Turns upgrade requests into connections, and knows the open ones. */
 export class WebSocketEndpoint {
   readonly #server: WebSocketServer
   readonly #streams = new Map<WebSocketDuplex, WebSocket>()
@@ -119,7 +120,7 @@ export class WebSocketEndpoint {
   readonly #accept: Accept
   #closed = false
 
-  constructor(settings: Omit<WebSocketSettings, 'path'>, accept: Accept) {
+  constructor(settings: Omit<WebSocketSettings, 'path'>, accept: Accept, context: ListenContext = {}) {
     this.#origins = settings.origins
     this.#accept = accept
     this.#server = new WebSocketServer({
@@ -127,7 +128,7 @@ export class WebSocketEndpoint {
       clientTracking: false,
       // Inflating costs 100 µs and up for each message, and lets a small frame become a huge one before CONNECT.
       perMessageDeflate: false,
-      maxPayload: settings.maxPayload ?? defaultMaxPayload,
+      maxPayload: settings.maxPayload ?? context.maxPayload ?? defaultMaxPayload,
       maxFragments: 4096,
       closeTimeout: closeTimeoutMs,
       handleProtocols: (offered) => chooseProtocol(offered) ?? false,
@@ -170,21 +171,30 @@ export class WebSocketEndpoint {
 }
 
 /** MQTT over WebSocket on a port of its own, 8083 by custom. */
-export async function listenWebSocket(options: number | WebSocketListenOptions, accept: Accept): Promise<Listener> {
+export async function listenWebSocket(
+  options: number | WebSocketListenOptions,
+  accept: Accept,
+  context: ListenContext = {},
+): Promise<Listener> {
   const settings = typeof options === 'number' ? { port: options } : options
   checkKeys('ws', settings, webSocketKeys)
-  return listenHttp('ws', createHttpServer(httpLimits(settings)), settings, accept)
+  return listenHttp('ws', createHttpServer(httpLimits(settings)), settings, accept, context)
 }
 
 /** MQTT over WebSocket and TLS, port 8084 by custom. */
-export async function listenSecureWebSocket(options: SecureWebSocketListenOptions, accept: Accept): Promise<Listener> {
+export async function listenSecureWebSocket(
+  options: SecureWebSocketListenOptions,
+  accept: Accept,
+  context: ListenContext = {},
+): Promise<Listener> {
   checkKeys('wss', options, secureWebSocketKeys)
   const tls = new ListenerTls('wss', options)
   const server = createHttpsServer({ ...tls.options, ...httpLimits(options) })
   // A handshake that fails ends that connection, and only that.
   server.on('tlsClientError', (_error, socket) => socket.destroy())
-  const listener = await listenHttp('wss', server, options, accept)
-  return { ...listener, replaceCertificate: (certificate) => tls.replaceCertificate(server, certificate) }
+  const listener = await listenHttp('wss', server, options, accept, context)
+  listener.replaceCertificate = (certificate) => tls.replaceCertificate(server, certificate)
+  return listener
 }
 
 /** What a Client may send, and how long it may take, before it has become a WebSocket. */
@@ -202,9 +212,10 @@ async function listenHttp(
   server: HttpServer,
   settings: WebSocketListenOptions,
   accept: Accept,
+  context: ListenContext,
 ): Promise<Listener> {
   const path = settings.path ?? defaultPath
-  const endpoint = new WebSocketEndpoint(settings, accept)
+  const endpoint = new WebSocketEndpoint(settings, accept, context)
   server.on('request', (_request, response) => {
     response
       .writeHead(426, { Connection: 'close', Upgrade: 'websocket' })
@@ -222,36 +233,43 @@ async function listenHttp(
     await stopListening(server)
     server.closeIdleConnections()
   }
-  return {
+  const listener: Listener = {
     protocol,
     url,
     address: server.address() ?? '',
     stopAccepting,
     async close() {
+      context.onClose?.(listener)
       const stopped = stopAccepting()
       await endpoint.close()
       await stopped
       server.closeAllConnections() // those that have not become a WebSocket
     },
   }
+  return listener
 }
 
-/** Adds MQTT to an HTTP server of the application. Requests for other paths are left to whoever else listens for upgrades. */
-export function attachWebSocket(server: HttpServer, settings: WebSocketSettings, accept: Accept): Listener {
+/** Adds MQTT to an HTTP server of the application. Its other listeners of `upgrade` get requests for other paths. */
+export function attachWebSocket(
+  server: HttpServer,
+  settings: WebSocketSettings,
+  accept: Accept,
+  context: ListenContext = {},
+): Listener {
   checkKeys('attach', settings, new Set(endpointKeys))
   const path = settings.path ?? defaultPath
-  const endpoint = new WebSocketEndpoint(settings, accept)
+  const endpoint = new WebSocketEndpoint(settings, accept, context)
   const protocol = 'setSecureContext' in server ? 'wss' : 'ws'
   const onUpgrade = (request: IncomingMessage, socket: NodeDuplex, head: Buffer): void => {
     if (pathOf(request) === path) endpoint.handleUpgrade(request, socket, head, urlOf(protocol, server, path))
-    // Nobody else would answer, and the Client would wait for ever.
+    // Without another listener of `upgrade` the Client would wait for ever.
     else if (server.listenerCount('upgrade') === 1) refuseUpgrade(socket, 404)
   }
   server.on('upgrade', onUpgrade)
   const stopAccepting = async (): Promise<void> => {
     server.off('upgrade', onUpgrade)
   }
-  return {
+  const listener: Listener = {
     protocol,
     get url() {
       return urlOf(protocol, server, path)
@@ -261,10 +279,12 @@ export function attachWebSocket(server: HttpServer, settings: WebSocketSettings,
     },
     stopAccepting,
     async close() {
+      context.onClose?.(listener)
       await stopAccepting()
       await endpoint.close()
     },
   }
+  return listener
 }
 
 /** `mqtt`, or `mqttv3.1` as Clients of MQTT 3.1 said; [MQTT-6.0.0-3] knows only the first. */

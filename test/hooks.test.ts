@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { Client } from '../../lib/connection/client.ts'
-import { MqttError } from '../../lib/errors.ts'
-import { Hooks } from '../../lib/hooks.ts'
-import { Timers } from '../../lib/timers.ts'
-import type { Plugin } from '../../types/hooks.ts'
-import type { Message } from '../../types/message.ts'
-import { ManualClock } from '../broker/clock.ts'
+import type { Client } from '../lib/connection/client.ts'
+import { MqttError } from '../lib/errors.ts'
+import { hookNames, Hooks } from '../lib/hooks.ts'
+import { checkPlugin } from '../lib/options.ts'
+import { Timers } from '../lib/timers.ts'
+import type { Plugin } from '../types/hooks.ts'
+import type { Message } from '../types/message.ts'
+import { ManualClock } from './broker/clock.ts'
 
 const message: Message = { topic: 't', payload: Buffer.from('x'), qos: 1, retain: false }
 const client = {} as Client
@@ -108,4 +111,41 @@ test('a hook is called as a method of its plugin', () => {
   }
   hooks.add(new Rules())
   assert.equal(hooks.authorizePublish(message, client), message)
+})
+
+test('the table has every hook of types/hooks.ts, and each of them may be a hook of a plugin', () => {
+  const types = readFileSync(join(import.meta.dirname, '..', '..', 'types', 'hooks.ts'), 'utf8')
+  const plugin = types.slice(types.indexOf('export interface Plugin<'))
+  const named = [...plugin.matchAll(/^ {2}(\w+)\?\(/gm)].map(([, name = '']) => name)
+  assert.ok(named.length > 0)
+  assert.deepEqual([...hookNames], named)
+  for (const name of hookNames) checkPlugin({ name: 'a', [name]: () => undefined })
+})
+
+test('a plugin is asked by the hooks that it has, and by no others', () => {
+  const checks = {
+    connect: 'canConnect',
+    authenticate: 'canAuthenticate',
+    reauthenticate: 'canReauthenticate',
+    authorizePublish: 'checksPublish',
+    authorizeSubscribe: 'checksSubscribe',
+    authorizeDeliver: 'checksDeliver',
+    inspect: 'checksPublish',
+  } as const
+  for (const name of hookNames) {
+    const { hooks } = make()
+    hooks.add({ name: 'a', [name]: () => undefined })
+    const expected = name === 'setup' ? undefined : checks[name]
+    for (const check of new Set(Object.values(checks)))
+      assert.equal(hooks[check], check === expected, `${name} ${check}`)
+  }
+})
+
+test('every plugin that inspects is called, whatever those before it return', () => {
+  const { hooks } = make()
+  const seen: string[] = []
+  hooks.add({ name: 'a', inspect: () => void seen.push('a') })
+  hooks.add({ name: 'b', inspect: () => void seen.push('b') })
+  assert.equal(hooks.authorizePublish(message, client), message)
+  assert.deepEqual(seen, ['a', 'b'])
 })

@@ -1,0 +1,212 @@
+import { randomBytes } from 'node:crypto'
+import type { EventEmitter } from 'node:events'
+import type { Duplex } from 'node:stream'
+import type { ConnectionInfo } from '../types/connection-info.ts'
+import type { DropReason } from '../types/events.ts'
+import type { Plugin, PluginBroker } from '../types/hooks.ts'
+import type { Message } from '../types/message.ts'
+import type { Limits } from '../types/options.ts'
+import { EmitterCluster } from './cluster/emitter-cluster.ts'
+import type { SessionOwnership } from './cluster/session-ownership.ts'
+import { Acceptor } from './connection/acceptor.ts'
+import type { Client } from './connection/client.ts'
+import { ConnectedClients } from './connection/connected-clients.ts'
+import { Connection } from './connection/connection.ts'
+import { Connections } from './connection/connections.ts'
+import type { Core } from './core.ts'
+import { Events, type Notify } from './events.ts'
+import { FlushScheduler } from './flush-scheduler.ts'
+import { Hooks } from './hooks.ts'
+import { Lifecycle } from './lifecycle.ts'
+import { Listeners } from './listeners.ts'
+import { Bus, OwnEmitter } from './messages/bus.ts'
+import { LocalPublisher } from './messages/local-publisher.ts'
+import { LocalSubscriptions } from './messages/local-subscriptions.ts'
+import { RetainedMessages } from './messages/retained-messages.ts'
+import { Router } from './messages/router.ts'
+import { Subscriptions } from './messages/subscriptions.ts'
+import { SysTopics } from './messages/sys-topics.ts'
+import { WillMessages } from './messages/will-messages.ts'
+import type { Settings } from './options.ts'
+import { QueueTotals } from './sessions/outbound-queue.ts'
+import { noGaps, type SessionGaps } from './sessions/session-environment.ts'
+import { SessionRegistry } from './sessions/session-registry.ts'
+import { Statistics } from './statistics.ts'
+import type { CommitQueue } from './storage/commit-queue.ts'
+import { createStorage } from './storage/create-storage.ts'
+import { recover } from './storage/recovery.ts'
+import { Timers } from './timers.ts'
+
+/**
+ * The parts of one broker, made in the order in which they need each other; no other file knows them all, and two
+ * brokers share none. A part takes this object by an interface of its own, with only the parts that it uses. A part
+ * that needs a later one uses it first when the broker starts.
+ */
+export class Assembly implements Core {
+  readonly settings: Settings
+  readonly limits: Readonly<Limits>
+  /** Different at each start, and sorted by start, because no stored message may have the id of another. */
+  readonly bootId: string
+  readonly statistics: Statistics = new Statistics()
+  readonly notify: Notify
+  readonly reportError: (error: Error) => void
+  readonly lifecycle: Lifecycle
+  readonly timers: Timers
+  readonly scheduler: FlushScheduler
+  readonly hooks: Hooks
+
+  readonly commits: CommitQueue | undefined
+  readonly queueTotals: QueueTotals = new QueueTotals()
+  gaps: SessionGaps = noGaps
+  readonly subscriptions: Subscriptions = new Subscriptions()
+  readonly retained: RetainedMessages
+  readonly router: Router
+  readonly wills: WillMessages
+  readonly sessions: SessionRegistry
+  readonly bus: Bus
+  readonly #cluster: EmitterCluster | undefined
+  /** Undefined until the sessions of the other brokers are known, and without other brokers. */
+  ownership: SessionOwnership | undefined = undefined
+
+  readonly connections: Connections
+  readonly clients: ConnectedClients
+  readonly acceptor: Acceptor
+  readonly listeners: Listeners
+
+  readonly localPublisher: LocalPublisher
+  readonly localSubscriptions: LocalSubscriptions
+  readonly #sysTopics: SysTopics | undefined
+  /** The storage from the moment when it has to be closed again. */
+  #openStorage: CommitQueue | undefined
+
+  constructor(settings: Settings, emitter: EventEmitter) {
+    const { limits } = settings
+    const events = new Events(emitter, settings.logger)
+    const { notify, reportError } = events
+    this.settings = settings
+    this.limits = limits
+    this.bootId = `${Date.now().toString(36).padStart(9, '0')}-${randomBytes(6).toString('hex')}`
+    this.notify = notify
+    this.reportError = reportError
+    this.lifecycle = new Lifecycle(reportError)
+    this.timers = new Timers(settings.clock, reportError)
+    this.scheduler = new FlushScheduler(reportError)
+    this.hooks = new Hooks(this.timers, limits.hookTimeoutMs, reportError)
+
+    // From storage to Clients. What is committed and what is routed goes to the bus, which comes last.
+    const busEmitter = settings.emitter ?? new OwnEmitter()
+    this.commits = createStorage(settings, this.bootId, this.timers, {
+      emitter: busEmitter,
+      committed: (changes) => this.bus.committed(changes),
+      notify,
+      reportError,
+    })
+    this.retained = new RetainedMessages(this.timers, limits, (topic) => this.commits?.forgetRetained(topic))
+    this.router = new Router({
+      subscriptions: this.subscriptions,
+      retained: this.retained,
+      scheduler: this.scheduler,
+      commits: this.commits,
+      joinsBrokers: settings.emitter !== undefined,
+      published: (publication) => this.bus.publish(publication),
+    })
+    this.wills = new WillMessages(this)
+    this.sessions = new SessionRegistry(this)
+    this.#cluster = settings.emitter === undefined ? undefined : new EmitterCluster(this, settings.emitter)
+    this.bus = new Bus(busEmitter, { brokerId: settings.id, peers: this.#cluster, reportError })
+
+    this.connections = new Connections(limits)
+    this.clients = new ConnectedClients(this.statistics, notify)
+    this.acceptor = new Acceptor(this)
+    this.listeners = new Listeners(this)
+
+    this.localPublisher = new LocalPublisher(this)
+    this.localSubscriptions = new LocalSubscriptions(this)
+    this.#sysTopics = settings.sysInterval === false ? undefined : new SysTopics(this, settings.sysInterval)
+  }
+
+  // ─── from start to stop ──────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Joins the other brokers, opens the storage, sets up the plugins of the options, in this order. */
+  start(broker: PluginBroker<never>): void {
+    const { commits } = this
+    void this.#cluster?.start()
+    if (commits !== undefined) this.lifecycle.restore(() => this.#restore(commits))
+    for (const plugin of this.settings.plugins) this.addPlugin(plugin, broker)
+    this.#sysTopics?.start()
+  }
+
+  async #restore(commits: CommitQueue): Promise<void> {
+    const { storage } = commits
+    await storage.open()
+    this.#openStorage = commits
+    if (storage.shared === undefined || this.#cluster === undefined) {
+      await recover(this, commits)
+      return
+    }
+    await this.#cluster.start()
+    this.ownership = await this.#cluster.shareSessions(commits, storage.shared)
+  }
+
+  /** Its hooks are asked from now on; connections that come from now on wait for its setup. */
+  addPlugin(plugin: Plugin<never>, broker: PluginBroker<never>): void {
+    this.hooks.add(plugin)
+    if (plugin.setup !== undefined) this.lifecycle.prepare(() => plugin.setup?.(broker))
+  }
+
+  /** The parts end in the order of the steps, so that no part meets one that has ended. */
+  close(reasonCode: number, graceMs: number): Promise<void> {
+    const { lifecycle } = this
+    return lifecycle.close([
+      () => this.#endConnections(reasonCode, graceMs),
+      () => this.localSubscriptions.close(),
+      () => lifecycle.tearDown(),
+      () => this.#sysTopics?.stop(),
+      // Work that may still write to the storage is waited for here.
+      () => lifecycle.restored?.catch(ignore),
+      () => this.#openStorage?.close(),
+      () => this.timers.clear(),
+      () => this.bus.close().catch(ignore),
+    ])
+  }
+
+  /** First the ports, so that no Client comes back; then the Clients, with a DISCONNECT; then the other streams. */
+  async #endConnections(reasonCode: number, graceMs: number): Promise<void> {
+    const stopped = this.listeners.stopAccepting()
+    await this.connections.close(reasonCode, graceMs)
+    await this.listeners.close()
+    await stopped
+  }
+
+  // ─── the parts as connections and listeners see them ─────────────────────────────────────────────────────────────
+
+  createConnection(stream: Duplex, info: ConnectionInfo): Connection {
+    return new Connection(this, stream, info)
+  }
+
+  connectionClosed(connection: Connection): void {
+    this.connections.delete(connection)
+  }
+
+  clientConnected(client: Client, sessionPresent: boolean): void {
+    this.clients.connected(client, sessionPresent)
+  }
+
+  clientDisconnected(client: Client): void {
+    this.clients.disconnected(client)
+  }
+
+  dropped(message: Message, clientId: string, why: DropReason): void {
+    this.statistics.publishDropped += 1
+    this.notify('dropped', message, clientId, why)
+  }
+
+  /** Without an `authenticate` hook only this machine is let in, unless the application says otherwise. */
+  get admitsOtherMachines(): boolean {
+    return this.settings.allowAnonymous || this.hooks.canAuthenticate
+  }
+}
+
+function ignore(): void {
+  // The application was told when it happened.
+}

@@ -1,0 +1,71 @@
+import type { MessageInit } from '../../types/message.ts'
+import type { Limits } from '../../types/options.ts'
+import { InvalidOptionError, MqttError } from '../errors.ts'
+import type { Notify } from '../events.ts'
+import { faultInMessageProperties } from '../packets/properties.ts'
+import type { CommitQueue } from '../storage/commit-queue.ts'
+import { storageRefusal } from '../storage/storage-refusal.ts'
+import type { Timers } from '../timers.ts'
+import { isValidTopicName } from '../topics/topic-name.ts'
+import { Message } from './message.ts'
+import { Publication } from './publication.ts'
+import type { RetainedMessages } from './retained-messages.ts'
+import type { Router } from './router.ts'
+
+/** The parts of the broker that a message of the application meets. */
+export interface LocalPublisherContext {
+  readonly limits: Readonly<Limits>
+  readonly timers: Timers
+  readonly retained: RetainedMessages
+  readonly router: Router
+  readonly commits: CommitQueue | undefined
+  readonly lifecycle: { readonly restored: Promise<void> | undefined }
+  readonly notify: Notify
+}
+
+/** The application as a publisher. The hooks are not asked. */
+export class LocalPublisher {
+  readonly #broker: LocalPublisherContext
+
+  constructor(broker: LocalPublisherContext) {
+    this.#broker = broker
+  }
+
+  /** Resolves when the message is where it is kept; see `Broker.publish` for the errors. */
+  async publish(init: MessageInit): Promise<void> {
+    const { limits, timers, lifecycle, retained } = this.#broker
+    checkMessage(init, limits.maxTopicLevels)
+    const message = Message.of(init, undefined, timers)
+    await lifecycle.restored
+    if (message.retain && !retained.hasRoomFor(message)) {
+      throw new MqttError('quota-exceeded', 'too many retained messages')
+    }
+    await this.#publish(message)
+  }
+
+  async #publish(message: Message): Promise<void> {
+    const { router, commits, notify } = this.#broker
+    const publication = new Publication(message)
+    router.publish(publication)
+    notify('published', publication.message, undefined)
+    if (commits?.isInOpenBatch(publication) !== true) return
+    commits.markRejectable(publication)
+    try {
+      await commits.flushed()
+    } catch (error) {
+      router.rollback(publication)
+      throw storageRefusal(error as Error)
+    }
+  }
+}
+
+function checkMessage(init: MessageInit, maxTopicLevels: number): void {
+  if (typeof init?.topic !== 'string' || !isValidTopicName(init.topic, maxTopicLevels)) {
+    throw new MqttError('topic-name-invalid', `expected a Topic Name, got ${JSON.stringify(init?.topic)?.slice(0, 80)}`)
+  }
+  if (init.qos !== undefined && init.qos !== 0 && init.qos !== 1 && init.qos !== 2) {
+    throw new InvalidOptionError(`qos: expected 0, 1 or 2, got ${String(init.qos)}`)
+  }
+  const fault = init.properties && faultInMessageProperties(init.properties)
+  if (fault !== undefined) throw new InvalidOptionError(fault)
+}

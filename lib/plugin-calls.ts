@@ -1,0 +1,91 @@
+import type { MaybePromise, Plugin } from '../types/hooks.ts'
+import { MqttError } from './errors.ts'
+import { isPromise } from './promises.ts'
+import type { Timers } from './timers.ts'
+
+export type AnyPlugin = Plugin<never>
+
+/** The name of a hook, as in `types/hooks.ts`. */
+export type HookName = Exclude<keyof AnyPlugin, 'name'>
+
+/** A hook of a plugin, with the names for the error message of its faults. */
+export interface Hook {
+  readonly plugin: AnyPlugin
+  readonly name: HookName
+}
+
+/** Calls the hook of one plugin; `undefined` means that the plugin has no opinion. */
+type Call<Answer> = (plugin: AnyPlugin) => MaybePromise<Answer | undefined | void>
+
+/** Calls plugins one after the other until one has an opinion, each within a time limit. */
+export class PluginCalls {
+  readonly #timers: Timers
+  readonly #timeoutMs: number
+  readonly #reportError: (error: Error) => void
+
+  constructor(timers: Timers, timeoutMs: number, reportError: (error: Error) => void) {
+    this.#timers = timers
+    this.#timeoutMs = timeoutMs
+    this.#reportError = reportError
+  }
+
+  /**
+   * Returns the first opinion, at once unless a hook returns a promise; undefined when no plugin has one.
+   * `abort` is the controller of the signal that the hook has: it is aborted when the time limit is over.
+   */
+  first<Answer>(
+    hooks: readonly Hook[],
+    call: Call<Answer>,
+    abort?: AbortController,
+    from = 0,
+  ): MaybePromise<Answer | undefined> {
+    for (let index = from; index < hooks.length; index += 1) {
+      const hook = hooks[index] as Hook
+      let answer: MaybePromise<Answer | undefined | void>
+      try {
+        answer = call(hook.plugin)
+      } catch (error) {
+        throw this.#refusal(hook, error)
+      }
+      if (isPromise(answer)) {
+        return this.#inTime(hook, answer as Promise<Answer | undefined>, abort).then((value) =>
+          value === undefined ? this.first(hooks, call, abort, index + 1) : value,
+        )
+      }
+      if (answer !== undefined) return answer
+    }
+    return undefined
+  }
+
+  #inTime<Answer>(hook: Hook, answer: Promise<Answer>, abort: AbortController | undefined): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      let isOver = false
+      const timer = this.#timers.after(this.#timeoutMs, () => {
+        isOver = true
+        reject(this.#refusal(hook, new Error(`no answer within ${this.#timeoutMs} ms`)))
+        abort?.abort()
+      })
+      answer.then(
+        (value) => {
+          this.#timers.cancel(timer)
+          resolve(value)
+        },
+        (error: unknown) => {
+          this.#timers.cancel(timer)
+          if (isOver) return // It was reported when its time was over.
+          // A hook that gives up because its Client left, or its time was over, has no fault.
+          if (abort?.signal.aborted === true) reject(new MqttError('unspecified'))
+          else reject(this.#refusal(hook, error))
+        },
+      )
+    })
+  }
+
+  /** An `MqttError` is the hook's decision; anything else is a fault of the hook, which refuses too. */
+  #refusal(hook: Hook, error: unknown): MqttError {
+    if (error instanceof MqttError) return error
+    const cause = error instanceof Error ? error : new Error(String(error))
+    this.#reportError(new Error(`${hook.name} of plugin ${hook.plugin.name} failed: ${cause.message}`, { cause }))
+    return new MqttError('unspecified', '', { cause })
+  }
+}
