@@ -16,6 +16,7 @@ import { Connections } from './connection/connections.ts'
 import type { Core } from './core.ts'
 import { Events, type Notify } from './events.ts'
 import { FlushScheduler } from './flush-scheduler.ts'
+import { handlePacket } from './handlers/packet.ts'
 import { Hooks } from './hooks.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Listeners } from './listeners.ts'
@@ -30,7 +31,11 @@ import { WillMessages } from './messages/will-messages.ts'
 import type { Settings } from './options.ts'
 import { QueueTotals } from './sessions/outbound-queue.ts'
 import { noGaps, type SessionGaps } from './sessions/session-environment.ts'
+import { Predecessors } from './sessions/predecessors.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
+import { Session } from './sessions/session.ts'
+import { storageOf } from './sessions/session-storage.ts'
+import { UndecidedConnects } from './sessions/undecided-connects.ts'
 import { Statistics } from './statistics.ts'
 import type { CommitQueue } from './storage/commit-queue.ts'
 import { createStorage } from './storage/create-storage.ts'
@@ -61,6 +66,8 @@ export class Assembly implements Core {
   readonly subscriptions: Subscriptions = new Subscriptions()
   readonly retained: RetainedMessages
   readonly router: Router
+  readonly predecessors: Predecessors
+  readonly undecidedConnects: UndecidedConnects = new UndecidedConnects()
   readonly wills: WillMessages
   readonly sessions: SessionRegistry
   readonly bus: Bus
@@ -110,8 +117,13 @@ export class Assembly implements Core {
       joinsBrokers: settings.emitter !== undefined,
       published: (publication) => this.bus.publish(publication),
     })
+    this.predecessors = new Predecessors({ timers: this.timers, timeoutMs: limits.hookTimeoutMs, reportError })
     this.wills = new WillMessages(this)
-    this.sessions = new SessionRegistry(this)
+    this.sessions = new SessionRegistry(
+      this,
+      (clientId, principal, isKept) =>
+        new Session(this, clientId, principal, storageOf(this.commits, clientId, isKept)),
+    )
     this.#cluster = settings.emitter === undefined ? undefined : new EmitterCluster(this, settings.emitter)
     this.bus = new Bus(busEmitter, { brokerId: settings.id, peers: this.#cluster, reportError })
 
@@ -159,10 +171,10 @@ export class Assembly implements Core {
     const { lifecycle } = this
     return lifecycle.close([
       () => this.#endConnections(reasonCode, graceMs),
+      () => this.predecessors.close(),
       () => this.localSubscriptions.close(),
       () => lifecycle.tearDown(),
       () => this.#sysTopics?.stop(),
-      // Work that may still write to the storage is waited for here.
       () => lifecycle.restored?.catch(ignore),
       () => this.#openStorage?.close(),
       () => this.timers.clear(),
@@ -181,7 +193,7 @@ export class Assembly implements Core {
   // ─── the parts as connections and listeners see them ─────────────────────────────────────────────────────────────
 
   createConnection(stream: Duplex, info: ConnectionInfo): Connection {
-    return new Connection(this, stream, info)
+    return new Connection(this, handlePacket, stream, info)
   }
 
   connectionClosed(connection: Connection): void {

@@ -9,6 +9,8 @@ import type { Subscriptions } from './messages/subscriptions.ts'
 import type { Router } from './messages/router.ts'
 import type { WillMessages } from './messages/will-messages.ts'
 import type { Settings } from './options.ts'
+import type { Predecessors } from './sessions/predecessors.ts'
+import type { UndecidedConnects } from './sessions/undecided-connects.ts'
 import type { SessionRegistry } from './sessions/session-registry.ts'
 import type { Statistics } from './statistics.ts'
 import type { DropReason } from '../types/events.ts'
@@ -30,6 +32,8 @@ export interface Core {
   readonly subscriptions: Subscriptions
   readonly retained: RetainedMessages
   readonly wills: WillMessages
+  readonly predecessors: Predecessors
+  readonly undecidedConnects: UndecidedConnects
   /** Different at each start of a broker, and sorted by start. */
   readonly bootId: string
   /** The sessions of other brokers; undefined until they are known, and without other brokers. */

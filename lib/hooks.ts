@@ -5,12 +5,10 @@ import type { Message } from '../types/message.ts'
 import type { Subscription } from '../types/subscription.ts'
 import { MqttError } from './errors.ts'
 import { isMessage, isSubscription } from './hook-answers.ts'
-import { type AnyPlugin, type Hook, type HookName, PluginCalls } from './plugin-calls.ts'
+import { type AnyPlugin, type AskingClient, type Hook, type HookName, PluginCalls } from './plugin-calls.ts'
 import { isPromise } from './promises.ts'
 import type { Timers } from './timers.ts'
 import { isValidTopicName } from './topics/topic-name.ts'
-
-export { isPromise } from './promises.ts'
 
 /** For each hook the plugins that have it, in the order in which they are asked. */
 type HookTable = Readonly<Record<HookName, Hook[]>>
@@ -119,10 +117,13 @@ export class Hooks {
   }
 
   /** Returns the message to publish: this one or its replacement. Throws an `MqttError` when it is refused. */
-  authorizePublish(message: Message, client: Client): MaybePromise<Message> {
+  authorizePublish(message: Message, client: AskingClient): MaybePromise<Message> {
     if (this.#plugins.authorizePublish.length === 0) return this.#inspected(message, client)
-    const answer = this.#calls.first<boolean | Message>(this.#plugins.authorizePublish, (plugin) =>
-      plugin.authorizePublish?.(message, client as Client<never>),
+    const answer = this.#calls.first<boolean | Message>(
+      this.#plugins.authorizePublish,
+      (plugin) => plugin.authorizePublish?.(message, client as Client<never>),
+      undefined,
+      client,
     )
     if (isPromise(answer)) {
       return answer.then((value) =>
@@ -132,12 +133,17 @@ export class Hooks {
     return this.#inspected(this.#allowed(message, answer, 'authorizePublish', isMessage), client)
   }
 
-  #inspected(message: Message, client: Client): MaybePromise<Message> {
+  #inspected(message: Message, client: AskingClient): MaybePromise<Message> {
     if (this.#plugins.inspect.length === 0) return message
-    const answer = this.#calls.first<never>(this.#plugins.inspect, (plugin) => {
-      const seen = plugin.inspect?.(message, client as Client<never>)
-      return isPromise(seen) ? seen.then(() => undefined) : undefined // So that all of them are called.
-    })
+    const answer = this.#calls.first<never>(
+      this.#plugins.inspect,
+      (plugin) => {
+        const seen = plugin.inspect?.(message, client as Client<never>)
+        return isPromise(seen) ? seen.then(() => undefined) : undefined // So that all of them are called.
+      },
+      undefined,
+      client,
+    )
     return isPromise(answer) ? answer.then(() => message) : message
   }
 

@@ -1,3 +1,4 @@
+import type { Client } from '../types/client.ts'
 import type { MaybePromise, Plugin } from '../types/hooks.ts'
 import { MqttError } from './errors.ts'
 import { isPromise } from './promises.ts'
@@ -12,6 +13,15 @@ export type HookName = Exclude<keyof AnyPlugin, 'name'>
 export interface Hook {
   readonly plugin: AnyPlugin
   readonly name: HookName
+}
+
+/** The Client that a hook is called for. */
+export interface AskingClient extends Client {
+  /**
+   * A hook has a time limit of its own (`each`); the connection has ended and all that it left has one time limit
+   * `together`; or that is `over`, and what a hook still returns has no effect.
+   */
+  hookTime?: 'each' | 'together' | 'over'
 }
 
 /** Calls the hook of one plugin; `undefined` means that the plugin has no opinion. */
@@ -37,6 +47,7 @@ export class PluginCalls {
     hooks: readonly Hook[],
     call: Call<Answer>,
     abort?: AbortController,
+    client?: AskingClient,
     from = 0,
   ): MaybePromise<Answer | undefined> {
     for (let index = from; index < hooks.length; index += 1) {
@@ -48,8 +59,8 @@ export class PluginCalls {
         throw this.#refusal(hook, error)
       }
       if (isPromise(answer)) {
-        return this.#inTime(hook, answer as Promise<Answer | undefined>, abort).then((value) =>
-          value === undefined ? this.first(hooks, call, abort, index + 1) : value,
+        return this.#inTime(hook, answer as Promise<Answer | undefined>, abort, client).then((value) =>
+          value === undefined ? this.first(hooks, call, abort, client, index + 1) : value,
         )
       }
       if (answer !== undefined) return answer
@@ -57,10 +68,16 @@ export class PluginCalls {
     return undefined
   }
 
-  #inTime<Answer>(hook: Hook, answer: Promise<Answer>, abort: AbortController | undefined): Promise<Answer> {
+  #inTime<Answer>(
+    hook: Hook,
+    answer: Promise<Answer>,
+    abort: AbortController | undefined,
+    client: AskingClient | undefined,
+  ): Promise<Answer> {
     return new Promise((resolve, reject) => {
       let isOver = false
       const timer = this.#timers.after(this.#timeoutMs, () => {
+        if (client?.hookTime === 'together' || client?.hookTime === 'over') return
         isOver = true
         reject(this.#refusal(hook, new Error(`no answer within ${this.#timeoutMs} ms`)))
         abort?.abort()
@@ -68,11 +85,13 @@ export class PluginCalls {
       answer.then(
         (value) => {
           this.#timers.cancel(timer)
-          resolve(value)
+          if (client?.hookTime === 'over') reject(new MqttError('unspecified'))
+          else resolve(value)
         },
         (error: unknown) => {
           this.#timers.cancel(timer)
           if (isOver) return // It was reported when its time was over.
+          if (client?.hookTime === 'over') return reject(new MqttError('unspecified'))
           // A hook that gives up because its Client left, or its time was over, has no fault.
           if (abort?.signal.aborted === true) reject(new MqttError('unspecified'))
           else reject(this.#refusal(hook, error))

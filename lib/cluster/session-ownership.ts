@@ -269,7 +269,11 @@ export class SessionOwnership implements SessionGaps {
     const release = isFirst ? () => undefined : await this.#locks.acquire(clientId, this.#claim(time), true)
     try {
       const session = this.#core.sessions.get(clientId)
-      if (session === undefined) return 'none'
+      if (session === undefined) {
+        // One that has ended and is stored for its Will only must not be read by the other broker.
+        if (this.#core.sessions.deleteEnded(clientId)) await this.#commits.flushed().catch(() => undefined)
+        return 'none'
+      }
       if (this.#core.sessions.checksPrincipal && session.principal !== (owner ?? undefined)) return 'forbidden'
       session.connection?.sessionTakenOver()
       // Before another broker reads it the store must have all of it, however long that takes; the other one does not

@@ -1,9 +1,24 @@
 import type { AuthenticationExchange } from '../../types/client.ts'
 import type { AuthPacket } from '../../types/packets.ts'
-import type { Connection } from './connection.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
-import type { Timer } from '../timers.ts'
+import type { Timer, Timers } from '../timers.ts'
+
+/** The connection of a Client that authenticates. */
+export interface AuthenticationConnection {
+  readonly isOpen: boolean
+  readonly input: { process(): void }
+  /** False when the packet is larger than the Client accepts. */
+  send(packet: AuthPacket): boolean
+}
+
+export interface AuthenticationOptions {
+  readonly timers: Timers
+  /** Milliseconds for the Client to go on. */
+  readonly timeoutMs: number
+  readonly method: string | undefined
+  readonly data: Uint8Array | undefined
+}
 
 function asBuffer(data: Uint8Array | undefined): Buffer | undefined {
   return data === undefined ? undefined : Buffer.from(data.buffer, data.byteOffset, data.byteLength)
@@ -19,13 +34,17 @@ export class Authentication implements AuthenticationExchange {
   data: Buffer | undefined
   /** What goes with the last packet. */
   conclusion: Uint8Array | undefined
-  readonly #connection: Connection
+  readonly #connection: AuthenticationConnection
+  readonly #timers: Timers
+  readonly #timeoutMs: number
   #answer: { resolve(data: Buffer | undefined): void; reject(error: Error): void; timer: Timer } | undefined
 
-  constructor(connection: Connection, method: string | undefined, data: Uint8Array | undefined) {
+  constructor(connection: AuthenticationConnection, options: AuthenticationOptions) {
     this.#connection = connection
-    this.method = method
-    this.data = asBuffer(data)
+    this.#timers = options.timers
+    this.#timeoutMs = options.timeoutMs
+    this.method = options.method
+    this.data = asBuffer(options.data)
   }
 
   /** Whether the next AUTH of the Client is for this. */
@@ -46,8 +65,7 @@ export class Authentication implements AuthenticationExchange {
     })
     if (!isSent) return Promise.reject(new MqttError('packet-too-large', 'AUTH is larger than the Client accepts'))
     return new Promise((resolve, reject) => {
-      const { timers, settings } = this.#connection.core
-      const timer = timers.after(settings.limits.hookTimeoutMs, () =>
+      const timer = this.#timers.after(this.#timeoutMs, () =>
         this.abandon('the Client does not go on with its authentication'),
       )
       this.#answer = { resolve, reject, timer }
@@ -70,7 +88,7 @@ export class Authentication implements AuthenticationExchange {
       throw new ProtocolError(ReasonCode.protocolError, 'AUTH with another Authentication Method') // [MQTT-4.12.0-5]
     }
     this.#answer = undefined
-    this.#connection.core.timers.cancel(answer.timer)
+    this.#timers.cancel(answer.timer)
     this.data = asBuffer(packet.properties?.authenticationData)
     answer.resolve(this.data)
   }
@@ -80,7 +98,7 @@ export class Authentication implements AuthenticationExchange {
     const answer = this.#answer
     if (answer === undefined) return
     this.#answer = undefined
-    this.#connection.core.timers.cancel(answer.timer)
+    this.#timers.cancel(answer.timer)
     answer.reject(new MqttError('not-authorized', why))
   }
 }

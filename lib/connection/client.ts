@@ -19,6 +19,8 @@ export class Client implements PublicClient {
   readonly connection: ConnectionInfo
   readonly connect: ConnectRequest
   session: unknown
+  /** The time limit of a hook that is asked about this Client; see `hooks`. */
+  hookTime: 'each' | 'together' | 'over' = 'each'
   #handle: ConnectionHandle
   #subscriptions: ReadonlyMap<string, Subscription> = new Map()
   #abort: AbortController | undefined

@@ -1,11 +1,18 @@
 import type { ConnectionInfo } from '../../types/connection-info.ts'
 import type { Limits } from '../../types/options.ts'
-import type { Connection } from './connection.ts'
+
+/** A Network Connection that is not closed. */
+export interface OpenConnection {
+  readonly info: ConnectionInfo
+  end(reasonCode: number): Promise<void>
+  /** At once, without a DISCONNECT. */
+  destroy(): void
+}
 
 /** The Network Connections that are not closed, in all and from each address. */
 export class Connections {
   readonly #limits: Readonly<Limits>
-  readonly #open = new Set<Connection>()
+  readonly #open = new Set<OpenConnection>()
   readonly #byAddress = new Map<string, number>()
   #whenEmpty: (() => void) | undefined
 
@@ -18,13 +25,13 @@ export class Connections {
     return remoteAddress === undefined || this.#from(remoteAddress) < this.#limits.maxConnectionsPerIp
   }
 
-  add(connection: Connection): void {
+  add(connection: OpenConnection): void {
     const address = connection.info.remoteAddress
     this.#open.add(connection)
     if (address !== undefined) this.#byAddress.set(address, this.#from(address) + 1)
   }
 
-  delete(connection: Connection): void {
+  delete(connection: OpenConnection): void {
     if (!this.#open.delete(connection)) return
     const address = connection.info.remoteAddress
     if (address !== undefined) {

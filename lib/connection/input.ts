@@ -1,21 +1,23 @@
 import type { Duplex } from 'node:stream'
-import type { Packet } from '../../types/packets.ts'
-import { isPromise } from '../hooks.ts'
+import type { Packet, PacketType } from '../../types/packets.ts'
+import { isPromise } from '../promises.ts'
 import { Decoder, type DecoderOptions } from '../packets/decoder.ts'
 import { isBorrowed } from './read-buffer.ts'
 import type { Pausable } from '../sessions/back-pressure.ts'
 import { RingQueue } from '../sessions/ring-queue.ts'
 import type { FlushScheduler } from '../flush-scheduler.ts'
 
-/** Whom the input belongs to. */
+/** The connection whose packets come in. */
 export interface InputOwner {
-  readonly isOpen: boolean
+  /** Packets that came are handled, also those of a connection that has ended. */
+  readonly takesPackets: boolean
   /** Nothing is read from a Client that does not read. */
   readonly outboundBusy: boolean
-  /** The next packet is looked at although the one before it is not done: the AUTH that it waits for. */
+  /** The next packet is looked at although the one before it is not done: an AUTH is expected. */
   readonly expectsAuthentication: boolean
   /** A promise means that the packets behind this one have to wait. */
   handle(packet: Packet): void | Promise<void>
+  /** A handler failed, or a packet is malformed. */
   handleFailed(error: Error): void
   /** The other side has ended its side, and all that it sent is handled. */
   inputEnded(): void
@@ -44,7 +46,13 @@ export class Input implements Pausable {
   /** How many packets were handled. */
   handled = 0
   #busy = false
+  /** Type of the packet whose handler is at work. */
+  #handling: PacketType | undefined
+  /** Counts the promises that were waited for: one that is given up has no effect. */
+  #waits = 0
   #pauses = 0
+  /** Only packets that are about the connection alone are handled, until what came before it is decided. */
+  #isGated = false
   #deferredPackets: RingQueue<{ packet: Packet; bytes: number }> | undefined
   #deferredBytes = 0
   /** There is something to handle that has to wait. */
@@ -52,6 +60,7 @@ export class Input implements Pausable {
   #isReadingPaused = false
   #ended = false
   #final = false
+  #isClosed = false
 
   constructor(stream: Duplex, owner: InputOwner, turn: FlushScheduler, options: DecoderOptions) {
     this.#stream = stream
@@ -66,19 +75,25 @@ export class Input implements Pausable {
 
   /** Whether the Client waits for us rather than we for it. */
   get isWaiting(): boolean {
-    return this.#busy || this.#blocked || this.#pauses > 0
+    return this.#busy || this.#blocked || this.#pauses > 0 || this.#isGated
   }
 
   /** Nothing is handled until this promise settles. */
   waitFor(promise: Promise<void>): void {
     this.#busy = true
+    this.#waits += 1
+    const wait = this.#waits
     promise.then(
       () => {
+        if (this.#waits !== wait) return
         this.#busy = false
+        this.#handling = undefined
         this.process()
       },
       (error: Error) => {
+        if (this.#waits !== wait) return
         this.#busy = false
+        this.#handling = undefined
         this.#owner.handleFailed(error)
       },
     )
@@ -99,12 +114,13 @@ export class Input implements Pausable {
   finish(): boolean {
     this.#final = true
     this.process()
-    if (!this.#owner.isOpen) return false
+    if (!this.#owner.takesPackets) return false
     return this.#decoder.bufferedBytes > 0 || (this.#deferredPackets?.length ?? 0) > 0
   }
 
   get #isPaused(): boolean {
-    return this.#pauses > 0 && !this.#final && !this.#ended // One who leaves is not kept.
+    // A publisher that has ended its side is not paused any more; but the gate stays closed for it.
+    return this.#isGated || (this.#pauses > 0 && !this.#final && !this.#ended)
   }
 
   /**
@@ -114,7 +130,7 @@ export class Input implements Pausable {
   process(minPackets = 0): void {
     this.#blocked = false
     let count = 0
-    while (this.#owner.isOpen) {
+    while (this.#owner.takesPackets && !this.#isClosed) {
       if ((this.#busy && !this.#owner.expectsAuthentication) || (count >= minPackets && this.#owner.outboundBusy)) {
         this.#blocked = true
         break
@@ -129,14 +145,17 @@ export class Input implements Pausable {
         if (packet === undefined) break
         count += 1
         this.#turn.used += 1
+        if (!this.#busy) this.#handling = packet.type
         const result = this.#owner.handle(packet)
         if (isPromise(result)) this.waitFor(result)
+        else if (!this.#busy) this.#handling = undefined
       } catch (error) {
+        if (!this.#busy) this.#handling = undefined
         this.#owner.handleFailed(error as Error)
       }
     }
     this.handled += count
-    if (!this.#owner.isOpen) return
+    if (!this.#owner.takesPackets) return
     // An AUTH that is waited for cannot come any more.
     const isDone = !this.#busy || this.#owner.expectsAuthentication
     if (this.#ended && !this.#blocked && isDone && !this.#isPaused) this.#owner.inputEnded()
@@ -156,6 +175,7 @@ export class Input implements Pausable {
       const before = this.#decoder.bufferedBytes
       const packet = this.#decoder.next()
       if (packet === undefined || isAcknowledgement(packet)) return packet
+      if (this.#isGated && (packet.type === 'pingreq' || packet.type === 'auth')) return packet
       const bytes = before - this.#decoder.bufferedBytes
       this.#deferredPackets.push({ packet, bytes })
       this.#deferredBytes += bytes
@@ -182,8 +202,61 @@ export class Input implements Pausable {
     if (this.#pauses === 0) this.#owner.schedule()
   }
 
+  /** The packets wait until what former connections of the Client left is decided. */
+  closeGate(): void {
+    this.#isGated = true
+  }
+
+  openGate(): void {
+    if (!this.#isGated) return
+    this.#isGated = false
+    this.#owner.schedule()
+  }
+
+  /** The handler of a PUBLISH is at work. */
+  get isPublishing(): boolean {
+    return this.#handling === 'publish'
+  }
+
+  /** Packets wait for the handler of another one, or for the gate. */
+  get hasUndecided(): boolean {
+    const waits = this.#decoder.bufferedBytes > 0 || (this.#deferredPackets?.length ?? 0) > 0
+    return this.isPublishing || ((this.#busy || this.#isGated) && waits)
+  }
+
+  /** The connection ended, and the packets that came are still to be handled; `inputEnded` is called after the last. */
+  drain(): void {
+    if (this.#busy && !this.isPublishing) {
+      this.#waits += 1 // What else waits for a hook has no effect after the end of its connection.
+      this.#busy = false
+      this.#handling = undefined
+    }
+    this.#final = true
+    this.#ended = true
+    this.process()
+  }
+
+  /** Gives up the packets that are left. Returns how many of them are PUBLISH packets. */
+  drop(): number {
+    let count = this.isPublishing ? 1 : 0
+    for (const { packet } of this.#deferredPackets ?? []) if (packet.type === 'publish') count += 1
+    try {
+      for (let packet = this.#decoder.next(); packet !== undefined; packet = this.#decoder.next()) {
+        if (packet.type === 'publish') count += 1
+      }
+    } catch {
+      // Nothing behind a packet that is malformed counts.
+    }
+    this.#waits += 1
+    this.close()
+    return count
+  }
+
   /** The connection ended: what comes is read and thrown away, and no bytes are held. */
   close(): void {
+    this.#isClosed = true
+    this.#ended = true
+    this.#isGated = false
     this.#deferredPackets = undefined
     this.#decoder.close()
     this.#blocked = false

@@ -2,7 +2,7 @@ import type { PubackPacket, PubcompPacket, PubrecPacket } from '../../types/pack
 import type { Connection } from '../connection/connection.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 
-// What a Client answers to the messages that it is sent: the moves of `sessions/outgoing-exchanges`.
+// The acknowledgements of messages that the Client was sent: the moves of `sessions/inflight-messages`.
 
 /** PUBACK (section 3.4) completes a message at QoS 1, with whatever Reason Code [MQTT-4.4.0-2]. */
 export function handlePuback(connection: Connection, packet: PubackPacket): void {
@@ -17,15 +17,12 @@ export function handlePubrec(connection: Connection, packet: PubrecPacket): void
   const outcome = session.outbound.onPubrec(packet.packetId, refused)
   if (outcome === 'continues') {
     // [MQTT-4.3.3-4]; a Client that has the PUBREL takes a PUBLISH with this identifier for a new message.
-    if (session.storage.isDurable) connection.afterCommit(() => connection.pubrel(packet.packetId))
-    else connection.pubrel(packet.packetId)
+    connection.replies.acknowledge('pubrel', packet.packetId, ReasonCode.success)
   }
   if (outcome !== 'unknown' || refused) return
   const reasonCode = connection.protocolLevel === 5 ? ReasonCode.packetIdentifierNotFound : ReasonCode.success
-  const acknowledge = (): void => connection.acknowledge('pubrel', packet.packetId, reasonCode)
-  if (connection.hasPendingReplies)
-    connection.afterCommit(acknowledge) // In the order of the PUBRECs [MQTT-4.6.0-4].
-  else acknowledge()
+  // In the order of the PUBRECs [MQTT-4.6.0-4].
+  connection.replies.afterOthers(() => connection.sender.acknowledge('pubrel', packet.packetId, reasonCode))
 }
 
 /** PUBCOMP (section 3.7) completes a message at QoS 2. */

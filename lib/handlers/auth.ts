@@ -19,7 +19,13 @@ export function handleAuth(connection: Connection, packet: AuthPacket): void {
   if (packet.reasonCode !== ReasonCode.reAuthenticate) {
     throw new ProtocolError(ReasonCode.protocolError, 'AUTH where none is expected')
   }
-  const authentication = new Authentication(connection, method, packet.properties?.authenticationData)
+  const { timers, settings } = connection.broker
+  const authentication = new Authentication(connection, {
+    timers,
+    timeoutMs: settings.limits.hookTimeoutMs,
+    method,
+    data: packet.properties?.authenticationData,
+  })
   connection.authentication = authentication
   void reauthenticate(connection, authentication)
 }
@@ -53,7 +59,7 @@ async function ask(
   client: Client,
   authentication: Authentication,
 ): Promise<ReauthenticateAnswer<unknown> & { done: true }> {
-  const { hooks } = connection.core
+  const { hooks } = connection.broker
   for (;;) {
     const answer = await hooks.reauthenticate(authentication, client)
     if (answer === undefined || answer === false) throw new MqttError('not-authorized')

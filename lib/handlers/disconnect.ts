@@ -23,7 +23,7 @@ const fromClients = new Set<number>([
 
 /** DISCONNECT (section 3.14): the Client leaves, and may change how long its session stays. */
 export function handleDisconnect(connection: Connection, packet: DisconnectPacket): void {
-  const { session, core } = connection
+  const { session, broker } = connection
   if (session === undefined) return
   if (!fromClients.has(packet.reasonCode)) {
     throw new ProtocolError(ReasonCode.protocolError, 'a Reason Code that only a Server may send')
@@ -36,7 +36,7 @@ export function handleDisconnect(connection: Connection, packet: DisconnectPacke
     if (expiry > 0 && connection.sessionExpiryInterval === 0) {
       throw new ProtocolError(ReasonCode.protocolError, 'a session that was to end with its connection cannot be kept')
     }
-    session.expiryInterval = Math.min(expiry, core.settings.limits.maxSessionExpiry)
+    session.expiryInterval = Math.min(expiry, broker.settings.limits.maxSessionExpiry)
   }
   connection.disconnected(packet.reasonCode)
 }

@@ -14,7 +14,7 @@ import { handleUnsubscribe } from './unsubscribe.ts'
 
 /** What the Server does with each packet. A promise means that the packets behind it have to wait. */
 export function handlePacket(connection: Connection, packet: Packet): void | Promise<void> {
-  if (connection.state !== 'connected') return handleBeforeConnected(connection, packet)
+  if (connection.state !== 'connected') return handleUnconnected(connection, packet)
   switch (packet.type) {
     case 'publish':
       return handlePublish(connection, packet)
@@ -47,7 +47,8 @@ export function handlePacket(connection: Connection, packet: Packet): void | Pro
   }
 }
 
-function handleBeforeConnected(connection: Connection, packet: Packet): void | Promise<void> {
+function handleUnconnected(connection: Connection, packet: Packet): void | Promise<void> {
+  if (connection.state === 'draining') return handleRemaining(connection, packet)
   if (connection.state === 'new') {
     if (packet.type === 'connect') return handleConnect(connection, packet)
     throw new ProtocolError(ReasonCode.protocolError, 'the first packet is not CONNECT') // [MQTT-3.1.0-1]
@@ -57,4 +58,14 @@ function handleBeforeConnected(connection: Connection, packet: Packet): void | P
     return connection.authentication.continue(packet)
   if (packet.type === 'disconnect') return connection.disconnected(packet.reasonCode)
   throw new ProtocolError(ReasonCode.protocolError, `${packet.type.toUpperCase()} before the CONNACK`)
+}
+
+/**
+ * After the end of a connection that another one follows: its messages count, and its DISCONNECT. The rest was never
+ * acknowledged, so the Client sends it again on the next connection.
+ */
+function handleRemaining(connection: Connection, packet: Packet): void | Promise<void> {
+  if (packet.type === 'publish') return handlePublish(connection, packet)
+  if (packet.type === 'disconnect') connection.disconnected(packet.reasonCode)
+  return undefined
 }

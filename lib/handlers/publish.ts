@@ -4,7 +4,7 @@ import type { Message as PublicMessage } from '../../types/message.ts'
 import type { Connection } from '../connection/connection.ts'
 import type { Session } from '../sessions/session.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
-import { isPromise } from '../hooks.ts'
+import { isPromise } from '../promises.ts'
 import { storageRefusal } from '../storage/storage-refusal.ts'
 import { queuedMessageOf } from '../storage/stored-message.ts'
 import { expiryOf, Message } from '../messages/message.ts'
@@ -15,26 +15,26 @@ import { checkPublishedTopic, checkRewrittenTopic } from '../messages/published-
 
 /** PUBLISH (section 3.3): check, ask whether it may be, hand it on, acknowledge. */
 export function handlePublish(connection: Connection, packet: PublishPacket): void | Promise<void> {
-  const { core, session, client } = connection
+  const { broker, session, client } = connection
   if (session === undefined || client === undefined) return undefined
   if (packet.qos === 2 && session.incoming.isInDoubt(packet.packetId)) return afterInquiry(connection, packet)
-  core.statistics.publishReceived += 1
-  core.statistics.publishBytesReceived += packet.payload.length
-  connection.countPublish()
+  broker.statistics.publishReceived += 1
+  broker.statistics.publishBytesReceived += packet.payload.length
+  connection.publishRate?.count()
 
   const topic = packet.properties === undefined ? packet.topic : topicOf(connection, packet)
   if (packet.qos === 2 && session.incoming.has(packet.packetId)) return acceptedBefore(connection, packet)
-  if (packet.qos > 0 && connection.openExchanges >= core.settings.limits.receiveMaximum) {
+  if (packet.qos > 0 && connection.openExchanges >= broker.settings.limits.receiveMaximum) {
     throw new ProtocolError(ReasonCode.receiveMaximumExceeded, 'more messages at once than the Receive Maximum')
   }
   const properties = packet.properties && messageProperties(packet.properties)
-  const expiresAt = properties === undefined ? Infinity : expiryOf(properties, core.timers)
+  const expiresAt = properties === undefined ? Infinity : expiryOf(properties, broker.timers)
   const isAsSent = topic === packet.topic && properties === packet.properties
   const message = new Message(isAsSent ? packet : { ...packet, topic, properties }, session.clientId, expiresAt)
   try {
-    checkPublishedTopic(core, topic)
-    if (!core.hooks.checksPublish) return accept(connection, packet, message, message)
-    const permitted = core.hooks.authorizePublish(message, client)
+    checkPublishedTopic(broker, topic)
+    if (!broker.hooks.checksPublish) return accept(connection, packet, message, message)
+    const permitted = broker.hooks.authorizePublish(message, client)
     if (!isPromise(permitted)) return accept(connection, packet, message, permitted)
     return acceptLater(connection, packet, message, permitted)
   } catch (error) {
@@ -49,7 +49,7 @@ function topicOf(connection: Connection, packet: PublishPacket): string {
     throw new ProtocolError(ReasonCode.protocolError, 'a Subscription Identifier from a Client') // [MQTT-3.3.4-6]
   }
   if (topicAlias === undefined) return packet.topic
-  if (topicAlias > connection.core.settings.limits.topicAliasMaximum) {
+  if (topicAlias > connection.broker.settings.limits.topicAliasMaximum) {
     throw new ProtocolError(ReasonCode.topicAliasInvalid, 'a Topic Alias above the maximum') // [MQTT-3.3.2-9]
   }
   if (packet.topic !== '') {
@@ -70,47 +70,47 @@ function messageProperties(properties: NonNullable<PublishPacket['properties']>)
 
 /** The message is ours: every receiver has its copy before the publisher has its acknowledgement [MQTT-4.3.2-4]. */
 function accept(connection: Connection, packet: PublishPacket, asked: Message, permitted: PublicMessage): void {
-  const { core, session, client } = connection
+  const { broker, session, client } = connection
   if (session === undefined) return
-  const message = permitted === asked ? asked : Message.of(permitted, session.clientId, core.timers)
-  if (message !== asked) checkRewrittenTopic(core, message.topic)
+  const message = permitted === asked ? asked : Message.of(permitted, session.clientId, broker.timers)
+  if (message !== asked) checkRewrittenTopic(broker, message.topic)
   const isTold = packet.qos > 0 && connection.protocolLevel === 5
-  if (message.retain && isTold && !core.retained.hasRoomFor(message)) {
+  if (message.retain && isTold && !broker.retained.hasRoomFor(message)) {
     throw new MqttError('quota-exceeded', 'too many retained messages')
   }
   if (packet.qos === 2) reserve(connection, packet.packetId)
-  const { commits } = core
+  const { commits } = broker
   const publication = new Publication(message)
   if (packet.qos === 2 && !session.ended) session.storage.received(publication, packet.packetId)
-  const reached = core.router.publish(publication, connection.input)
-  core.notify('published', publication.message, client)
+  const subscriberCount = broker.router.publish(publication, connection.input)
+  broker.notify('published', publication.message, client)
   if (packet.qos === 0) {
     if (message.retain) commits?.backPressure.pausePublisher(connection.input)
     return
   }
-  const reasonCode = reached === 0 && isTold ? ReasonCode.noMatchingSubscribers : ReasonCode.success
+  const reasonCode = subscriberCount === 0 && isTold ? ReasonCode.noMatchingSubscribers : ReasonCode.success
   const type = packet.qos === 1 ? 'puback' : 'pubrec'
   // In the order of the messages [MQTT-4.6.0-2] [MQTT-4.6.0-3].
-  if (commits === undefined || (!commits.isInOpenBatch(publication) && !connection.hasPendingReplies)) {
-    connection.acknowledge(type, packet.packetId, reasonCode)
+  if (commits === undefined || (!commits.isInOpenBatch(publication) && !connection.replies.hasPending)) {
+    connection.sender.acknowledge(type, packet.packetId, reasonCode)
     return
   }
   commits.markRejectable(publication)
   const settle = packet.qos === 2 ? outcomeOf(session, packet.packetId) : undefined
-  connection.afterCommit(
+  connection.replies.afterCommit(
     () => {
       settle?.(undefined)
-      connection.acknowledge(type, packet.packetId, reasonCode)
+      connection.sender.acknowledge(type, packet.packetId, reasonCode)
     },
     (error) => {
-      core.router.rollback(publication)
+      broker.router.rollback(publication)
       const refusal = storageRefusal(error)
       settle?.(refusal)
       if (packet.qos === 2 && session.incoming.release(packet.packetId) && connection.openExchanges > 0)
         connection.openExchanges -= 1
       // MQTT 3 cannot say no; without an acknowledgement its Client sends it again on the next connection.
       if (connection.protocolLevel === 5)
-        connection.acknowledge(type, packet.packetId, refusalCodeFor(type, refusal.reasonCode), refusal)
+        connection.sender.acknowledge(type, packet.packetId, refusalCodeFor(type, refusal.reasonCode), refusal)
       else connection.fail(refusal)
     },
   )
@@ -146,30 +146,40 @@ async function acceptLater(
   const outcome = new Promise<number>((resolve) => {
     settle = resolve
   })
-  if (packet.qos === 2) reserve(connection, packet.packetId, outcome)
+  if (packet.qos === 2) {
+    reserve(connection, packet.packetId, outcome)
+    connection.whenDropped = () => {
+      connection.session?.incoming.release(packet.packetId)
+      settle?.(ReasonCode.unspecified)
+    }
+  }
   try {
     accept(connection, packet, message, await permitted)
     settle?.(ReasonCode.success)
   } catch (error) {
+    if (!connection.takesPackets) return // It was dropped, and its Packet Identifier may be taken again.
     settle?.(error instanceof MqttError ? error.reasonCode : ReasonCode.unspecified)
     refuse(connection, packet, error)
+  } finally {
+    connection.whenDropped = undefined
   }
 }
 
 /** What became of this PUBLISH before the process began is asked of the store. */
 async function afterInquiry(connection: Connection, packet: PublishPacket): Promise<void> {
-  const { core, session } = connection
+  const { broker, session } = connection
   if (session === undefined) return
   const found = await session.incoming.inquire(packet.packetId)
+  if (!connection.takesPackets) return
   if (found === 'accepted') session.incoming.reserve(packet.packetId)
   else if (found !== 'unknown') {
-    const queued = queuedMessageOf(found, core.timers)
+    const queued = queuedMessageOf(found, broker.timers)
     const publication = new Publication(queued.message, queued)
-    publication.replay = { alreadyDeliveredTo: await core.ownership?.whoHad(queued.stored) }
-    core.router.republish(publication)
-    core.commits?.incoming(publication, session.clientId, packet.packetId)
+    publication.replay = { alreadyDeliveredTo: await broker.ownership?.whoHad(queued.stored) }
+    broker.router.republish(publication)
+    broker.commits?.incoming(publication, session.clientId, packet.packetId)
     session.incoming.reserve(packet.packetId)
-    await core.commits?.flushed()
+    await broker.commits?.flushed()
   }
   await handlePublish(connection, packet)
 }
@@ -178,14 +188,16 @@ async function afterInquiry(connection: Connection, packet: PublishPacket): Prom
 function acceptedBefore(connection: Connection, packet: PublishPacket): void | Promise<void> {
   const outcome = connection.session?.incoming.outcome(packet.packetId)
   if (outcome === undefined) {
-    return connection.afterOthers(() => connection.acknowledge('pubrec', packet.packetId, ReasonCode.success))
+    return connection.replies.afterOthers(() =>
+      connection.sender.acknowledge('pubrec', packet.packetId, ReasonCode.success),
+    )
   }
   // A hook or the store is still at it, perhaps for another connection of this session; a hook may be followed by the store.
   return outcome.then((reasonCode) => {
     const next = connection.session?.incoming.outcome(packet.packetId)
     if (next !== undefined && next !== outcome) return acceptedBefore(connection, packet)
     const told = connection.protocolLevel === 5 ? reasonCode : ReasonCode.success
-    return connection.afterOthers(() => connection.acknowledge('pubrec', packet.packetId, told))
+    return connection.replies.afterOthers(() => connection.sender.acknowledge('pubrec', packet.packetId, told))
   })
 }
 
@@ -197,11 +209,11 @@ function refuse(connection: Connection, packet: PublishPacket, error: unknown): 
   if (connection.protocolLevel === 5) {
     if (packet.qos === 2 && connection.session?.incoming.release(packet.packetId) === true)
       connection.openExchanges -= 1
-    connection.afterOthers(() =>
-      connection.acknowledge(type, packet.packetId, refusalCodeFor(type, error.reasonCode), error),
+    connection.replies.afterOthers(() =>
+      connection.sender.acknowledge(type, packet.packetId, refusalCodeFor(type, error.reasonCode), error),
     )
     return
   }
   if (packet.qos === 2) reserve(connection, packet.packetId)
-  connection.afterOthers(() => connection.acknowledge(type, packet.packetId, ReasonCode.success))
+  connection.replies.afterOthers(() => connection.sender.acknowledge(type, packet.packetId, ReasonCode.success))
 }

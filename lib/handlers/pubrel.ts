@@ -11,8 +11,6 @@ export function handlePubrel(connection: Connection, packet: PubrelPacket): void
   // One that an earlier connection began was never counted on this one.
   if (known && connection.openExchanges > 0) connection.openExchanges -= 1
   const reasonCode = known || connection.protocolLevel !== 5 ? ReasonCode.success : ReasonCode.packetIdentifierNotFound
-  // The Client may use the identifier again, so nobody may take that for the old message after a crash.
-  const acknowledge = (): void => connection.acknowledge('pubcomp', packet.packetId, reasonCode)
-  if (session.storage.isDurable) connection.afterCommit(acknowledge)
-  else acknowledge()
+  // Stored first: the Client may use the identifier again, and that message must not be taken for this one after a crash.
+  connection.replies.acknowledge('pubcomp', packet.packetId, reasonCode)
 }

@@ -1,15 +1,14 @@
 import type { SubscribePacket, SubscriptionRequest } from '../../types/packets.ts'
 import type { Subscription as PublicSubscription } from '../../types/subscription.ts'
 import type { Connection } from '../connection/connection.ts'
-import type { Core } from '../core.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
 import { storageRefusal } from '../storage/storage-refusal.ts'
-import { isPromise } from '../hooks.ts'
+import { isPromise } from '../promises.ts'
 import { Subscription } from '../messages/subscriber.ts'
 import { refusalCodeFor } from '../packets/reason-code-lists.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import type { Session } from '../sessions/session.ts'
-import { parseTopicFilter } from '../topics/topic-filter.ts'
+import { grant } from './grant.ts'
 
 /** What one Topic Filter came to. */
 type Answer =
@@ -56,15 +55,15 @@ function answerFrom(
 }
 
 function answerTo(connection: Connection, request: PublicSubscription): Answer | Promise<Answer> {
-  const { core, client } = connection
+  const { broker, client } = connection
   if (client === undefined) return { refusal: new MqttError('unspecified') }
   try {
-    const asked = grant(core, request)
-    const permitted = core.hooks.authorizeSubscribe(asked, client)
+    const asked = grant(broker, request)
+    const permitted = broker.hooks.authorizeSubscribe(asked, client)
     if (!isPromise(permitted))
-      return { requested: asked, granted: permitted === asked ? asked : grant(core, permitted) }
+      return { requested: asked, granted: permitted === asked ? asked : grant(broker, permitted) }
     return permitted
-      .then((answer) => ({ requested: asked, granted: answer === asked ? asked : grant(core, answer) }))
+      .then((answer) => ({ requested: asked, granted: answer === asked ? asked : grant(broker, answer) }))
       .catch(refusalOf)
   } catch (error) {
     return refusalOf(error)
@@ -76,18 +75,8 @@ function refusalOf(error: unknown): Answer {
   throw error
 }
 
-/** The subscription with its ShareName, when its Topic Filter is one; throws an `MqttError` otherwise. */
-export function grant(core: Core, subscription: PublicSubscription): PublicSubscription {
-  const parsed = parseTopicFilter(subscription.topicFilter, core.settings.limits.maxTopicLevels)
-  const reserved = core.commits?.storage.reserved
-  if (parsed === undefined || (reserved !== undefined && parsed.topicFilter.startsWith(reserved))) {
-    throw new MqttError('topic-filter-invalid')
-  }
-  return { ...subscription, shareName: parsed.shareName }
-}
-
 function subscribe(connection: Connection, packet: SubscribePacket, answers: readonly Answer[]): void {
-  const { core, session, client } = connection
+  const { broker, session, client } = connection
   if (session === undefined || client === undefined || !connection.isOpen) return
   const reasonCodes: number[] = []
   const made: Made[] = []
@@ -96,22 +85,22 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
     if (session.ended) return // A listener of `subscribed` sent the Client away.
     if ('granted' in answer && hasRoom(connection, answer.requested)) {
       const subscription = new Subscription(session.outbound, answer.requested, answer.granted)
-      made.push({ subscription, previous: core.sessions.subscribe(session, subscription) })
+      made.push({ subscription, previous: broker.sessions.subscribe(session, subscription) })
       reasonCodes.push(subscription.qos) // [MQTT-3.8.4-7]
-      core.notify('subscribed', answer.granted, client)
+      broker.notify('subscribed', answer.granted, client)
       continue
     }
     refusal = 'refusal' in answer ? answer.refusal : new MqttError('quota-exceeded', 'too many subscriptions')
     reasonCodes.push(refusalCode(connection, refusal, packet.subscriptions[index] as SubscriptionRequest))
   }
-  const properties = refusal && connection.reasonPropertiesOf(refusal)
-  const answer = (): void => {
-    connection.send({ type: 'suback', packetId: packet.packetId, reasonCodes, properties })
-    if (connection.isOpen && core.retained.size > 0) deliverRetained(session, made)
-  }
-  if (session.storage.isDurable)
-    connection.afterCommit(answer, (error) => takeBack(connection, packet, made, reasonCodes, error))
-  else answer()
+  const properties = refusal && connection.sender.reasonPropertiesOf(refusal)
+  connection.replies.reply(
+    () => {
+      connection.send({ type: 'suback', packetId: packet.packetId, reasonCodes, properties })
+      if (connection.isOpen && broker.retained.size > 0) deliverRetained(session, made)
+    },
+    (error) => takeBack(connection, packet, made, reasonCodes, error),
+  )
 }
 
 /** A subscription that was made, and the one that it took the place of. */
@@ -140,15 +129,15 @@ function takeBack(
   reasonCodes: readonly number[],
   error: Error,
 ): void {
-  const { core, session } = connection
+  const { broker, session } = connection
   if (session === undefined) return
   for (const { subscription, previous } of made) {
     const { topicFilter } = subscription.requested
     const kept = previous !== undefined && before.has(previous) ? before.get(previous) : previous
     before.set(subscription, kept)
     if (session.subscriptions.get(topicFilter) !== subscription) continue // It was replaced or ended meanwhile.
-    if (kept === undefined) core.sessions.unsubscribe(session, topicFilter)
-    else core.sessions.subscribe(session, kept)
+    if (kept === undefined) broker.sessions.unsubscribe(session, topicFilter)
+    else broker.sessions.subscribe(session, kept)
   }
   const refusal = storageRefusal(error)
   const { packetId } = packet
@@ -160,13 +149,13 @@ function takeBack(
       type: 'suback',
       packetId,
       reasonCodes: codes,
-      properties: connection.reasonPropertiesOf(refusal),
+      properties: connection.sender.reasonPropertiesOf(refusal),
     })
 }
 
 function hasRoom(connection: Connection, requested: PublicSubscription): boolean {
   const { session } = connection
-  const { maxSubscriptionsPerClient, maxSubscriptionBytesPerClient } = connection.core.settings.limits
+  const { maxSubscriptionsPerClient, maxSubscriptionBytesPerClient } = connection.broker.settings.limits
   if (session === undefined) return false
   if (session.subscriptions.has(requested.topicFilter)) return true
   return (

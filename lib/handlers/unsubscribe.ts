@@ -5,19 +5,17 @@ import { parseTopicFilter } from '../topics/topic-filter.ts'
 
 /** UNSUBSCRIBE (section 3.10): what was begun is completed, nothing new is added, and each filter has its answer. */
 export function handleUnsubscribe(connection: Connection, packet: UnsubscribePacket): void {
-  const { core, session, client } = connection
+  const { broker, session, client } = connection
   if (session === undefined || client === undefined) return
   const reasonCodes = packet.topicFilters.map((topicFilter) => {
-    if (core.sessions.unsubscribe(session, topicFilter)) {
-      core.notify('unsubscribed', topicFilter, client)
+    if (broker.sessions.unsubscribe(session, topicFilter)) {
+      broker.notify('unsubscribed', topicFilter, client)
       return ReasonCode.success
     }
-    const isValid = parseTopicFilter(topicFilter, core.settings.limits.maxTopicLevels) !== undefined
+    const isValid = parseTopicFilter(topicFilter, broker.settings.limits.maxTopicLevels) !== undefined
     return isValid ? ReasonCode.noSubscriptionExisted : ReasonCode.topicFilterInvalid
   })
-  const answer = (): void => {
+  connection.replies.reply(() => {
     connection.send({ type: 'unsuback', packetId: packet.packetId, reasonCodes, properties: undefined }) // [MQTT-3.10.4-5]
-  }
-  if (session.storage.isDurable) connection.afterCommit(answer)
-  else answer()
+  })
 }

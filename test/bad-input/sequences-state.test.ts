@@ -407,11 +407,13 @@ for (const level of mqtt4And5) {
   })
 
   test(`S50 the end of the broker in the middle of everything says so: level ${level}`, async () => {
+    let permit: (() => void) | undefined
+    const slow = new Promise<boolean>((resolve) => {
+      permit = () => resolve(true)
+    })
     const broker = new Broker({
       sysInterval: false,
-      plugins: [
-        { name: 'test', authorizePublish: ({ topic }) => (topic === 'slow' ? new Promise(() => undefined) : true) },
-      ],
+      plugins: [{ name: 'test', authorizePublish: ({ topic }) => (topic === 'slow' ? slow : true) }],
     })
     const states: [RawClient, string][] = []
     const inState = async (clientId: string, notation: string, ...answers: string[]): Promise<void> => {
@@ -428,6 +430,7 @@ for (const level of mqtt4And5) {
     const closed = broker.close({ graceMs: 100 })
     for (const [client, expected] of states) await client.receives(expected)
     await half.receives('close')
+    permit?.() // `close` waits for it.
     await closed
     const late = memoryClient(broker, level).sends('10 <NAME 02 0000 NONE "late">')
     await late.receives('close')

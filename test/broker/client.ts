@@ -318,6 +318,14 @@ export interface Setting {
   ) => Promise<{ client: TestClient; connack: ConnackPacket }>
 }
 
+/** Waits until a broker is closed, with time for hooks that do not return. */
+export async function closing(closed: Promise<void>, clock: ManualClock): Promise<void> {
+  for (;;) {
+    if (await Promise.race([closed.then(() => true), settle()])) return
+    clock.advance(1000)
+  }
+}
+
 /** A broker with a time of its own that is closed at the end of the test. */
 export function start(t: TestContext, options: BrokerOptions = {}): Setting {
   const clock = new ManualClock()
@@ -328,7 +336,7 @@ export function start(t: TestContext, options: BrokerOptions = {}): Setting {
   broker.on('error', (error) => errors.push(error))
   t.after(async () => {
     const wait = setInterval(() => undefined, 1000) // A process does not end in the middle of a test.
-    await broker.close({ graceMs: 0 })
+    await closing(broker.close({ graceMs: 0 }), clock)
     clearInterval(wait)
   })
   const open = (level: ProtocolLevel = 5): TestClient => new TestClient(broker.connect(), level)

@@ -5,8 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
-import { patienceMs } from '../support/patience.ts'
-import { ack, connectPacket, filter, publishPacket, settle, start, type TestClient, will } from './client.ts'
+import { ack, closing, connectPacket, filter, publishPacket, settle, start, type TestClient, will } from './client.ts'
 
 const run = promisify(execFile)
 
@@ -76,7 +75,7 @@ for (const [name, reach] of Object.entries(states)) {
   for (const level of [4, 5] as const) {
     test(`close() with a connection in this state: ${name} (level ${level})`, async (t) => {
       const never = (): Promise<never> => new Promise(() => undefined)
-      const { open, broker, errors } = start(t, {
+      const { open, broker, errors, clock } = start(t, {
         plugins: [
           {
             name: 'a',
@@ -88,12 +87,16 @@ for (const [name, reach] of Object.entries(states)) {
       })
       const one = open(level)
       await reach(one)
-      await broker.close({ graceMs: 200 })
+      await closing(broker.close({ graceMs: 200 }), clock)
       await one.closed
       assert.equal(broker.clients.size, 0)
       assert.equal(broker.stats().timers, 0)
       assert.ok(one.received.every((packet) => packet.type !== 'connack' || packet.reasonCode >= 0x80))
-      assert.deepEqual(errors, [])
+      const isUndecided = name === 'a PUBLISH that a hook is at'
+      assert.deepEqual(
+        errors.map(({ message }) => message),
+        isUndecided ? ['hooks did not decide before the broker closed on what 1 Clients had sent: one'] : [],
+      )
     })
   }
 }
@@ -107,9 +110,9 @@ test('close() does not wait for a Client that is frozen longer than its grace', 
   socket.pause()
   socket.write(Buffer.from('100d00044d51545404020000000161', 'hex'))
   await once(broker, 'clientConnected')
-  const timers = t.mock.method(globalThis, 'setTimeout')
+  const started = performance.now()
   await broker.close({ graceMs: 50 })
-  assert.ok(timers.mock.calls.some(({ arguments: [, milliseconds] }) => milliseconds === 50))
+  assert.ok(performance.now() - started < 3000)
   assert.equal(frozen.destroyed, true)
 })
 
@@ -163,7 +166,7 @@ test('close() ends although nothing else keeps the process, and a stream does no
        await broker.close({ graceMs: 50 })
        console.log('closed')`,
     ],
-    { timeout: patienceMs },
+    { timeout: 15_000 },
   )
   assert.equal(stdout, 'closed\n')
 })
@@ -195,13 +198,14 @@ test('a broker with connections and listeners is closed and leaves no handle', a
     console.log(JSON.stringify(process.getActiveResourcesInfo().filter((name) => !/Pipe|TTY|FSReq/.test(name))))
     `,
     ],
-    { timeout: patienceMs },
+    { timeout: 15_000 },
   )
   assert.deepEqual(JSON.parse(stdout), [])
 })
 
 test('a process that only holds a broker without listeners ends by itself', async () => {
   const url = new URL('../../lib/index.js', import.meta.url).href
+  const started = performance.now()
   await run(
     process.execPath,
     [
@@ -212,8 +216,9 @@ test('a process that only holds a broker without listeners ends by itself', asyn
      await broker.publish({ topic: 'a', payload: 'x', retain: true, properties: { messageExpiryInterval: 1000 } })
      broker.connect()`,
     ],
-    { timeout: patienceMs },
+    { timeout: 15_000 },
   )
+  assert.ok(performance.now() - started < 10_000)
 })
 
 test('close() with a plugin whose teardown never ends is not for this broker to judge, but listeners are closed first', async (t) => {

@@ -1,0 +1,54 @@
+import type { Timer, Timers } from '../timers.ts'
+
+/** The connection whose Client must not be silent for too long. */
+export interface KeepAliveOwner {
+  /** `isWaiting`: the Client waits for the Server, not the Server for the Client. */
+  readonly input: { readonly isWaiting: boolean }
+  keepAliveExpired(): void
+}
+
+// A timer this late means that the program was busy, not that the Client was silent.
+const LATE_MS = 500
+// So large a piece of a packet that is not complete is a sign of life; smaller ones might be meant to pass for one.
+const SIGN_OF_LIFE_BYTES = 1000
+
+/** The Keep Alive of one connection (section 3.1.2.10): a Client that is silent for one and a half times as long is gone. */
+export class KeepAlive {
+  readonly #timers: Timers
+  readonly #owner: KeepAliveOwner
+  readonly #timeoutMs: number
+  #lastSignAt: number
+  #timer: Timer | undefined
+
+  /** `seconds` is above 0. */
+  constructor(timers: Timers, owner: KeepAliveOwner, seconds: number) {
+    this.#timers = timers
+    this.#owner = owner
+    this.#timeoutMs = seconds * 1500
+    this.#lastSignAt = timers.now()
+    this.#arm(this.#lastSignAt + this.#timeoutMs)
+  }
+
+  /** So many bytes came, and with them the end of a packet or not. */
+  received(bytes: number, completesPacket: boolean): void {
+    if (completesPacket || bytes >= SIGN_OF_LIFE_BYTES) this.#lastSignAt = this.#timers.now()
+  }
+
+  stop(): void {
+    this.#timers.cancel(this.#timer)
+  }
+
+  #arm(due: number): void {
+    this.#timer = this.#timers.at(due, () => this.#check(due))
+  }
+
+  #check(due: number): void {
+    const now = this.#timers.now()
+    const dueAgain = this.#lastSignAt + this.#timeoutMs
+    if (dueAgain > now) this.#arm(dueAgain)
+    else if (this.#owner.input.isWaiting) this.#arm(now + this.#timeoutMs)
+    else if (now - due > LATE_MS)
+      this.#arm(now + LATE_MS) // Its packets may lie unread.
+    else this.#owner.keepAliveExpired() // [MQTT-3.1.2-22]
+  }
+}

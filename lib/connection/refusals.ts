@@ -1,0 +1,74 @@
+import type { DisconnectOptions } from '../../types/client.ts'
+import type { ConnackPacket, DisconnectPacket, Packet, ProtocolLevel } from '../../types/packets.ts'
+import type { AcknowledgementProperties } from '../../types/properties.ts'
+import { MqttError, type ProtocolError } from '../errors.ts'
+import { refusalCodeFor } from '../packets/reason-code-lists.ts'
+import { connectReturnCode, ReasonCode } from '../packets/reason-codes.ts'
+
+// How a refusal reads on the wire: its Reason Code, and the properties that say why.
+
+const MAX_REASON_STRING_LENGTH = 1024
+
+/** The CONNACK that refuses a CONNECT [MQTT-3.2.2-7]. */
+export function refusingConnack(error: MqttError | ProtocolError, protocolLevel: ProtocolLevel): ConnackPacket {
+  const reasonCode = refusalCodeFor('connack', error.reasonCode)
+  const refusal = error instanceof MqttError ? error : undefined
+  const isFive = protocolLevel === 5
+  return {
+    type: 'connack',
+    sessionPresent: false,
+    reasonCode: isFive ? reasonCode : connectReturnCode(reasonCode),
+    properties: isFive
+      ? {
+          ...reasonProperties(error.message, refusal?.userProperties),
+          ...(refusal?.serverReference !== undefined && { serverReference: refusal.serverReference }),
+        }
+      : undefined,
+  }
+}
+
+/**
+ * Whether a first packet that cannot be understood is refused with a CONNACK, in MQTT 5.0 and for a protocol version
+ * that is not supported; `claimedLevel` is the version that it says it has. Otherwise the connection just ends.
+ */
+export function mayRefuseFirstPacket(
+  error: MqttError | ProtocolError,
+  claimedLevel: ProtocolLevel | undefined,
+): boolean {
+  // [MQTT-3.1.2-2], in the form that every Client reads.
+  if (error.reasonCode === ReasonCode.unsupportedProtocolVersion) return true
+  return claimedLevel === 5 // A CONNECT of MQTT 3 that is malformed must not be answered [MQTT-3.1.4-1].
+}
+
+/** The DISCONNECT of the Server. */
+export function serverDisconnect(reasonCode: number, options: DisconnectOptions): DisconnectPacket {
+  const { reasonString = '', userProperties, serverReference } = options
+  return {
+    type: 'disconnect',
+    reasonCode: reasonCode === ReasonCode.success ? reasonCode : refusalCodeFor('disconnect', reasonCode),
+    properties: {
+      ...reasonProperties(reasonString, userProperties),
+      ...(serverReference !== undefined && { serverReference }),
+    },
+  }
+}
+
+/** Reason String and User Properties; undefined when there are none. */
+export function reasonProperties(
+  reasonString: string,
+  userProperties: AcknowledgementProperties['userProperties'],
+): AcknowledgementProperties | undefined {
+  if (reasonString === '' && userProperties === undefined) return undefined
+  return {
+    ...(reasonString !== '' && { reasonString: reasonString.slice(0, MAX_REASON_STRING_LENGTH) }),
+    ...(userProperties !== undefined && { userProperties }),
+  }
+}
+
+/** The same packet without Reason String and User Properties; undefined when it has none. */
+export function withoutReasonProperties(packet: Packet): Packet | undefined {
+  if (!('properties' in packet) || packet.properties === undefined) return undefined
+  const { reasonString, userProperties, ...properties } = packet.properties as AcknowledgementProperties & object
+  if (reasonString === undefined && userProperties === undefined) return undefined
+  return { ...packet, properties }
+}

@@ -1,0 +1,47 @@
+import type { Duplex } from 'node:stream'
+import type { Timer, Timers } from '../timers.ts'
+
+// Milliseconds for the other side to read our last packet and close.
+const LINGER_MS = 1000
+
+/** The end of the stream of one connection: of each of its sides, and those who wait until it is closed. */
+export class StreamEnd {
+  /** The other side has ended its side. */
+  inputEnded = false
+  isClosed = false
+  readonly #stream: Duplex
+  readonly #timers: Timers
+  #timer: Timer | undefined
+  #whenClosed: (() => void)[] | undefined
+
+  constructor(stream: Duplex, timers: Timers) {
+    this.#stream = stream
+    this.#timers = timers
+  }
+
+  /** Our side has ended; the other one has a moment to do so. */
+  linger(): void {
+    if (this.inputEnded) this.destroyWhenWritten()
+    this.#timer = this.#timers.after(LINGER_MS, () => this.#stream.destroy())
+  }
+
+  destroyWhenWritten(): void {
+    if (this.#stream.writableFinished) this.#stream.destroy()
+    else this.#stream.once('finish', () => this.#stream.destroy())
+  }
+
+  /** Resolves when the connection is ended and the stream closed. */
+  closed(): Promise<void> {
+    if (this.isClosed) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#whenClosed ??= []
+      this.#whenClosed.push(resolve)
+    })
+  }
+
+  finished(): void {
+    this.#timers.cancel(this.#timer)
+    for (const resolve of this.#whenClosed ?? []) resolve()
+    this.#whenClosed = undefined
+  }
+}
