@@ -3,8 +3,8 @@ import type { ReasonName } from '../types/reason-codes.ts'
 import type { UserProperties } from '../types/properties.ts'
 
 /**
- * The Client broke the protocol: its connection ends with this Reason Code.
- * Never thrown at the application; it arrives with the `clientError` event.
+ * A violation of the protocol by a Client. The Server closes the connection with this Reason Code (section 4.13).
+ * Never thrown to the application, but emitted with the `clientError` event.
  */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError'
@@ -18,23 +18,23 @@ export class ProtocolError extends Error {
   }
 }
 
-/** An option is wrong. Thrown before anything starts; the message has the expected and the given value. */
+/** An option with an invalid value. Thrown before the broker starts; the message names the expected value. */
 export class InvalidOptionError extends TypeError {
   override readonly name = 'InvalidOptionError'
   readonly code = 'ERR_MQTT_INVALID_OPTION'
 }
 
-/** The parts of an {@link MqttError} that the Client gets beside its Reason Code. */
+/** Fields of an {@link MqttError} that are sent to the Client with the Reason Code. */
 export interface MqttErrorOptions extends ErrorOptions {
-  /** User Properties sent with the refusal (MQTT 5.0). */
+  /** User Properties of the packet that refuses (MQTT 5.0). Default: none. */
   readonly userProperties?: UserProperties
-  /** Where the Client should go, with `use-another-server` and `server-moved` (section 4.11). */
+  /** Another Server to use, with `use-another-server` and `server-moved` (section 4.11). Default: none. */
   readonly serverReference?: string
 }
 
 /**
  * Thrown by a hook to refuse with a Reason Code: `throw new MqttError('quota-exceeded', 'come back tomorrow')`.
- * The message becomes the Reason String that an MQTT 5.0 Client sees (section 4.8).
+ * The message becomes the Reason String for MQTT 5.0 Clients (section 4.13).
  */
 export class MqttError extends Error {
   override readonly name = 'MqttError'

@@ -1,23 +1,22 @@
-/** A connection, or another part, with work for the time after the reads of this turn. */
+/** A connection with output to flush at the end of a turn. */
 export interface Flushable {
   flush(): void
 }
 
-// Work of one turn, after which further packets wait for the next turn: a few milliseconds.
+// Maximum work of one turn, a few milliseconds; further packets wait for the next turn.
 const WORK_PER_TURN = 4096
-// Connections that are flushed before the rest of the program has its turn: a write takes 5 microseconds or more. The
-// others gather more meanwhile, so that one message to 1,000 receivers at QoS 1 costs half of the CPU.
+// Maximum flushes of one turn, because a write takes at least 5 microseconds. The other connections collect more output
+// meanwhile: with this limit one message to 1,000 subscribers at QoS 1 costs half.
 const FLUSHES_PER_TURN = 64
 
 /**
- * One turn of the event loop. What was written in it is flushed once at its end, with one write a connection,
- * which is worth 3 to 6 times the speed of a write a packet; and a turn that has done enough work lets the rest of
- * the program have its turn before it goes on.
+ * Flushes the output of each connection once per turn of the event loop, with one write, which is 3 to 6 times as fast
+ * as one write per packet. Limits the work of a turn, so that the rest of the program runs in between.
  */
 export class FlushScheduler {
-  /** Messages delivered or packets handled in this turn. */
+  /** Messages delivered and packets handled in this turn. */
   used = 0
-  /** The members of this turn, from `#next` on; `#later` has those of the next turn. */
+  /** The entries of this turn, from `#next` on; `#later` has those of the next turn. */
   #current: Flushable[] = []
   #next = 0
   #later: Flushable[] = []
@@ -32,7 +31,7 @@ export class FlushScheduler {
     return this.used >= WORK_PER_TURN
   }
 
-  /** Calls `flush` after the reads of this turn or of a later one. The caller must not schedule it twice. */
+  /** Calls `flush` after the reads of this turn or of a later one. The caller must not schedule an entry twice. */
   schedule(waiting: Flushable): void {
     this.#later.push(waiting)
     this.#schedule()
@@ -55,16 +54,15 @@ export class FlushScheduler {
       this.#next = 0
     }
     const end = Math.min(this.#next + FLUSHES_PER_TURN, this.#current.length)
-    // After an exhausted turn the rest comes first in the next one, so that a busy connection cannot delay the others.
+    // Entries that are left come first in the next turn, so a busy connection cannot delay the others for long.
     while (this.#next < end && !this.isExhausted) {
       try {
         this.#current[this.#next++]?.flush()
       } catch (error) {
-        this.#onError(error as Error) // A fault of one must not stop the others.
+        this.#onError(error as Error) // An entry that throws must not stop the others.
       }
     }
-    // So that closed connections can be collected.
-    if (this.#next === this.#current.length) this.#current.length = this.#next = 0
+    if (this.#next === this.#current.length) this.#current.length = this.#next = 0 // Releases the references.
     if (this.#current.length > 0 || this.#later.length > 0) this.#schedule()
   }
 }

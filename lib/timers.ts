@@ -1,10 +1,10 @@
 import type { Clock } from '../types/options.ts'
 
-/** Something to be done at a time, unless it is cancelled before. */
+/** A function that is called at a given time, unless the timer is cancelled. */
 export class Timer {
   due: number
   run: (() => void) | undefined
-  /** Where it stands in the heap; -1 when it does not. */
+  /** Index in the heap; -1 if the timer is not in it. */
   index = -1
 
   constructor(due: number, run: () => void) {
@@ -13,12 +13,12 @@ export class Timer {
   }
 }
 
-// Node fires a timer above this at once; so we wait in pieces.
-const LONGEST_WAIT = 2 ** 31 - 1
+// Node fires a timer with a longer delay at once, so a long wait takes several timers.
+const MAX_WAIT_MS = 2 ** 31 - 1
 
 /**
- * Everything that happens later: keep-alives, time-outs, expiries, Will delays. A binary heap with one timer of the
- * system for the earliest of them, so that 100,000 sessions cost no more wake-ups than happen.
+ * All timers of a broker: keep-alive, time-outs, session expiry, Will delay. A binary heap with one system timer for
+ * the earliest entry, so that 100,000 sessions do not need 100,000 system timers.
  */
 export class Timers {
   readonly #clock: Clock
@@ -32,17 +32,17 @@ export class Timers {
     this.#onError = onError
   }
 
-  /** Milliseconds; never goes back. */
+  /** The current time in milliseconds; it never goes back. */
   now(): number {
     return this.#clock.now()
   }
 
-  /** A time of this clock in milliseconds since 1970, which another process understands. */
+  /** Converts a time of this clock to milliseconds since 1970, for storage and for other processes. */
   toWallClock(time: number): number {
     return Math.round(time - this.now() + this.#wallClock())
   }
 
-  /** A time in milliseconds since 1970 as one of this clock. */
+  /** Converts milliseconds since 1970 to a time of this clock. */
   fromWallClock(time: number): number {
     return time - this.#wallClock() + this.now()
   }
@@ -68,18 +68,18 @@ export class Timers {
     this.#remove(timer)
   }
 
-  /** Does what is due by now at once, in its order, rather than soon. */
+  /** Runs all timers that are due, in order, before it returns. */
   catchUp(): void {
     this.#disarm()
     this.#fire()
   }
 
-  /** How many are waiting. */
+  /** Number of pending timers. */
   get size(): number {
     return this.#heap.length
   }
 
-  /** Cancels all. */
+  /** Cancels all timers. */
   clear(): void {
     for (const timer of this.#heap) timer.index = -1
     this.#heap.length = 0
@@ -91,9 +91,9 @@ export class Timers {
     if (first === undefined || first.due >= this.#armedFor) return
     this.#disarm()
     this.#armedFor = first.due
-    const wait = Math.min(Math.max(first.due - this.#clock.now(), 0), LONGEST_WAIT)
+    const wait = Math.min(Math.max(first.due - this.#clock.now(), 0), MAX_WAIT_MS)
     this.#handle = this.#clock.setTimeout(this.#fire, Math.ceil(wait))
-    // The broker alone is no reason for a program to go on.
+    // The broker's timers must not prevent the exit of the program.
     ;(this.#handle as Partial<NodeJS.Timeout> | undefined)?.unref?.()
   }
 
@@ -113,7 +113,7 @@ export class Timers {
       try {
         first.run?.()
       } catch (error) {
-        this.#onError(error as Error) // One that fails must not stop the others.
+        this.#onError(error as Error) // A timer that throws must not stop the others.
       }
       first = this.#heap[0]
     }

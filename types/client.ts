@@ -4,17 +4,17 @@ import type { ConnectProperties, UserProperties, WillProperties } from './proper
 import type { ReasonName } from './reason-codes.ts'
 import type { Subscription } from './subscription.ts'
 
-/** The versions of MQTT, as people call them. */
+/** The versions of MQTT. */
 export type ProtocolVersion = '3.1' | '3.1.1' | '5.0'
 
-/** A Will as the Client sent it: a message and what belongs to the Will alone. */
+/** A Will as the Client sent it: a message with Will Properties (section 3.1.3.2). */
 export interface WillMessage extends Message {
   readonly properties?: WillProperties | undefined
 }
 
-/** What a Client asks for when it connects (section 3.1). */
+/** The contents of a CONNECT packet (section 3.1). */
 export interface ConnectRequest {
-  /** Empty when the Client left the choice to the Server; the hooks see the identifier that it was given. */
+  /** The Client Identifier. If the Client sent none, hooks see the one that the Server assigned (section 3.1.3.1). */
   readonly clientId: string
   /** Undefined when the Client sent none, which is not the same as an empty one. */
   readonly username?: string | undefined
@@ -23,54 +23,56 @@ export interface ConnectRequest {
   readonly protocolVersion: ProtocolVersion
   /** Clean Start in MQTT 5.0, Clean Session in MQTT 3. */
   readonly cleanStart: boolean
-  /** Seconds; 0 is none. */
+  /** Keep Alive in seconds, 0 to 65,535; 0 turns it off (section 3.1.2.10). */
   readonly keepAlive: number
   readonly will?: WillMessage | undefined
   readonly properties?: ConnectProperties | undefined
 }
 
-/** A request in enhanced authentication (section 4.12). */
+/** A step of enhanced authentication (section 4.12). */
 export interface AuthenticationExchange {
-  /** Authentication Method of the CONNECT or AUTH packet; undefined when the Client uses none. */
+  /** Authentication Method of the CONNECT or AUTH packet; undefined if the Client uses none. */
   readonly method?: string | undefined
-  /** Authentication Data that came with it. */
+  /** Authentication Data of the same packet. */
   readonly data?: Buffer | undefined
   /**
-   * Sends the Client an AUTH packet with Reason Code 0x18 and resolves with the Authentication Data of its answer.
-   * Rejects when the connection ends first.
+   * Sends an AUTH packet with Reason Code 0x18 and resolves with the Authentication Data of the AUTH packet that the
+   * Client sends back. Rejects if the connection ends first.
    */
   exchange(data?: Uint8Array): Promise<Buffer | undefined>
-  /** Sets the Authentication Data that goes with the CONNACK, or with the AUTH that ends a re-authentication. */
+  /** Sets the Authentication Data of the CONNACK, or of the AUTH packet that completes a re-authentication. */
   conclude(data: Uint8Array): void
 }
 
-/** Why the Server ends a connection. */
+/** Properties of the DISCONNECT packet with which the Server ends a connection (section 3.14.2.2, MQTT 5.0). */
 export interface DisconnectOptions {
-  /** A text for a human (MQTT 5.0). */
+  /** Reason String, for diagnosis. Default: none. */
   readonly reasonString?: string
-  /** Another Server to use, with `use-another-server` and `server-moved` (MQTT 5.0). */
+  /** Another Server to use, with `use-another-server` and `server-moved` (section 4.11). Default: none. */
   readonly serverReference?: string
+  /** User Properties. Default: none. */
   readonly userProperties?: UserProperties
 }
 
-/** A Client that connected. `S` is what the `authenticate` hook answered. */
+/** A connected Client. `S` is the type of the value that the `authenticate` hook returns. */
 export interface Client<S = unknown> {
-  /** The Client Identifier, assigned by the Server if the Client sent none. */
+  /** The Client Identifier, assigned by the Server if the Client sent none (section 3.1.3.1). */
   readonly id: string
-  /** Where the Client comes from. */
+  /** The Network Connection of the Client. */
   readonly connection: ConnectionInfo
-  /** What it asked for; the password is not kept. */
+  /** The contents of its CONNECT packet, without the password. */
   readonly connect: ConnectRequest
-  /** What the `authenticate` hook answered. */
+  /** The value that the `authenticate` hook returned. */
   readonly session: S
-  /** Aborted when the network connection is gone. */
+  /** Aborted when the Network Connection is closed. */
   readonly signal: AbortSignal
+  /** True until the Network Connection is closed. */
   readonly connected: boolean
-  /** As granted, by the Topic Filter that the Client asked for. */
+  /** The granted subscriptions, by the requested Topic Filter. */
   readonly subscriptions: ReadonlyMap<string, Subscription>
   /**
-   * Ends the connection; MQTT 5.0 Clients are told why in a DISCONNECT packet (section 3.14).
-   * Resolves when the network connection is closed. Default reason: `administrative-action`.
+   * Ends the connection; an MQTT 5.0 Client receives a DISCONNECT packet with the reason (section 3.14).
+   * Resolves when the Network Connection is closed. Default reason: `administrative-action` (0x98).
    */
   disconnect(reason?: ReasonName | number, options?: DisconnectOptions): Promise<void>
 }

@@ -3,41 +3,41 @@ import type { ConnectionInfo } from './connection-info.ts'
 import type { Message } from './message.ts'
 import type { Subscription } from './subscription.ts'
 
-/** Why a connection ended. */
+/** The reason for the end of a connection. */
 export interface DisconnectReason {
-  /** The Reason Code of the DISCONNECT packet that was received or sent; 0x80 when the connection just ended. */
+  /** Reason Code of the DISCONNECT packet received or sent (section 3.14.2.1); 0x80 if there was none. */
   readonly reasonCode: number
-  /** True when the Client said goodbye with a DISCONNECT packet. */
+  /** True if the Client sent a DISCONNECT packet. */
   readonly byClient: boolean
-  /** What went wrong, if something did. */
+  /** The error that ended the connection; undefined if there was none. */
   readonly error?: Error | undefined
 }
 
-/** Why a receiver did not get a message. */
+/** The reason why a subscriber did not receive a message. */
 export type DropReason = 'queue-full' | 'expired' | 'too-large' | 'not-authorized'
 
-/** The events of a broker with their arguments. A listener that throws harms nobody else: its error goes to `error`. */
+/** The events of a broker with their arguments. If a listener throws, the broker emits `error` and continues. */
 export interface BrokerEvents<S = unknown> {
-  /** A Client got its CONNACK. */
+  /** A CONNACK with Reason Code 0x00 was sent to a Client. */
   clientConnected: [client: Client<S>, sessionPresent: boolean]
-  /** The network connection of a Client is gone; its session may live on. */
+  /** The Network Connection of a Client is closed; its session may continue. */
   clientDisconnected: [client: Client<S>, reason: DisconnectReason]
-  /** A Client broke the protocol or its stream failed. Nothing to do: the connection is ended. */
+  /** A Client violated the protocol or its stream failed. The broker has already ended the connection. */
   clientError: [error: Error, info: ConnectionInfo, client: Client<S> | undefined]
-  /** A connection was refused before or by its CONNACK. */
+  /** A connection was refused, before or with its CONNACK. */
   connectionRefused: [info: ConnectionInfo, error: Error & { reasonCode?: number }]
-  /** A message was accepted from a Client, or from the application (then `client` is undefined). */
+  /** A message from a Client was accepted, or from the application; then `client` is undefined. */
   published: [message: Message, client: Client<S> | undefined]
-  /** A subscription was made or replaced. */
+  /** A subscription was created or replaced. */
   subscribed: [subscription: Subscription, client: Client<S>]
-  /** A subscription was ended by its Client. */
+  /** A Client ended a subscription with UNSUBSCRIBE. */
   unsubscribed: [topicFilter: string, client: Client<S>]
-  /** A receiver missed a message. */
+  /** A subscriber did not receive a message. */
   dropped: [message: Message, clientId: string, why: DropReason]
-  /** The store failed. What depends on it is refused or waits; the broker tries again by itself. */
+  /** A commit failed. Replies that depend on it are refused or wait; the broker retries. */
   storeFailed: [error: Error]
-  /** The store works again. */
+  /** The first commit after a failure succeeded. */
   storeRecovered: []
-  /** A fault that is not a Client's: a hook, a listener or a store failed. Without a listener it becomes a process warning. */
+  /** A fault of a hook, a listener, a store or the broker. Without a listener it becomes a process warning. */
   error: [error: Error]
 }

@@ -5,15 +5,15 @@ import type { LocalSubscription } from './local-subscription.ts'
 import type { Message, MessageInit } from './message.ts'
 import type { Subscription } from './subscription.ts'
 
-/** A value now or later. An answer that is there now is used at once, without a turn of the event loop. */
+/** A value or a promise of it. A value that is not a promise is used at once, in the same turn of the event loop. */
 export type MaybePromise<T> = T | Promise<T>
 
-/** The answer of a `reauthenticate` hook: done, or one more step. */
+/** The result of a `reauthenticate` hook: completed, or one more step. `data` is the Authentication Data to send. */
 export type ReauthenticateAnswer<S> =
   | { readonly done: true; readonly session?: S; readonly data?: Uint8Array }
   | { readonly done: false; readonly data?: Uint8Array }
 
-/** What a plugin may do with its broker. It is the `Broker` itself, so the rest of it is there too. */
+/** The part of the broker that a plugin needs. The object is the `Broker` itself. */
 export interface PluginBroker<S = unknown> {
   readonly id: string
   readonly clients: ReadonlyMap<string, Client<S>>
@@ -23,26 +23,26 @@ export interface PluginBroker<S = unknown> {
 }
 
 /**
- * A plugin is a plain object with any of these hooks. Plugins are asked in the order in which they were added.
+ * A plugin is a plain object with any of these hooks. Plugins are called in the order in which they were added.
  *
- * - The first answer that is not `undefined` counts; `undefined` means "no opinion, ask the next plugin".
- * - When at least one plugin has a hook and none of them has an opinion, the answer is no.
- * - A hook that throws, rejects, answers nonsense or takes longer than `limits.hookTimeoutMs` refuses.
- *   A thrown `MqttError` says with which Reason Code; any other error is also emitted as `error`.
+ * - The first result that is not `undefined` counts; `undefined` calls the hook of the next plugin.
+ * - If no plugin has the hook, the action is permitted. If every hook returns `undefined`, it is refused.
+ * - A hook that throws, rejects, returns an invalid value or takes longer than `limits.hookTimeoutMs` refuses.
+ *   A thrown `MqttError` sets the Reason Code; any other error is emitted as `error`, and the Client receives 0x80.
  */
 export interface Plugin<S = unknown> {
-  /** Stands in error messages. */
+  /** Name of the plugin in error messages; not empty. */
   readonly name: string
 
-  /** Called once, before the broker takes connections. A function that it returns is called by `close()`. */
+  /** Called once, before the broker accepts connections. `broker.close()` calls the function that it returns. */
   setup?(broker: PluginBroker<S>): MaybePromise<void | (() => MaybePromise<void>)>
 
-  /** Before a byte is read: address lists, rate limits. `false` closes the connection. */
+  /** Called before a byte is read, for address lists and rate limits. `false` closes the connection. */
   connect?(info: ConnectionInfo, signal: AbortSignal): MaybePromise<void | boolean>
 
   /**
-   * Who is this? Any answer but `false`, `null` and `undefined` lets the Client in and becomes `client.session`.
-   * For enhanced authentication `authentication.exchange()` sends AUTH and waits for the answer (section 4.12).
+   * Called for each CONNECT. A value other than `false`, `null` and `undefined` accepts the Client and becomes
+   * `client.session`. For enhanced authentication `authentication.exchange()` sends an AUTH packet (section 4.12).
    */
   authenticate?(
     request: ConnectRequest,
@@ -51,7 +51,7 @@ export interface Plugin<S = unknown> {
     authentication: AuthenticationExchange,
   ): MaybePromise<S | false | undefined>
 
-  /** A connected Client authenticates again (section 4.12.1). */
+  /** Called when a connected Client authenticates again with AUTH (section 4.12.1). `false` disconnects it. */
   reauthenticate?(
     step: AuthenticationExchange,
     client: Client<S>,
@@ -59,23 +59,23 @@ export interface Plugin<S = unknown> {
   ): MaybePromise<ReauthenticateAnswer<S> | false | undefined>
 
   /**
-   * May this Client publish this message? Also asked for a Will, when the Client connects and when the Will is sent.
-   * An answered message takes the place of the one that came.
+   * Decides whether a Client may publish a message. Also called for a Will: at CONNECT and before its publication.
+   * A returned message replaces the original.
    */
   authorizePublish?(message: Message, client: Client<S>): MaybePromise<boolean | Message | undefined>
 
   /**
-   * May this Client subscribe? Asked for each Topic Filter, and again when a stored session is resumed.
-   * An answered subscription takes the place of the one that was asked for.
+   * Decides whether a Client may subscribe. Called for each Topic Filter, and again when a stored session is resumed.
+   * A returned subscription replaces the requested one.
    */
   authorizeSubscribe?(subscription: Subscription, client: Client<S>): MaybePromise<boolean | Subscription | undefined>
 
   /**
-   * May this Client have this message? Asked for every copy: live, retained, queued and sent again.
-   * Synchronous, because it is asked so often. An answered message takes the place of the one that was to be sent.
+   * Decides whether a Client may receive a message. Called for every copy: live, retained, queued and sent again.
+   * Synchronous, because it is called so often. A returned message replaces the original.
    */
   authorizeDeliver?(message: Message, client: Client<S>): boolean | Message | undefined
 
-  /** Look into the payload; throw an `MqttError` to refuse the message. */
+  /** Called after `authorizePublish`, to check the payload. Throws an `MqttError` to refuse the message. */
   inspect?(message: Message, client: Client<S>): MaybePromise<void>
 }

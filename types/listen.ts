@@ -1,61 +1,63 @@
 import type { AddressInfo } from 'node:net'
 import type { TlsOptions } from 'node:tls'
 
-/** Where every kind of listener listens. */
+/** Address of a listener. */
 export interface ListenAddress {
-  /** The port; 0 lets the system choose. @defaultValue 1883 (tcp), 8883 (tls), 8083 (ws), 8084 (wss) */
+  /** Port, 0 to 65,535; 0 lets the system choose. @defaultValue 1883 (tcp), 8883 (tls), 8083 (ws), 8084 (wss) */
   readonly port?: number
-  /** The address to bind. Say `'0.0.0.0'` or `'::'` to be reachable from other machines. @defaultValue '127.0.0.1' */
+  /** Address to bind; `'0.0.0.0'` or `'::'` for access from other machines. @defaultValue '127.0.0.1' */
   readonly host?: string
-  /** Connections that may wait for the program to accept them. @defaultValue 4096 */
+  /** Maximum number of connections in the queue of the system before the program accepts them. @defaultValue 4096 */
   readonly backlog?: number
-  /** Open connections of this listener; one more is closed at once. @defaultValue the broker's limits only */
+  /** Maximum number of open connections; more are closed at once. @defaultValue none, see `limits.maxConnections` */
   readonly maxConnections?: number
-  /** Do not share the port with the other workers of a `node:cluster`. @defaultValue false */
+  /** Does not share the port with the other workers of a `node:cluster`. @defaultValue false */
   readonly exclusive?: boolean
-  /** With `host: '::'`, take no IPv4 connections. @defaultValue false */
+  /** With `host: '::'`, accepts no IPv4 connections. @defaultValue false */
   readonly ipv6Only?: boolean
 }
 
 export interface TcpListenOptions extends ListenAddress {
-  /** A Unix domain socket or Windows pipe to listen on, instead of host and port. */
+  /** Path of a Unix domain socket or Windows pipe, instead of host and port. @defaultValue none */
   readonly path?: string
 }
 
-/** What a certificate needs, as PEM texts. */
+/** A certificate in PEM format. */
 export interface CertificateOptions {
+  /** Private key. */
   readonly key: string | Buffer
+  /** Certificate chain of the Server. */
   readonly cert: string | Buffer
-  /** The authorities that may sign Clients' certificates. @defaultValue the listener's `ca` */
+  /** Authorities that may sign certificates of Clients. @defaultValue the `ca` of the listener */
   readonly ca?: string | Buffer | readonly (string | Buffer)[]
 }
 
-/** The same for `tls` and `wss`. Everything of node's `tls.createServer` may be given too. */
+/** TLS options of `tls` and `wss`, beside those of Node's `tls.createServer`. */
 export interface TlsSettings extends Omit<TlsOptions, 'handshakeTimeout' | 'allowHalfOpen' | 'noDelay' | 'keepAlive'> {
-  /** Certificates by server name; `*.example.org` stands for one label. Others get `key` and `cert`. */
+  /** Certificates by server name; `*` matches one label. Other names use `key` and `cert`. @defaultValue none */
   readonly sni?: Readonly<Record<string, CertificateOptions>>
-  /** Milliseconds that a Client has for the whole TLS handshake. @defaultValue 5000 */
+  /** Time limit of the TLS handshake in milliseconds. @defaultValue 5000 */
   readonly handshakeTimeoutMs?: number
 }
 
 export interface TlsListenOptions extends TcpListenOptions, TlsSettings {}
 
-/** What a WebSocket endpoint needs, on a port of its own or on a server of yours. */
+/** Options of a WebSocket endpoint, on its own port or attached to an HTTP server (section 6). */
 export interface WebSocketSettings {
-  /** The path of the URL. A listener of its own also accepts `/`. @defaultValue '/mqtt' */
+  /** Path of the URL. A listener with its own port also accepts `/`. @defaultValue '/mqtt' */
   readonly path?: string
   /**
-   * The web pages that may connect, for example `['https://app.example.org']`; `'*'` is any page.
-   * Clients other than browsers send no Origin and are not concerned.
+   * Origins of web pages that may connect, for example `['https://app.example.org']`; `'*'` is any page.
+   * Clients that are no browsers send no Origin, so this option does not concern them.
    * @defaultValue pages of the same host as the listener
    */
   readonly origins?: readonly string[]
-  /** Bytes that one WebSocket message may have; a longer one closes the connection with 1009. @defaultValue 4 MiB */
+  /** Maximum bytes of one WebSocket message; a longer one closes the connection with 1009. @defaultValue 4 MiB */
   readonly maxPayload?: number
 }
 
 export interface WebSocketListenOptions extends ListenAddress, WebSocketSettings {
-  /** Milliseconds that a Client has to ask for the WebSocket. @defaultValue 5000 */
+  /** Time limit for the HTTP request of the WebSocket handshake in milliseconds. @defaultValue 5000 */
   readonly handshakeTimeoutMs?: number
 }
 
@@ -83,12 +85,12 @@ export interface Listener {
   readonly protocol: ListenerProtocols[keyof ListenOptionsMap]
   /** The URL for a Client on this machine, for example `mqtt://127.0.0.1:1883`. */
   readonly url: string
-  /** As node gives it; a string for a Unix domain socket; empty while an attached server does not listen yet. */
+  /** Address of the Node server; the path of a Unix domain socket; empty while an attached server does not listen. */
   readonly address: AddressInfo | string
-  /** Takes no new connections; those that are open stay. Resolves when the port is free. */
+  /** Accepts no new connections; open connections stay. Resolves when the port is free. */
   stopAccepting(): Promise<void>
-  /** Takes no new connections and ends those of this listener. Resolves always, after 2 seconds at most. */
+  /** Accepts no new connections and ends those of this listener. Resolves within 2 seconds, never rejects. */
   close(): Promise<void>
-  /** Replaces the certificate for new connections, or the one of a server name. Only of `mqtts` and `wss`. */
+  /** Replaces the certificate for new connections, or the one of a server name. Only for `mqtts` and `wss`. */
   replaceCertificate?(certificate: CertificateOptions & { readonly servername?: string }): void
 }

@@ -1,27 +1,27 @@
 import type { Message } from './message.ts'
 import type { QoS } from './packets.ts'
 
-/** What `broker.subscribe` may be told. */
+/** Options of `broker.subscribe`. An unknown option throws an `InvalidOptionError`. */
 export interface SubscribeOptions {
-  /** Messages are delivered at this QoS at most. Default: 2. */
+  /** Maximum QoS of delivered messages. Default: 2. */
   readonly qos?: QoS
-  /** Also deliver what is retained. Default: true. */
+  /** Whether retained messages are delivered too. Default: true. */
   readonly retained?: boolean
-  /** Aborting it ends the subscription. */
+  /** A signal whose abort ends the subscription. Default: none. */
   readonly signal?: AbortSignal
-  /** Messages that may wait to be taken. Default: 1,000. */
+  /** Maximum number of queued messages, from 1. Default: 1,000. */
   readonly highWaterMark?: number
   /**
-   * What happens when that many wait. Clients that publish are held back at first, in every case;
-   * then `drop-oldest` drops and counts (the default), `pause` holds them back for as long as it takes,
-   * and `error` ends the subscription with an error.
+   * Behaviour when the queue is full. At first back-pressure pauses publishers for `limits.holdBackMs`. Then
+   * `drop-oldest` drops and counts messages, `pause` pauses publishers without a time limit, and `error` ends the
+   * subscription with an error. Default: `drop-oldest`.
    */
   readonly overflow?: 'drop-oldest' | 'pause' | 'error'
 }
 
-/** A subscription of the application itself. It ends with `close()`, with its signal, or when a loop over it is left. */
+/** A subscription of the application. It ends with `close()`, with its signal, or at the end of a loop over it. */
 export interface LocalSubscription extends AsyncIterable<Message>, AsyncDisposable {
-  /** How many messages were dropped because nobody took them. */
+  /** Number of messages dropped because the queue was full. */
   readonly dropped: number
   close(): Promise<void>
 }

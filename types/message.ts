@@ -1,28 +1,29 @@
 import type { QoS } from './packets.ts'
 import type { MessageProperties } from './properties.ts'
 
-/** An Application Message: what people publish and receive (section 3.3). */
+/** An Application Message (section 3.3). */
 export interface Message {
-  /** Topic Name: at least one character, no wildcards. */
+  /** Topic Name: at least one character, no wildcards (section 4.7). */
   readonly topic: string
-  /** Not to be changed: all receivers share these bytes. */
+  /** The payload. Must not be changed, because all subscribers share the bytes. */
   readonly payload: Buffer
+  /** Quality of Service of this publication or delivery (section 4.3). */
   readonly qos: QoS
-  /** True when the message is to be kept, or was kept, for later subscribers. */
+  /** RETAIN flag: the message is to be retained or, in a delivery, was retained (section 3.3.1.3). */
   readonly retain: boolean
-  /** Properties of MQTT 5.0 that travel with the message; publishers that speak MQTT 3 send none. */
+  /** Properties of the message; undefined if it has none, as in MQTT 3 (section 3.3.2.3). */
   readonly properties?: MessageProperties | undefined
 }
 
-/** What `broker.publish` takes. */
+/** A message for `broker.publish`, which rejects with an `InvalidOptionError` or `MqttError` if it is not valid. */
 export interface MessageInit {
-  /** Topic Name: at least one character, no wildcards, at most 65,535 bytes of UTF-8. */
+  /** Topic Name: at least one character, no wildcards, at most 65,535 bytes of UTF-8 (section 4.7). */
   readonly topic: string
-  /** Text is sent as UTF-8 and any other object as JSON. Bytes are not to be changed afterwards. Default: no bytes. */
+  /** Bytes, which must not be changed later; a string is sent as UTF-8, any other object as JSON. Default: no bytes. */
   readonly payload?: Uint8Array | string | object
-  /** Default: 0. */
+  /** Quality of Service (section 4.3). Default: 0. */
   readonly qos?: QoS
-  /** Default: false. */
+  /** RETAIN flag (section 3.3.1.3). Default: false. */
   readonly retain?: boolean
   readonly properties?: MessageProperties | undefined
 }

@@ -1,4 +1,4 @@
-/** The 15 MQTT Control Packets as plain objects. `type` tells them apart. */
+/** The 15 MQTT Control Packets as plain objects, distinguished by `type` (section 2.1.2). */
 import type {
   AcknowledgementProperties,
   AuthProperties,
@@ -17,7 +17,7 @@ export type QoS = 0 | 1 | 2
 /** The Protocol Level byte of CONNECT: 3 is MQTT 3.1, 4 is MQTT 3.1.1, 5 is MQTT 5.0. */
 export type ProtocolLevel = 3 | 4 | 5
 
-/** What a Server publishes for a Client whose connection ends without a DISCONNECT (section 3.1.2.5). */
+/** The Will Message, published if the connection ends without a DISCONNECT packet (section 3.1.2.5). */
 export interface Will {
   readonly topic: string
   readonly payload: Buffer
@@ -31,7 +31,7 @@ export interface ConnectPacket {
   readonly protocolLevel: ProtocolLevel
   /** Clean Start of MQTT 5.0, Clean Session of MQTT 3. */
   readonly cleanStart: boolean
-  /** Seconds; 0 is none. */
+  /** Keep Alive in seconds, 0 to 65,535; 0 turns it off (section 3.1.2.10). */
   readonly keepAlive: number
   readonly clientId: string
   readonly will: Will | undefined
@@ -50,13 +50,13 @@ export interface ConnackPacket {
 
 export interface PublishPacket {
   readonly type: 'publish'
-  /** Empty when a Topic Alias stands for it. */
+  /** Topic Name; empty if a Topic Alias replaces it. */
   readonly topic: string
   readonly payload: Buffer
   readonly qos: QoS
   readonly retain: boolean
   readonly dup: boolean
-  /** 0 at QoS 0, which has none. */
+  /** Packet Identifier, 1 to 65,535; 0 at QoS 0, which has none. */
   readonly packetId: number
   readonly properties: PublishProperties | undefined
 }
@@ -72,14 +72,14 @@ export type PubrecPacket = Acknowledgement<'pubrec'>
 export type PubrelPacket = Acknowledgement<'pubrel'>
 export type PubcompPacket = Acknowledgement<'pubcomp'>
 
-/** One Topic Filter of a SUBSCRIBE packet with its Subscription Options (section 3.8.3.1). */
+/** A Topic Filter of a SUBSCRIBE packet with its Subscription Options (section 3.8.3.1). */
 export interface SubscriptionRequest {
   readonly topicFilter: string
-  /** The highest QoS at which the Client wants to receive. */
+  /** Maximum QoS. */
   readonly qos: QoS
   readonly noLocal: boolean
   readonly retainAsPublished: boolean
-  /** Retained messages: 0 sends them, 1 only when the subscription is new, 2 never. */
+  /** Retain Handling: 0 sends retained messages, 1 only if the subscription is new, 2 never. */
   readonly retainHandling: 0 | 1 | 2
 }
 
@@ -107,7 +107,7 @@ export interface UnsubscribePacket {
 export interface UnsubackPacket {
   readonly type: 'unsuback'
   readonly packetId: number
-  /** Not on the wire in MQTT 3. */
+  /** Not encoded in MQTT 3. */
   readonly reasonCodes: readonly number[]
   readonly properties: AcknowledgementProperties | undefined
 }

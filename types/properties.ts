@@ -1,71 +1,71 @@
 /**
- * The 27 Properties of MQTT 5.0 (section 2.2.2.2), under the standard's names.
- * Which packet may carry which one is said by the types at the end of this file.
+ * The 27 Properties of MQTT 5.0 (section 2.2.2.2), with the names of the standard.
+ * The types at the end of this file list the Properties of each packet.
  */
 
-/** A User Property: a name and a value. A name may come more than once and the order is kept. */
+/** A User Property: a name and a value. A name may occur more than once. */
 export type UserProperty = readonly [name: string, value: string]
 
-/** User Properties in the order in which they were sent, duplicates included. */
+/** User Properties in the order in which they were sent, with duplicates. */
 export type UserProperties = readonly UserProperty[]
 
-/** Every Property that MQTT 5.0 knows, each with the type of its value. */
+/** All Properties of MQTT 5.0 with the types of their values. */
 export interface Properties {
-  /** 1 when the payload is UTF-8 text, 0 when it is unspecified bytes. */
+  /** 1 if the payload is UTF-8, 0 if it is unspecified bytes. */
   payloadFormatIndicator?: 0 | 1
-  /** Seconds a message may wait before it is worthless, 0 to 4,294,967,295. */
+  /** Lifetime of the message in seconds, 0 to 4,294,967,295. */
   messageExpiryInterval?: number
-  /** What the payload is, for example a MIME type. */
+  /** Description of the payload, for example a MIME type. */
   contentType?: string
-  /** The Topic Name that an answer to this message goes to. */
+  /** Topic Name for the response to this message. */
   responseTopic?: string
-  /** Bytes by which a requester recognises the answer. */
+  /** Bytes by which the requester recognises the response. */
   correlationData?: Uint8Array
-  /** The identifier that a Client gives to a subscription, 1 to 268,435,455. SUBSCRIBE only. */
+  /** Identifier of the subscriptions of a SUBSCRIBE packet, 1 to 268,435,455. */
   subscriptionIdentifier?: number
-  /** The identifiers of all subscriptions that a delivered PUBLISH matches. */
+  /** Identifiers of all subscriptions that a delivered PUBLISH matches. */
   subscriptionIdentifiers?: readonly number[]
-  /** Seconds a session outlives its connection; 0xFFFFFFFF is for ever. */
+  /** Seconds for which a session outlives its connection; 0xFFFFFFFF means that it does not expire. */
   sessionExpiryInterval?: number
-  /** The Client Identifier that the Server gave to a Client that sent none. */
+  /** The Client Identifier that the Server assigned to a Client that sent none. */
   assignedClientIdentifier?: string
-  /** Seconds of keep-alive that the Server uses instead of the Client's. */
+  /** Keep Alive in seconds that replaces the one of the Client, 0 to 65,535. */
   serverKeepAlive?: number
-  /** The name of the method of enhanced authentication. */
+  /** Name of the method of enhanced authentication. */
   authenticationMethod?: string
-  /** What the authentication method exchanges. */
+  /** Data of the authentication method. */
   authenticationData?: Uint8Array
-  /** 1 when reason strings and User Properties may come on any packet. */
+  /** 1 if any packet may carry Reason Strings and User Properties. */
   requestProblemInformation?: 0 | 1
-  /** Seconds between the end of a connection and the publication of its Will. */
+  /** Seconds between the end of a connection and the publication of its Will, 0 to 4,294,967,295. */
   willDelayInterval?: number
-  /** 1 when the Client wants Response Information in the CONNACK. */
+  /** 1 if the Client requests Response Information in the CONNACK. */
   requestResponseInformation?: 0 | 1
   /** The basis for creating Response Topics. */
   responseInformation?: string
-  /** Another Server that the Client is to use. */
+  /** Another Server for the Client to use (section 4.11). */
   serverReference?: string
-  /** A text for a human that explains a Reason Code. */
+  /** Explanation of a Reason Code, for diagnosis. */
   reasonString?: string
-  /** How many QoS 1 and QoS 2 messages the sender of this is willing to process at once, 1 to 65,535. */
+  /** QoS 1 and QoS 2 messages that the sender of this Property processes concurrently, 1 to 65,535. */
   receiveMaximum?: number
-  /** The highest Topic Alias that the sender of this accepts. */
+  /** The highest Topic Alias that the sender of this Property accepts, 0 to 65,535. */
   topicAliasMaximum?: number
-  /** A number that stands for a Topic Name, 1 to 65,535. */
+  /** A number that replaces a Topic Name, 1 to 65,535. */
   topicAlias?: number
-  /** The highest QoS that the Server supports, when that is not 2. */
+  /** The highest QoS that the Server supports, if it is not 2. */
   maximumQoS?: 0 | 1
-  /** 0 when the Server does not keep retained messages. */
+  /** 0 if the Server does not support retained messages. */
   retainAvailable?: 0 | 1
-  /** Name and value pairs for the application, in order, duplicates included. */
+  /** Name and value pairs for the application. */
   userProperties?: UserProperties
-  /** The largest packet in bytes that the sender of this accepts. */
+  /** Maximum size in bytes of a packet that the sender of this Property accepts, 1 to 4,294,967,295. */
   maximumPacketSize?: number
-  /** 0 when the Server does not support wildcard subscriptions. */
+  /** 0 if the Server does not support wildcard subscriptions. */
   wildcardSubscriptionAvailable?: 0 | 1
-  /** 0 when the Server does not support Subscription Identifiers. */
+  /** 0 if the Server does not support Subscription Identifiers. */
   subscriptionIdentifiersAvailable?: 0 | 1
-  /** 0 when the Server does not support shared subscriptions. */
+  /** 0 if the Server does not support shared subscriptions. */
   sharedSubscriptionAvailable?: 0 | 1
 }
 
@@ -117,7 +117,7 @@ export type ConnackProperties = Pick<
   | 'authenticationData'
 >
 
-/** Properties that a message carries from its publisher to its receivers unchanged. */
+/** Properties that the Server forwards from the publisher to the subscribers, section 3.3.2.3. */
 export type MessageProperties = Pick<
   Properties,
   | 'payloadFormatIndicator'

@@ -1,6 +1,6 @@
 /**
- * The Reason Codes of MQTT 5.0 that an application may answer with (section 2.4), by name.
- * Where the Client speaks MQTT 3, the nearest Connect Return code or SUBACK failure is sent instead.
+ * Names of the Reason Codes of MQTT 5.0 that an application may use (section 2.4).
+ * An MQTT 3 Client receives the nearest Connect Return code or SUBACK failure instead.
  */
 export type ReasonName =
   | 'success'

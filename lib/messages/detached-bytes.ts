@@ -1,4 +1,4 @@
-// A buffer of its own costs 200 bytes beside its content, so small things share one of this size.
+// A separate buffer costs 200 bytes beside its content, so small copies share a buffer of this size.
 const SHARED_SIZE = 2048
 const SMALL = SHARED_SIZE / 8
 
@@ -6,8 +6,8 @@ let shared = Buffer.alloc(0)
 let used = 0
 
 /**
- * A copy of bytes that are to be kept for long. What `Buffer.from` makes may stand in a pool of up to 64 KiB, beside
- * chunks that were read, and keeps all of it; this one keeps 2 KiB at most, of what others keep, too.
+ * A copy of bytes that are stored for long. A copy by `Buffer.from` may be part of a pool of up to 64 KiB, which it
+ * retains as a whole; this copy retains at most 2 KiB, shared with other copies.
  */
 export function detachedCopy(bytes: Uint8Array): Buffer {
   const copy = bytes.length > SMALL ? Buffer.allocUnsafeSlow(bytes.length) : partOfShared(bytes.length)

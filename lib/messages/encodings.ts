@@ -4,23 +4,23 @@ import { writePublish } from '../packets/publish.ts'
 import { Writer } from '../packets/writer.ts'
 import type { Message } from './message.ts'
 
-/** A PUBLISH packet of a message, ready but for its Packet Identifier. */
+/** An encoded PUBLISH packet without its Packet Identifier. */
 export interface Frame {
   readonly bytes: Buffer
-  /** Where the Packet Identifier stands; -1 at QoS 0. */
+  /** Position of the Packet Identifier; -1 at QoS 0. */
   readonly packetIdOffset: number
 }
 
 const NO_BYTES = Buffer.alloc(0)
 
-/** The Properties of a message as every subscriber of this version gets them: all but the time left. */
+/** The Properties that are equal for all subscribers of this version: all but the Message Expiry Interval. */
 export function encodePropertiesOf(message: Message, protocolLevel: ProtocolLevel): Buffer {
   const { properties } = message
   if (protocolLevel < 5 || properties === undefined) return NO_BYTES
   return encodeProperties(properties, 'publish', message.expiresAt === Infinity ? undefined : 'messageExpiryInterval')
 }
 
-/** The packets of one message that goes to several subscribers, each encoded once for all who get the same. */
+/** The encoded PUBLISH packets of a message with several subscribers; equal packets are encoded once. */
 export class Encodings {
   /** A connected subscriber queued the message and will send the same packets later. */
   isQueued = false

@@ -1,12 +1,12 @@
 import type { PersistedPublish } from '../../types/persistence.ts'
 
-/** The name of a message in every queue that has it. */
+/** Identifies a message in every queue. Unlike the Packet Identifier it is unique among all brokers. */
 export interface MessageId {
   readonly brokerId: string
   readonly brokerCounter: number
 }
 
-/** A message as it is stored. */
+/** A message in the form of the storage. */
 export type StoredPacket = PersistedPublish & MessageId
 
 export function messageIdText({ brokerId, brokerCounter }: MessageId): string {

@@ -5,15 +5,15 @@ import { keepsFarMore } from '../packets/views.ts'
 import type { Timers } from '../timers.ts'
 import { detachedCopy } from './detached-bytes.ts'
 
-/** The fields of a message that its publisher chooses; a PUBLISH packet has them too. */
+/** The fields of a message that its publisher sets; a PUBLISH packet also has them. */
 type MessageFields = Pick<PublicMessage, 'topic' | 'payload' | 'qos' | 'retain' | 'properties'>
 
-// Bytes that a message takes beside its topic, payload and Properties, roughly.
+// Approximate bytes of a message beside its topic, payload and Properties.
 const OVERHEAD_BYTES = 128
 
 /**
- * An Application Message. All subscribers, queues and listeners share one object, so nothing of it changes after its
- * constructor (`test/structure.test.ts`). A listener sees the five fields of the public type; the rest is private.
+ * An Application Message. All subscribers, queues and listeners share one object, so it is immutable
+ * (`test/structure.test.ts`). A listener sees the five fields of the public type; the rest is private.
  */
 export class Message implements PublicMessage {
   readonly topic: string
@@ -38,27 +38,27 @@ export class Message implements PublicMessage {
     this.#isDetached = isDetached
   }
 
-  /** A message that a hook or the application gives. Its Message Expiry Interval begins now. */
+  /** A message from a hook or the application. Its Message Expiry Interval starts now. */
   static of(init: PublicMessage | MessageInit, publisher: string | undefined, timers: Timers): Message {
     return new Message(fieldsOf(init), publisher, expiryOf(init.properties, timers))
   }
 
-  /** Client Identifier of the publisher, for No Local; undefined when it is the application. */
+  /** Client Identifier of the publisher, for No Local; undefined if the application is the publisher. */
   get publisher(): string | undefined {
     return this.#publisher
   }
 
-  /** Milliseconds on the broker's clock; Infinity when the message never expires. */
+  /** Expiry time in milliseconds on the broker's clock; Infinity if the message never expires. */
   get expiresAt(): number {
     return this.#expiresAt
   }
 
-  /** Bytes that the message takes in memory, roughly. */
+  /** Approximate bytes of the message in memory. */
   get size(): number {
     return this.#size
   }
 
-  /** The same message without views of the chunk that it was read from, for what keeps it longer than the read. */
+  /** Returns the same message without views of the read buffer, to be stored for longer than the read. */
   detached(): Message {
     if (this.#isDetached) return this
     const payload = keepsFarMore(this.payload) ? detachedCopy(this.payload) : this.payload
@@ -71,13 +71,13 @@ export class Message implements PublicMessage {
     return new Message({ topic, payload, qos, retain, properties }, this.#publisher, this.#expiresAt, true)
   }
 
-  /** The message that a hook returned for this one. It expires when this one would have, unless the hook says otherwise [MQTT-3.3.2-6]. */
+  /** The message that a hook returned instead. The expiry time stays, unless the hook changed it [MQTT-3.3.2-6]. */
   replacedBy(init: PublicMessage, timers: Timers): Message {
     const isSame = init.properties?.messageExpiryInterval === this.properties?.messageExpiryInterval
     return new Message(fieldsOf(init), this.#publisher, isSame ? this.#expiresAt : expiryOf(init.properties, timers))
   }
 
-  /** The Message Expiry Interval to send now, in seconds: what is left of it [MQTT-3.3.2-6]. */
+  /** The remaining Message Expiry Interval in seconds, which is sent to subscribers [MQTT-3.3.2-6]. */
   timeLeft(now: number): number | undefined {
     if (this.#expiresAt === Infinity) return undefined
     const received = this.properties?.messageExpiryInterval ?? 0

@@ -5,13 +5,13 @@ import type { Message } from './message.ts'
 /** A PUBLISH packet to one Client, before it is written. */
 export interface OutgoingPublish {
   readonly message: Message
-  /** Of this copy, not of the message. */
+  /** The QoS of this copy, not of the message; `retain` likewise. */
   readonly qos: QoS
   readonly retain: boolean
   readonly dup: boolean
-  /** 0 at QoS 0. */
+  /** Packet Identifier; 0 at QoS 0. */
   readonly packetId: number
   readonly subscriptionIdentifiers: readonly number[] | undefined
-  /** Packets that other subscribers get too. */
+  /** Encoded packets that are shared with other subscribers. */
   readonly encodings: Encodings | undefined
 }

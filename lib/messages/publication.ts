@@ -3,34 +3,34 @@ import { Encodings } from './encodings.ts'
 import type { Message } from './message.ts'
 import { QueuedMessage } from './queued-message.ts'
 
-// A queue that sends a larger message later encodes it again: its packets would take too much memory meanwhile.
+// Encoded packets of larger messages are not retained for queues, because they would take too much memory.
 const MAX_KEPT_ENCODING_BYTES = 4096
 
-/** A publication that is published once more after a restart. */
+/** Set for a publication that is replayed after a restart. */
 export interface Replay {
-  /** Sessions at other brokers that have it already, by Client Identifier. */
+  /** Client Identifiers of sessions of peers that already have the message. */
   readonly alreadyDeliveredTo: ReadonlySet<string> | undefined
 }
 
 /**
- * A message on its way from its publisher to all subscribers, the storage and the other brokers. Its life ends when the
- * storage has committed it; without a storage, when it is distributed.
+ * The process of publishing one message to all subscribers, the storage and the peers. It ends with the commit; without
+ * a storage, when the message is distributed.
  *
  *   router.publish ──▶ subscribers, retained messages ──▶ commit queue ──committed──▶ acknowledgement, other brokers
  *                                                                    └──failed─────▶ rolled back, refused
  */
 export class Publication {
-  /** Changes only to the same message in memory of its own; see `detach`. */
+  /** Replaced only by a copy of the same message, see `detach`. */
   message: Message
-  /** What other brokers must know of it; undefined when there are none. */
+  /** Fields that peers need; undefined without a cluster. */
   replication: ReplicationInfo | undefined = undefined
-  /** Set when it was published before this process began, so that some subscribers may have it. */
+  /** Set if an earlier process published the message, so that some subscribers may have it. */
   replay: Replay | undefined = undefined
-  /** Packets that are the same for several subscribers; undefined when there are not several. */
+  /** Encoded packets for several subscribers; undefined if there is only one. */
   encodings: Encodings | undefined = undefined
-  /** Copies at QoS 2 are sent when this commit is done; 0 when at once. */
+  /** Copies at QoS 2 are sent after this commit; 0 if no commit is needed. */
   commitNumber = 0
-  /** What was retained for its topic before it, when it is retained. */
+  /** If the message is retained: the previous retained message of its topic. */
   retainedBefore: QueuedMessage | undefined = undefined
   #queued: QueuedMessage | undefined
 
@@ -39,14 +39,14 @@ export class Publication {
     this.#queued = queued
   }
 
-  /** The same message for another subscriber, under a message id of its own: that subscriber may have the first one. */
+  /** The same message with a new message id, for another subscriber that may already have the first one. */
   static copyOf({ content, commitNumber }: { content: QueuedMessage; commitNumber: number }): Publication {
     const copy = new Publication(content.message, new QueuedMessage(content.message, content))
     copy.commitNumber = commitNumber
     return copy
   }
 
-  /** The part that outbound queues, retained messages and the storage share. */
+  /** The part that outlives the publication: outbound queues, retained messages and the storage share it. */
   get queued(): QueuedMessage {
     if (this.#queued === undefined) {
       this.#queued = new QueuedMessage(this.message)
@@ -55,7 +55,7 @@ export class Publication {
     return this.#queued
   }
 
-  /** The batch of the commit queue that it was added to last; 0 when it was not. */
+  /** The last batch of the commit queue that contains it; 0 if none. */
   get batchNumber(): number {
     return this.#queued === undefined ? 0 : this.#queued.batchNumber
   }
@@ -64,24 +64,24 @@ export class Publication {
     return this.#queued?.isRejected === true
   }
 
-  /** Another broker published it. */
+  /** A peer published the message. */
   get fromPeer(): boolean {
     return this.replication?.fromPeer === true
   }
 
-  /** The message in memory of its own, for what keeps it longer than the read. */
+  /** Returns the message without views of the read buffer, to be stored for longer than the read. */
   detach(): Message {
     this.message = this.#queued === undefined ? this.message.detached() : this.#queued.detach()
     return this.message
   }
 
-  /** Several subscribers get it. */
+  /** The message has several subscribers, so encoded packets are shared. */
   shareEncodings(): void {
     this.encodings = new Encodings()
     if (this.#queued !== undefined) this.#queued.encodings = this.encodings
   }
 
-  /** Every subscriber has its copy. The packets are kept only for queues that will send them soon. */
+  /** Every subscriber has its copy. Encoded packets are retained only for queues that will send them soon. */
   endSharing(): void {
     const isNeeded = this.encodings?.isQueued === true && this.message.payload.length <= MAX_KEPT_ENCODING_BYTES
     this.encodings = undefined

@@ -2,19 +2,19 @@ import type { Encodings } from './encodings.ts'
 import type { StoredPacket } from './message-id.ts'
 import type { Message } from './message.ts'
 
-/** A message as all outbound queues that have it share it: what must be known of it after its publication is committed. */
+/** A message that outbound queues, retained messages and the storage share after its publication. */
 export class QueuedMessage {
-  /** Changes only to the same message in memory of its own; see `detach`. */
+  /** Replaced only by a copy of the same message, see `detach`. */
   message: Message
-  /** Outbound queues that have it, queued or in flight. */
+  /** Number of sessions in which it is queued or inflight. */
   holders = 0
-  /** The message as it is stored, with its message id; undefined while it is not stored. */
+  /** The stored form with its message id; undefined while it is not stored. */
   stored: StoredPacket | undefined = undefined
-  /** The batch of the commit queue that it was added to last; 0 when it was not. */
+  /** The last batch of the commit queue that contains it; 0 if none. */
   batchNumber = 0
-  /** Packets that several queues will send; undefined when it is not worth keeping them. */
+  /** Encoded packets that several queues will send; undefined if they are not retained. */
   encodings: Encodings | undefined = undefined
-  /** True when it is rejected, or the queued message that it is a copy of and is rejected with. */
+  /** Whether it is rejected; for a copy with another message id: the original, which decides. */
   #rejected: QueuedMessage | boolean
 
   constructor(message: Message, origin?: QueuedMessage) {
@@ -22,7 +22,7 @@ export class QueuedMessage {
     this.#rejected = origin ?? false
   }
 
-  /** The storage failed and the publisher was told, so nobody gets the message. */
+  /** The commit failed and the publisher received an error, so no subscriber receives the message. */
   get isRejected(): boolean {
     return typeof this.#rejected === 'boolean' ? this.#rejected : this.#rejected.isRejected
   }
@@ -31,7 +31,7 @@ export class QueuedMessage {
     this.#rejected = true
   }
 
-  /** Copies bytes that are views of what was read. */
+  /** Replaces views of the read buffer by copies. */
   detach(): Message {
     this.message = this.message.detached()
     return this.message

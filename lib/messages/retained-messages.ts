@@ -16,7 +16,7 @@ export class RetainedMessages {
   readonly #timers: Timers
   readonly #limits: Readonly<Limits>
   readonly #byTopic = new TopicTrie<Retained>()
-  /** Told of a topic whose message expired. */
+  /** Called with the topic of a message that expired. */
   readonly #expired: (topic: string) => void
   #bytes = 0
 
@@ -34,7 +34,7 @@ export class RetainedMessages {
     return this.#bytes
   }
 
-  /** Whether `store` would keep this message. */
+  /** Whether the limits allow this message. */
   hasRoomFor(message: Message): boolean {
     if (message.payload.length === 0) return true
     const previous = this.#byTopic.get(message.topic)
@@ -43,8 +43,9 @@ export class RetainedMessages {
   }
 
   /**
-   * Keeps, replaces [MQTT-3.3.1-5] or, without a payload, removes [MQTT-3.3.1-6] [MQTT-3.3.1-7].
-   * Without room for the new message the old one goes too, rather than pass for the last. Answers whether it is kept.
+   * Stores or replaces the retained message [MQTT-3.3.1-5]; without a payload removes it [MQTT-3.3.1-6] [MQTT-3.3.1-7].
+   * If there is no room for the new message, the old one is removed too, because it is outdated. Returns whether the
+   * message is stored.
    */
   store(publication: Publication): boolean {
     const { message } = publication
@@ -57,7 +58,7 @@ export class RetainedMessages {
     return true
   }
 
-  /** Keeps what was retained before, or at an earlier start; there is room for it. */
+  /** Stores a message without a check of the limits: a previous retained message, or one from the storage. */
   restore(queued: QueuedMessage): void {
     const { topic, size, expiresAt } = queued.message
     const retained: Retained = { queued, size, expiry: undefined }
@@ -79,12 +80,12 @@ export class RetainedMessages {
     return this.#byTopic.get(topic)?.queued
   }
 
-  /** What there is when it is asked for: messages that come or go meanwhile may be seen or not. */
+  /** Yields the matching messages. Messages that are added or removed meanwhile may be missing. */
   *match(topicFilter: string): IterableIterator<Message> {
     for (const queued of this.search(topicFilter)) if (queued !== undefined) yield queued.message
   }
 
-  /** The same, with an undefined now and then where there was much to look through and nothing to find. */
+  /** The same, with undefined from time to time so that the caller can pause a long search. */
   *search(topicFilter: string): IterableIterator<QueuedMessage | undefined> {
     for (const retained of this.#byTopic.search(topicFilter)) yield retained?.queued
   }

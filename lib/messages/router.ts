@@ -11,7 +11,7 @@ import type { RetainedMessages } from './retained-messages.ts'
 import { combine, type DeliveryOptions, type Subscriber, type Subscription } from './subscriber.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
-/** Who gets the messages of one topic, as long as no subscription changes. */
+/** The subscribers of one topic. A route is valid until a subscription changes. */
 interface Route {
   readonly targets: readonly DeliveryOptions[]
   readonly groups: readonly SharedGroup<Subscription>[]
@@ -23,13 +23,13 @@ export interface RouterEnvironment {
   readonly retained: RetainedMessages
   readonly scheduler: FlushScheduler
   readonly commits: CommitQueue | undefined
-  /** Other brokers get what is published here. */
+  /** The broker is in a cluster, so publications are replicated to peers. */
   readonly joinsBrokers: boolean
   /** Called with every publication of this broker, for the emitter. */
   published(publication: Publication): void
 }
 
-// The memory of the routes is bounded by their number and by the length of their topics.
+// Limits of the cache of routes.
 const MAX_ROUTES = 65_536
 const MAX_ROUTE_TARGETS = 500_000
 const MAX_CACHED_TOPIC_LENGTH = 512
@@ -45,21 +45,21 @@ function isAnyone(): boolean {
   return true
 }
 
-/** The member that the publishing broker chose; a broker that knew of no member leaves the choice to those that have one. */
+/** The member that the publishing broker chose. If that broker knew no member, each broker chooses one of its own. */
 function memberChosenByPeer(group: SharedGroup<Subscription>, replication: ReplicationInfo): Subscription | undefined {
   const chosen = replication.chosen(group.sharedFilter)
   if (chosen === undefined) return group.next((member) => member.subscriber.isRemote !== true)
   return group.members.find(({ subscriber }) => subscriber.clientId === chosen)
 }
 
-/** The way of a message from its publisher to its subscribers. */
+/** Distributes messages from publishers to subscribers. */
 export class Router {
   readonly #environment: RouterEnvironment
   #routes = new Map<string, Route>()
   #olderRoutes = new Map<string, Route>()
   #version = 0
   #routeTargets = 0
-  /** What was retained before a message that was rejected, or before one that took the place of such a one. */
+  /** The previous retained message of each rejected message and of its successors. */
   readonly #retainedBefore = new WeakMap<QueuedMessage, QueuedMessage | undefined>()
 
   constructor(environment: RouterEnvironment) {
@@ -67,8 +67,8 @@ export class Router {
   }
 
   /**
-   * Keeps the message when it is to be retained, then gives each subscriber its copy. Returns how many there are.
-   * The publisher is paused when one of them cannot keep up.
+   * Stores the message if it is retained, then delivers a copy to each subscriber. Returns the number of subscribers.
+   * Pauses the publisher if a subscriber is congested.
    */
   publish(publication: Publication, publisher?: Pausable): number {
     const { joinsBrokers, published } = this.#environment
@@ -79,7 +79,7 @@ export class Router {
     return subscriberCount
   }
 
-  /** Publishes a message again that was being published when the process ended, to those who do not have it. */
+  /** Publishes a message that was being published when an earlier process ended, to subscribers without it. */
   republish(publication: Publication): void {
     const { joinsBrokers, published } = this.#environment
     publication.replay ??= { alreadyDeliveredTo: undefined }
@@ -89,17 +89,17 @@ export class Router {
     if (joinsBrokers) published(publication)
   }
 
-  /** Keeps the message for those who subscribe later, or removes the retained one of its topic. */
+  /** Stores the retained message of the topic, or removes it if the payload is empty [MQTT-3.3.1-6]. */
   #retain(publication: Publication): void {
     const { retained, commits } = this.#environment
     const { topic, payload } = publication.message
     publication.retainedBefore = retained.getQueued(topic)
     const isKept = retained.store(publication)
-    if (topic.startsWith('$SYS/')) return // Each broker counts anew.
+    if (topic.startsWith('$SYS/')) return // Each process publishes its own $SYS values.
     commits?.retain(publication, isKept || payload.length === 0)
   }
 
-  /** Takes back a publication that was not accepted: nobody gets it any more, and what it replaced is retained again. */
+  /** Rolls back a rejected publication: queued copies are dropped and the previous retained message is restored. */
   rollback(publication: Publication): void {
     const { retained, commits } = this.#environment
     const { queued, retainedBefore } = publication
@@ -121,7 +121,7 @@ export class Router {
     }
   }
 
-  /** Gives each subscriber of this broker its copy. Returns how many there are. */
+  /** Delivers a copy to each subscriber of this broker. Returns the number of subscribers. */
   distribute(publication: Publication, publisher?: Pausable): number {
     const { message } = publication
     const route = this.#route(message.topic)
@@ -147,7 +147,7 @@ export class Router {
     return subscriberCount
   }
 
-  /** Messages of a shared subscription whose member left go to another one (section 4.8.2). */
+  /** Delivers messages of a member that left its shared subscription to another member (section 4.8.2). */
   redistribute(orphans: readonly Delivery[]): void {
     const { subscriptions, joinsBrokers, published } = this.#environment
     for (const delivery of orphans) {
@@ -161,7 +161,7 @@ export class Router {
     }
   }
 
-  /** The publisher is a subscriber too: only those of its subscriptions count that want local messages [MQTT-3.8.3-3]. */
+  /** The publisher is also the subscriber: only its subscriptions without No Local count [MQTT-3.8.3-3]. */
   #deliverNotLocal(target: DeliveryOptions, publication: Publication): void {
     const wanting = target.parts?.filter((subscription) => !subscription.noLocal) ?? []
     const rest = combine(target.subscriber, wanting)
@@ -171,7 +171,7 @@ export class Router {
     target.subscriber.deliver(publication, qos, rest.retainAsPublished && message.retain, rest)
   }
 
-  /** One member that can take it now; else one that is connected; else one whose session keeps it. */
+  /** Chooses a member that can send now, otherwise a connected member, otherwise any member. */
   #deliverToOne(group: SharedGroup<Subscription>, publication: Publication): boolean {
     const { message, replication } = publication
     const member =
@@ -186,7 +186,7 @@ export class Router {
     return true
   }
 
-  /** The route of this topic, found once and kept for as long as no subscription changes. */
+  /** Returns the cached route of the topic; finds it after a subscription has changed. */
   #route(topic: string): Route {
     if (this.#version !== this.#environment.subscriptions.version) this.#forgetRoutes()
     const known = this.#routes.get(topic)
@@ -196,7 +196,7 @@ export class Router {
     return route
   }
 
-  /** Two generations: routes that are still used come along when the younger one is full. */
+  /** Caches in two generations: a full cache becomes the older one, from which used routes are copied. */
   #keepRoute(topic: string, route: Route): void {
     if (this.#routes.size >= MAX_ROUTES || this.#routeTargets >= MAX_ROUTE_TARGETS) {
       this.#olderRoutes = this.#routes
@@ -209,7 +209,7 @@ export class Router {
     this.#routes.set(topic, route)
   }
 
-  /** An older route must not keep a session that has ended. */
+  /** Clears both generations, because a route must not retain an ended session. */
   #forgetRoutes(): void {
     if (this.#routes.size > 0) this.#routes = new Map()
     if (this.#olderRoutes.size > 0) this.#olderRoutes = new Map()
@@ -226,7 +226,7 @@ export class Router {
   }
 }
 
-/** Without the spare room of an array that grew: there may be a route for each of many thousand topics. */
+/** Copies an array to its exact size, because many thousands of routes may be cached. */
 function compact<T>(list: readonly T[]): readonly T[] {
   return list.length === 0 ? EMPTY : list.slice()
 }

@@ -5,19 +5,19 @@ import type { Publication } from './publication.ts'
 
 /** A receiver of messages: the outbound side of a session, or a subscription of the application. */
 export interface Subscriber {
-  /** For No Local; undefined for the application, which is never its own echo. */
+  /** For No Local; undefined for the application, to which No Local does not apply. */
   readonly clientId: string | undefined
   readonly connected: boolean
-  /** Whether a message would be sent at once. */
+  /** Whether a message would be sent at once, without the queue. */
   readonly canSendNow: boolean
   readonly backPressure: BackPressure | undefined
-  /** Another broker has the session and sends to it. */
+  /** A peer owns the session and sends its messages. */
   readonly isRemote?: boolean
-  /** The one way for a message to a subscriber. `qos` and `retain` are those of this copy. */
+  /** The only way for a message to a subscriber. `qos` and `retain` are those of this copy. */
   deliver(publication: Publication, qos: QoS, retain: boolean, via: DeliverySource): void
 }
 
-/** By what a message reached a subscriber; a copy of it remembers this as long as it lives. */
+/** The subscriptions that matched a delivery; stored with the delivery. */
 export interface DeliverySource {
   /** Subscription Identifiers that the copy carries. */
   readonly identifiers: readonly number[] | undefined
@@ -27,28 +27,28 @@ export interface DeliverySource {
   readonly parts: readonly Subscription[] | undefined
 }
 
-/** How the messages of a topic are delivered to one subscriber: by one subscription, or by several that overlap. */
+/** Options for the delivery of a topic to one subscriber, from one subscription or several overlapping ones. */
 export interface DeliveryOptions extends DeliverySource {
   readonly subscriber: Subscriber
-  /** Granted: a copy is sent at this QoS at most [MQTT-3.8.4-8]. */
+  /** The granted Maximum QoS of a copy [MQTT-3.8.4-8]. */
   readonly qos: QoS
   readonly noLocal: boolean
   readonly retainAsPublished: boolean
 }
 
-/** A subscription in the tree: what the application granted of what a Client asked for. */
+/** A subscription as granted, with the request of the Client. */
 export class Subscription implements DeliveryOptions, PublicSubscription {
-  // First what each message asks for, so that it lies together in memory.
+  // The fields that each message reads come first, so that they are together in memory.
   readonly subscriber: Subscriber
   readonly qos: QoS
   readonly noLocal: boolean
   readonly retainAsPublished: boolean
   readonly identifiers: readonly number[] | undefined
-  /** As the Client asked for it: by its Topic Filter it is replaced and ended. */
+  /** The subscription as requested; its Topic Filter is the key for replacement and UNSUBSCRIBE. */
   readonly requested: PublicSubscription
-  /** With `$share/name/`. */
+  /** The granted Topic Filter, with `$share/name/`. */
   readonly topicFilter: string
-  /** The filter that topics are matched with: the Topic Filter without `$share/name/`. */
+  /** The Topic Filter without `$share/name/`, which is compared with Topic Names. */
   readonly matchFilter: string
   readonly shareName: string | undefined
   readonly retainHandling: 0 | 1 | 2
@@ -61,7 +61,7 @@ export class Subscription implements DeliveryOptions, PublicSubscription {
     this.noLocal = granted.noLocal ?? false
     this.retainAsPublished = granted.retainAsPublished ?? false
     this.identifiers = subscriptionIdentifier === undefined ? undefined : [subscriptionIdentifier]
-    this.requested = requested === granted ? this : requested // Mostly the same, and then kept once.
+    this.requested = requested === granted ? this : requested // Mostly equal, so one object saves memory.
     this.topicFilter = topicFilter
     this.matchFilter = shareName === undefined ? topicFilter : topicFilter.slice(`$share/${shareName}/`.length)
     this.shareName = shareName
@@ -77,7 +77,7 @@ export class Subscription implements DeliveryOptions, PublicSubscription {
     return undefined
   }
 
-  /** Whether this is what is granted now. */
+  /** Whether the granted options are equal. */
   isAs(granted: PublicSubscription): boolean {
     return (
       this.topicFilter === granted.topicFilter &&
@@ -89,7 +89,7 @@ export class Subscription implements DeliveryOptions, PublicSubscription {
   }
 }
 
-/** One delivery for all matching subscriptions of a subscriber: the highest QoS, every identifier [MQTT-3.3.4-2] [MQTT-3.3.4-4]. */
+/** Combines overlapping subscriptions into one delivery: maximum QoS, all identifiers [MQTT-3.3.4-2] [MQTT-3.3.4-4]. */
 export function combine(subscriber: Subscriber, subscriptions: readonly Subscription[]): DeliveryOptions | undefined {
   const [first] = subscriptions
   if (first === undefined || subscriptions.length === 1) return first

@@ -2,7 +2,7 @@ import { type SharedGroup, SharedSubscriptions } from '../topics/shared-subscrip
 import { SubscriptionTree } from '../topics/subscription-tree.ts'
 import type { Subscription } from './subscriber.ts'
 
-/** Every subscription there is, of sessions and of the application: those of one receiver, and those that are shared. */
+/** All subscriptions of sessions and of the application, shared or not. */
 export class Subscriptions {
   readonly #exclusive = new SubscriptionTree<Subscription>()
   readonly #shared = new SharedSubscriptions<Subscription>()
@@ -15,7 +15,7 @@ export class Subscriptions {
     return this.#shared.size
   }
 
-  /** Goes up whenever the answer of `match` may be another one. */
+  /** Increases when the result of `match` may change. */
   get version(): number {
     return this.#exclusive.version + this.#shared.version
   }
@@ -26,7 +26,7 @@ export class Subscriptions {
     else this.#shared.add(shareName, matchFilter, subscription)
   }
 
-  /** Answers the group that the subscription leaves, when it was a member of one. */
+  /** Removes a subscription. Returns its shared group, if it was a member of one. */
   remove(subscription: Subscription): SharedGroup<Subscription> | undefined {
     const { shareName, matchFilter } = subscription
     if (shareName === undefined) {
@@ -38,13 +38,13 @@ export class Subscriptions {
     return group
   }
 
-  /** The members of a shared subscription, by its Topic Filter with `$share/name/`; undefined when there are none. */
+  /** The group of a shared subscription, by its Topic Filter with `$share/name/`; undefined if it has no members. */
   group(sharedFilter: string): SharedGroup<Subscription> | undefined {
     const [, shareName = '', ...levels] = sharedFilter.split('/')
     return this.#shared.get(shareName, levels.join('/'))
   }
 
-  /** Appends what matches a topic. */
+  /** Appends the subscriptions and shared groups that match a topic. */
   match(topic: string, found: Subscription[], groups: SharedGroup<Subscription>[]): void {
     this.#exclusive.match(topic, found)
     this.#shared.match(topic, groups)

@@ -6,7 +6,7 @@ import { readReasonCode, reasonCodesOf } from './reason-code-lists.ts'
 import type { Reader } from './reader.ts'
 import type { Writer } from './writer.ts'
 
-/** PUBACK, PUBREC, PUBREL and PUBCOMP look the same (sections 3.4 to 3.7). */
+/** PUBACK, PUBREC, PUBREL and PUBCOMP have one layout (sections 3.4 to 3.7). */
 export type AcknowledgementPacket = PubackPacket | PubrecPacket | PubrelPacket | PubcompPacket
 
 export function decodeAcknowledgement<Type extends AcknowledgementPacket['type']>(
@@ -17,7 +17,7 @@ export function decodeAcknowledgement<Type extends AcknowledgementPacket['type']
   const packetId = reader.packetId()
   let reasonCode = 0
   let properties: AcknowledgementProperties | undefined
-  // Without a Reason Code it is success, without a Property Length there are no Properties.
+  // A packet without a Reason Code means success; a packet without a Property Length has no Properties.
   if (level === 5 && reader.remaining > 0) {
     reasonCode = readReasonCode(reader, reasonCodesOf[type])
     if (reader.remaining > 0) properties = readProperties(reader, type)
@@ -28,7 +28,7 @@ export function decodeAcknowledgement<Type extends AcknowledgementPacket['type']
 export function writeAcknowledgement(writer: Writer, packet: AcknowledgementPacket, level: ProtocolLevel): void {
   const { packetId, reasonCode, properties } = packet
   const firstByte = (PacketTypeCode[packet.type] << 4) | (packet.type === 'pubrel' ? 2 : 0) // [MQTT-3.6.1-1]
-  // The shortest form, when there is nothing to say. Nearly all acknowledgements are these four bytes.
+  // The shortest form, for success without Properties. Nearly all acknowledgements are these four bytes.
   if (level < 5 || (reasonCode === 0 && properties === undefined)) {
     writer.reserve(4)
     const { buffer, length } = writer

@@ -6,7 +6,7 @@ import type { Reader } from './reader.ts'
 import type { Writer } from './writer.ts'
 
 export function decodeAuth(reader: Reader): AuthPacket {
-  // Empty, it is success without Properties; there is no form with a Reason Code alone (section 3.15.2.1).
+  // An empty packet is success without Properties; a Reason Code alone is not allowed (section 3.15.2.1).
   if (reader.remaining === 0) return { type: 'auth', reasonCode: 0, properties: undefined }
   const reasonCode = readReasonCode(reader, reasonCodesOf.auth)
   return { type: 'auth', reasonCode, properties: readProperties(reader, 'auth') }

@@ -8,7 +8,7 @@ import type { Writer } from './writer.ts'
 
 export function decodeConnack(reader: Reader, level: ProtocolLevel): ConnackPacket {
   const flags = reader.uint8('Connect Acknowledge Flags')
-  // MQTT 3.1 has no Session Present: the whole byte is reserved there.
+  // MQTT 3.1 has no Session Present; it reserves the whole byte.
   if (level > 3 && flags > 1) throw malformedPacket('Connect Acknowledge Flags: a reserved flag is set') // [MQTT-3.2.2-1]
   const reasonCode = readReasonCode(reader, level === 5 ? reasonCodesOf.connack : reasonCodesOf.connectReturn)
   const properties = level === 5 ? readProperties(reader, 'connack') : undefined

@@ -19,59 +19,58 @@ import { keepsFarMore } from './views.ts'
 import { malformedPacket } from './violation.ts'
 
 export interface DecoderOptions {
-  /** The largest packet in bytes, fixed header included. @defaultValue 268435460, the largest there can be */
+  /** Maximum packet size in bytes, fixed header included. @defaultValue 268435460, the maximum of the standard */
   maximumPacketSize?: number
-  /** Where it is known before a CONNECT packet comes, as on the side of a Client. */
+  /** The Protocol Level, if it is known before a CONNECT packet, as in a Client. */
   protocolLevel?: ProtocolLevel
-  /** Takes control characters and Unicode non-characters in strings (section 1.5.4). @defaultValue false */
+  /** Accepts control characters and Unicode non-characters in strings (section 1.5.4). @defaultValue false */
   allowControlCharacters?: boolean
-  /** User Properties in one packet. @defaultValue 1000 */
+  /** Maximum number of User Properties in one packet. @defaultValue 1000 */
   maximumUserProperties?: number
 }
 
 const NOTHING = Buffer.alloc(0)
-const LARGEST_PACKET = 268_435_460
-// A buffer for the beginning of a packet may have as much.
-const LEAST_CAPACITY = 512
-// Made once: to make an Error costs as much as a tenth of a connection.
+const MAX_PACKET_BYTES = 268_435_460
+// A buffer for the beginning of a packet may always have this size.
+const MIN_CAPACITY = 512
+// Shared by all decoders, because a new Error costs a tenth of a whole connection.
 const CLOSED = new Error('the decoder is closed')
 
 /**
- * Makes packets out of bytes, however these are cut.
- * Payloads and other binary data are views of the chunks given to `push`: who keeps them long copies them.
+ * Makes packets from a stream of bytes, which may be split at any place.
+ * Payloads and other binary data are views of the chunks given to `push`: code that stores them must copy them.
  */
 export class Decoder {
   /** May be changed at any time. */
   maximumPacketSize: number
-  /** Set once the Protocol Level of a CONNECT packet was read, even if the rest of that packet is wrong. */
+  /** Set as soon as the Protocol Level of a CONNECT packet is read, even if the rest of the packet is malformed. */
   protocolLevel: ProtocolLevel | undefined
   readonly #reader: Reader
-  // The bytes not yet read are #bytes from #start to #end. Behind #end there is room only in a buffer of our own:
-  // a chunk that was pushed is full.
+  // The unread bytes are #bytes from #start to #end. Only a buffer that the decoder allocated has room after #end.
   #bytes: Buffer = NOTHING
   #start = 0
   #end = 0
-  /** The bytes after those, of the same chunk that completed a packet in them. */
+  /** The rest of a chunk whose first bytes completed the packet in #bytes. */
   #next: Buffer | undefined
-  /** The size of the packet at #start where it is known and incomplete, otherwise 0. */
+  /** The size of the incomplete packet at #start if it is known, otherwise 0. */
   #wanted = 0
   #failure: unknown
 
   constructor(options: DecoderOptions = {}) {
-    this.maximumPacketSize = options.maximumPacketSize ?? LARGEST_PACKET
+    this.maximumPacketSize = options.maximumPacketSize ?? MAX_PACKET_BYTES
     this.protocolLevel = options.protocolLevel
     this.#reader = new Reader(options.allowControlCharacters ?? false, options.maximumUserProperties ?? 1000)
   }
 
-  /** Bytes that were pushed and not yet returned as packets. */
+  /** Bytes that were pushed but are not yet returned in packets. */
   get bufferedBytes(): number {
     return this.#end - this.#start + (this.#next?.length ?? 0)
   }
 
-  /** Takes the bytes that came, a copy of them when the chunk is only borrowed. Ask `next` for packets until it has none. */
+  /** Adds received bytes, and copies a borrowed chunk. The caller then calls `next` until it returns undefined. */
   push(chunk: Buffer, isBorrowed = false): void {
     if (this.#failure !== undefined || chunk.length === 0) return
-    // Most chunks end on a packet boundary, so that nothing is left when the next one comes.
+    // Most chunks end on a packet boundary, so usually no byte is left over.
     if (this.#start === this.#end) {
       this.#open(isBorrowed ? Buffer.from(chunk) : chunk)
       return
@@ -98,25 +97,25 @@ export class Decoder {
 
   /** Copies the first `length` bytes of a chunk behind #end. */
   #append(chunk: Buffer, length: number): void {
-    const kept = this.#end - this.#start
-    const needed = kept + length
+    const unread = this.#end - this.#start
+    const needed = unread + length
     if (this.#end + length > this.#bytes.length) {
-      // It grows to twice what came at most, whatever size the packet says it has.
+      // At most twice the bytes received: a Client must not allocate memory by a large Remaining Length alone.
       const capacity = needed <= this.#wanted ? Math.min(2 * needed, this.#wanted) : 2 * needed
       const larger = Buffer.allocUnsafeSlow(capacity)
       this.#bytes.copy(larger, 0, this.#start, this.#end)
       this.#bytes = larger
       this.#start = 0
-      this.#end = kept
+      this.#end = unread
     }
-    // Packets already returned may be views of what is before #start, and nothing is ever written there.
+    // Returned packets may be views of the bytes before #start, so those bytes are never overwritten.
     chunk.copy(this.#bytes, this.#end, 0, length)
     this.#end += length
   }
 
   /**
-   * The next complete packet, or undefined when more bytes are needed.
-   * Throws a ProtocolError, and the same one from then on: there is no way back into the stream of bytes.
+   * Returns the next complete packet, or undefined if more bytes are needed.
+   * Throws a ProtocolError, and the same one at every later call: after an error the stream cannot be read further.
    */
   next(): Packet | undefined {
     if (this.#failure !== undefined) throw this.#failure
@@ -173,22 +172,22 @@ export class Decoder {
     return packet
   }
 
-  /** The packet at #start, of `size` bytes where that is known, is not complete. */
+  /** Waits for the rest of the packet at #start; `size` is its size if known, otherwise 0. */
   #waitForMore(size: number): undefined {
     this.#wanted = size
     this.#reader.close()
-    const kept = this.#end - this.#start
-    // Its rest may never come, and nothing else is to be kept for so long.
-    if (!keepsFarMore(this.#bytes, Math.max(kept, LEAST_CAPACITY))) return
-    // Mostly with room for the rest, which then needs no further buffer.
-    const own = Buffer.allocUnsafeSlow(Math.max(kept, Math.min(size, LEAST_CAPACITY)))
+    const unread = this.#end - this.#start
+    // The rest may never come, so a large chunk must not stay in memory because of a few bytes.
+    if (!keepsFarMore(this.#bytes, Math.max(unread, MIN_CAPACITY))) return
+    // The copy usually has room for the rest of the packet.
+    const own = Buffer.allocUnsafeSlow(Math.max(unread, Math.min(size, MIN_CAPACITY)))
     this.#bytes.copy(own, 0, this.#start, this.#end)
     this.#bytes = own
     this.#start = 0
-    this.#end = kept
+    this.#end = unread
   }
 
-  /** All of #bytes is read: goes on with what is behind it, or holds nothing. */
+  /** All of #bytes is read: continues with the rest of the chunk, or releases the buffer. */
   #advance(): void {
     const next = this.#next
     if (next === undefined) {
@@ -199,7 +198,7 @@ export class Decoder {
     }
   }
 
-  /** Holds no bytes any more and takes none. */
+  /** Releases all bytes. Later calls of `push` do nothing. */
   close(): void {
     this.#failure ??= CLOSED
     this.#release()
@@ -222,7 +221,7 @@ export class Decoder {
       this.protocolLevel ??= level
       return decodeConnect(reader, level)
     }
-    const level = this.protocolLevel! // any other packet was refused with its first byte while this was undefined
+    const level = this.protocolLevel! // Defined: before CONNECT every other packet is refused at its first byte.
     switch (type) {
       case PacketTypeCode.publish:
         return decodePublish(reader, level, firstByte & 0x0f)

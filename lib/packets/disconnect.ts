@@ -9,7 +9,7 @@ import type { Writer } from './writer.ts'
 export function decodeDisconnect(reader: Reader, level: ProtocolLevel): DisconnectPacket {
   let reasonCode = 0
   let properties: DisconnectProperties | undefined
-  // Without a Reason Code it is a normal disconnection, without a Property Length there are no Properties.
+  // A packet without a Reason Code is a normal disconnection; without a Property Length it has no Properties.
   if (level === 5 && reader.remaining > 0) {
     reasonCode = readReasonCode(reader, reasonCodesOf.disconnect)
     if (reader.remaining > 0) properties = readProperties(reader, 'disconnect')

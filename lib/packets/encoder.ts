@@ -13,14 +13,14 @@ import { writeUnsuback } from './unsuback.ts'
 import { writeUnsubscribe } from './unsubscribe.ts'
 import { Writer } from './writer.ts'
 
-/** The bytes of one packet. The busy path writes into a {@link Writer} that it keeps. */
+/** The bytes of one packet. The busy path reuses one {@link Writer} instead. */
 export function encode(packet: Packet, protocolLevel: ProtocolLevel): Buffer {
   const writer = new Writer(64)
   encodeInto(writer, packet, protocolLevel)
   return writer.take()
 }
 
-/** Appends a packet to what is written. What a Protocol Level has no place for is left out. */
+/** Appends a packet to the writer. Fields that the Protocol Level does not have are left out. */
 export function encodeInto(writer: Writer, packet: Packet, protocolLevel: ProtocolLevel): void {
   switch (packet.type) {
     case 'publish':

@@ -2,7 +2,7 @@ import type { ProtocolLevel } from '../../types/packets.ts'
 import { PacketTypeCode } from './packet-types.ts'
 import { malformedPacket, protocolError } from './violation.ts'
 
-/** Checks the first byte of a packet: its type and its flags (section 2.1). Those of PUBLISH are its own matter. */
+/** Checks packet type and flags in the first byte (section 2.1). `decodePublish` checks the flags of PUBLISH. */
 export function checkFirstByte(firstByte: number, level: ProtocolLevel | undefined): void {
   const type = firstByte >> 4
   if (level === undefined && type !== PacketTypeCode.connect) {
@@ -16,7 +16,7 @@ export function checkFirstByte(firstByte: number, level: ProtocolLevel | undefin
     case PacketTypeCode.pubrel:
     case PacketTypeCode.subscribe:
     case PacketTypeCode.unsubscribe:
-      // MQTT 3.1 has QoS 1 and DUP there, and RETAIN is not used.
+      // In MQTT 3.1 these bits are QoS 1 and DUP; RETAIN is unused.
       if ((firstByte & (level === 3 ? 0x07 : 0x0f)) !== 2)
         throw malformedPacket('expected the reserved flags to be 0010')
       return

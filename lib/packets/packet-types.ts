@@ -1,4 +1,4 @@
-/** The MQTT Control Packet types as the upper four bits of the first byte say them (section 2.1.2). */
+/** The MQTT Control Packet types: the upper four bits of the first byte (section 2.1.2). */
 export const PacketTypeCode = {
   connect: 1,
   connack: 2,

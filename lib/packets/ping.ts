@@ -2,9 +2,9 @@ import type { PingreqPacket, PingrespPacket } from '../../types/packets.ts'
 import { PacketTypeCode } from './packet-types.ts'
 import type { Writer } from './writer.ts'
 
-/** Every PINGREQ is this one: it says nothing else. */
+/** PINGREQ has no fields, so one object serves all. */
 export const PINGREQ: PingreqPacket = { type: 'pingreq' }
-/** Every PINGRESP is this one. */
+/** PINGRESP has no fields, so one object serves all. */
 export const PINGRESP: PingrespPacket = { type: 'pingresp' }
 
 export function writePing(writer: Writer, packet: PingreqPacket | PingrespPacket): void {

@@ -24,15 +24,15 @@ interface Property {
   readonly name: keyof Properties
   readonly type: PropertyType
   readonly owners: readonly PropertyOwner[]
-  /** May come more than once; its value is then an array. */
+  /** The Property may occur more than once; its value is an array. */
   readonly many?: true
-  /** The Reason Code that answers 0, where 0 is not allowed. */
+  /** The Reason Code for the value 0, if 0 is not allowed. */
   readonly zero?: number
 }
 
 const NOTHING: Buffer = Buffer.alloc(0)
 
-/** Of those that are written one by one, too. */
+/** Identifiers of Properties that `writePublish` also writes. */
 export const PropertyIdentifier = {
   messageExpiryInterval: 0x02,
   subscriptionIdentifier: 0x0b,
@@ -43,7 +43,7 @@ const acknowledgements = ['puback', 'pubrec', 'pubrel', 'pubcomp', 'suback', 'un
 const message = ['publish', 'will'] as const
 const zero = ReasonCode.protocolError
 
-// Section 2.2.2.2: which Properties there are, and where each may come.
+// All Properties and the packets that may carry each one (section 2.2.2.2).
 const properties: readonly Property[] = [
   { identifier: 0x01, name: 'payloadFormatIndicator', type: 'boolean', owners: message },
   {
@@ -149,7 +149,7 @@ const propertiesOf: Readonly<Record<PropertyOwner, OwnedProperties>> = {
 type Value = number | string | Uint8Array | UserProperty
 type Values = { [name in keyof Properties]?: Value | Value[] }
 
-/** The Property Length and the Properties after it; undefined when there are none. */
+/** Reads the Property Length and the Properties after it; returns undefined if there are none. */
 export function readProperties(reader: Reader, owner: PropertyOwner): Properties | undefined {
   const length = reader.variableByteInteger('Property Length')
   if (length === 0) return undefined
@@ -160,7 +160,7 @@ export function readProperties(reader: Reader, owner: PropertyOwner): Properties
   const packetEnd = reader.end
   const end = reader.position + length
   const values: Values = {}
-  reader.end = end // so that no Property reaches past the Property Length
+  reader.end = end // No Property may extend beyond the Property Length.
   while (reader.position < end) {
     const identifier = reader.uint8('Property Identifier')
     const property = byIdentifier[identifier]
@@ -183,7 +183,7 @@ export function readProperties(reader: Reader, owner: PropertyOwner): Properties
   if (values.authenticationData !== undefined && values.authenticationMethod === undefined) {
     throw protocolError('authenticationData: expected an authenticationMethod beside it')
   }
-  // The table has put under each name what its type says, and no name that this packet may not carry.
+  // The table guarantees the type of each value, and that this packet may carry each Property.
   return values as Properties
 }
 
@@ -224,14 +224,14 @@ function allowed(value: number, property: Property): number {
   return value
 }
 
-/** Whether a message can be published to it: not empty and without wildcards (section 4.7). */
+/** Whether the string is a valid Topic Name: not empty and without wildcards (section 4.7). */
 export function isTopicName(topic: string): boolean {
   return topic.length > 0 && !topic.includes('+') && !topic.includes('#')
 }
 
 /**
- * Writes the Property Length and those Properties that this packet may carry.
- * One whose value is too long for its length field is left out: a Reason String is the application's, and may be.
+ * Writes the Property Length and the Properties that this packet may carry.
+ * A Property whose value is too long for its length field is left out: the application may set such a Reason String.
  */
 export function writeProperties(writer: Writer, values: Properties | undefined, owner: PropertyOwner): void {
   const start = writer.beginLength()
@@ -239,7 +239,7 @@ export function writeProperties(writer: Writer, values: Properties | undefined, 
   writer.endLength(start)
 }
 
-/** What {@link writeProperties} writes after the Property Length, but for one Property. */
+/** The bytes that {@link writeProperties} writes after the Property Length, without the Property `without`. */
 export function encodeProperties(
   values: Properties | undefined,
   owner: PropertyOwner,
@@ -290,7 +290,7 @@ function writeValue(writer: Writer, property: Property, value: Value): void {
   }
 }
 
-/** What is wrong with Properties that an application made for this packet; undefined when nothing is. */
+/** Checks Properties from the application for this packet. Returns the fault, or undefined if there is none. */
 export function faultIn(values: unknown, owner: PropertyOwner): string | undefined {
   if (typeof values !== 'object' || values === null) return 'properties: expected an object'
   const { byName } = propertiesOf[owner]
@@ -309,7 +309,7 @@ export function faultIn(values: unknown, owner: PropertyOwner): string | undefin
   return undefined
 }
 
-/** The same for the Properties of a message: those of one connection or one receiver are not for it to have. */
+/** The same for the Properties of a message, which must not have Properties of one connection or one subscription. */
 export function faultInMessageProperties(values: unknown): string | undefined {
   if (typeof values === 'object' && values !== null) {
     for (const name of ['topicAlias', 'subscriptionIdentifiers']) {
@@ -357,7 +357,7 @@ function isText(value: unknown): value is string {
   return typeof value === 'string' && hasRoomFor(value) && !value.includes('\0') && value.isWellFormed()
 }
 
-/** Whether its bytes can be counted in two bytes (sections 1.5.4 and 1.5.6). */
+/** Whether the length fits into two bytes (sections 1.5.4 and 1.5.6). */
 function hasRoomFor(value: Value): boolean {
   if (typeof value === 'number') return true
   // No character of a JavaScript string takes more than three bytes.

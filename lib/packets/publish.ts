@@ -32,7 +32,7 @@ export function decodePublish(reader: Reader, level: ProtocolLevel, flags: numbe
   }
 }
 
-/** The Properties that a receiver has of its own; what comes with the message is written beside them as it is. */
+/** The Properties of one copy of a message; the Properties of the message itself are encoded once for all copies. */
 export interface OwnProperties {
   messageExpiryInterval: number | undefined
   subscriptionIdentifiers: readonly number[] | undefined
@@ -73,10 +73,10 @@ function ownSize(own: OwnProperties | undefined): number {
 }
 
 /**
- * Writes a PUBLISH packet. Returns where in the writer its Packet Identifier is, or -1 at QoS 0, which has none,
- * so that the bytes can be copied for another receiver and only the identifier changed.
+ * Writes a PUBLISH packet. Returns the position of its Packet Identifier in the writer, or -1 at QoS 0, which has none,
+ * so that the bytes can be copied for another subscriber and only the identifier changed.
  *
- * @param properties - those of the message, from `encodeProperties`
+ * @param properties - the Properties of the message, from `encodeProperties`
  */
 export function writePublish(
   writer: Writer,
@@ -97,7 +97,7 @@ export function writePublish(
   const remaining = remainingLength(protocolLevel, topicBytes, payload, qos, propertyLength)
   const isInserted = writer.inserts(payload)
   writer.reserve(5 + remaining - (isInserted ? payload.length : 0))
-  // From here on with plain variables: there is room for everything, and a call per field costs as much as the field.
+  // From here on plain variables: the buffer has room for the whole packet, and a call per field doubles the cost.
   const { buffer } = writer
   let position = writer.length
   buffer[position++] = (PacketTypeCode.publish << 4) | (dup ? DUP : 0) | (qos << QOS_SHIFT) | (retain ? RETAIN : 0)
@@ -128,7 +128,7 @@ export function writePublish(
   return identifierAt
 }
 
-/** Like the others, answers where the next byte goes. */
+/** Returns the position after the last byte written. */
 function putOwn(buffer: Buffer, at: number, own: OwnProperties): number {
   const { messageExpiryInterval, subscriptionIdentifiers, topicAlias } = own
   let position = at
@@ -151,13 +151,13 @@ function putOwn(buffer: Buffer, at: number, own: OwnProperties): number {
 }
 
 function putBytes(buffer: Buffer, at: number, bytes: Uint8Array): number {
-  if (bytes.length > SMALL) buffer.set(bytes, at)
+  if (bytes.length > MAX_LOOP_BYTES) buffer.set(bytes, at)
   else for (let index = 0; index < bytes.length; index += 1) buffer[at + index] = bytes[index]!
   return at + bytes.length
 }
 
-// Up to here a loop over the bytes is done before a call into Node's own copying would have begun.
-const SMALL = 32
+// Up to this many bytes a loop is faster than a call of Node's own copy.
+const MAX_LOOP_BYTES = 32
 
 function isAscii(text: string): boolean {
   for (let index = 0; index < text.length; index += 1) if (text.charCodeAt(index) > 0x7f) return false

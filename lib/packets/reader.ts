@@ -4,11 +4,11 @@ import { classesOfBytes, decodeString, WILDCARD } from './strings.ts'
 import { malformedPacket, protocolError } from './violation.ts'
 
 const NOTHING = Buffer.alloc(0)
-const LONGEST_TOPIC_KEPT = 256
+const MAX_CACHED_TOPIC_BYTES = 256
 
 /**
- * Reads the parts of one packet after the other and never past its end.
- * One reader serves all packets of a connection. `what` names the part in errors.
+ * Reads the fields of one packet in order and never past its end.
+ * A reader serves all packets of a connection. `what` names the field in errors.
  */
 export class Reader {
   position = 0
@@ -24,7 +24,7 @@ export class Reader {
     this.#maximumUserProperties = maximumUserProperties
   }
 
-  /** Starts on a packet whose bytes after the fixed header are those from `position` to `end`. */
+  /** Starts a packet; its bytes after the fixed header are those from `position` to `end`. */
   open(bytes: Buffer, position: number, end: number): void {
     this.#bytes = bytes
     this.position = position
@@ -32,7 +32,7 @@ export class Reader {
     this.#userPropertiesLeft = this.#maximumUserProperties
   }
 
-  /** Lets go of the bytes. */
+  /** Releases the bytes. */
   close(): void {
     this.#bytes = NOTHING
   }
@@ -41,7 +41,7 @@ export class Reader {
     return this.end - this.position
   }
 
-  /** Moves past that many bytes and returns where they start. */
+  /** Moves past `length` bytes and returns their start. */
   #take(length: number, what: string): number {
     const start = this.position
     if (length > this.end - start) {
@@ -64,7 +64,7 @@ export class Reader {
     return this.#bytes.readUInt32BE(this.#take(4, what))
   }
 
-  /** Section 1.5.5; an encoding longer than it must be is refused. [MQTT-1.5.5-1] */
+  /** Variable Byte Integer (section 1.5.5); an encoding that is longer than necessary is refused. [MQTT-1.5.5-1] */
   variableByteInteger(what: string): number {
     let value = 0
     for (let shift = 0; shift <= 21; shift += 7) {
@@ -92,22 +92,22 @@ export class Reader {
     return decodeString(this.#bytes, start, this.position, classes, this.#allowControlCharacters, what)
   }
 
-  /** The Topic Name of a PUBLISH packet; it may be empty here. */
+  /** The Topic Name of a PUBLISH packet; it may be empty, with a Topic Alias. */
   topicName(): string {
     const length = this.uint16('Topic Name')
     const start = this.#take(length, 'Topic Name')
-    // A Client tends to publish to the topic it published to before: then there is nothing to scan and no string to make.
+    // Clients often publish to the same topic again: then no scan and no new string are needed.
     if (this.#isLastTopic(start, length)) return this.#lastTopic
     const classes = classesOfBytes(this.#bytes, start, this.position)
     if (classes & WILDCARD) {
       throw new ProtocolError(ReasonCode.topicNameInvalid, 'Topic Name: contains a wildcard') // [MQTT-3.3.2-2]
     }
     const topic = decodeString(this.#bytes, start, this.position, classes, this.#allowControlCharacters, 'Topic Name')
-    if (length <= LONGEST_TOPIC_KEPT) this.#lastTopic = topic
+    if (length <= MAX_CACHED_TOPIC_BYTES) this.#lastTopic = topic
     return topic
   }
 
-  /** True only for ASCII, where a character is a byte: a byte of a longer character never equals a character code below 128. */
+  /** True only for ASCII strings: a byte of a longer UTF-8 character is never equal to a character code below 128. */
   #isLastTopic(start: number, length: number): boolean {
     const topic = this.#lastTopic
     if (topic.length !== length) return false
@@ -126,14 +126,14 @@ export class Reader {
     return this.#bytes.subarray(start, this.position)
   }
 
-  /** Everything up to the end of the packet, as a view of the bytes received. */
+  /** All bytes up to the end of the packet, as a view of the bytes received. */
   rest(): Buffer {
     const start = this.position
     this.position = this.end
     return this.#bytes.subarray(start, this.end)
   }
 
-  /** Counts one more User Property of this packet. */
+  /** Counts a User Property of this packet and throws above the maximum. */
   countUserProperty(): void {
     this.#userPropertiesLeft -= 1
     if (this.#userPropertiesLeft < 0) {

@@ -45,10 +45,10 @@ export function readReasonCode(reader: Reader, codes: ReadonlySet<number>): numb
   return reasonCode
 }
 
-// Ways to say "not authorized" that only a CONNACK has a code for.
+// Reason Codes that only a CONNACK may carry; other packets send "not authorized" instead.
 const notAuthorized = new Set([0x86, 0x8a, 0x8c])
 
-/** The code with which this packet refuses for this reason: the reason itself, where it may carry it. */
+/** The Reason Code that this packet sends to refuse for `reason`: the same code, if the packet may carry it. */
 export function refusalCodeFor(
   packet: 'connack' | 'puback' | 'pubrec' | 'suback' | 'disconnect',
   reason: number,

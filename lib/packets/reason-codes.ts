@@ -54,14 +54,14 @@ const codes = new Map<string, number>(
   ]),
 )
 
-/** The Reason Code behind a name such as `not-authorized`. */
+/** The Reason Code of a name such as `not-authorized`. */
 export function reasonCodeOf(name: ReasonName): number {
   const code = codes.get(name)
   if (code === undefined) throw new TypeError(`unknown reason: ${name}`)
   return code
 }
 
-// MQTT 3 has five refusals (section 3.2.2.3 of 3.1.1); a code that is not here is "not authorized".
+// MQTT 3 has five refusals (section 3.2.2.3 of 3.1.1); a code that is missing here becomes "not authorized".
 const returnCodes: Readonly<Record<number, number>> = {
   [ReasonCode.success]: 0,
   [ReasonCode.unsupportedProtocolVersion]: 1,

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { malformedPacket } from './violation.ts'
 
-// The classes of bytes that a string is scanned for; the byte classes of a whole string are or-ed together.
+// Classes of bytes. The classes of all bytes of a string are combined with OR.
 const NULL_CHARACTER = 1
 const CONTROL_CHARACTER = 2
 const BEYOND_ASCII = 4
@@ -15,13 +15,13 @@ classOfByte[0x7f] = CONTROL_CHARACTER
 classOfByte[0x23] = WILDCARD
 classOfByte[0x2b] = WILDCARD
 
-/** Node's own fast readers, which its types do not list; `toString` checks its arguments on the way to them. */
+/** Fast methods of Node's Buffer that its types do not list; `toString` calls them after checks of its arguments. */
 interface Slices {
   latin1Slice(start: number, end: number): string
   utf8Slice(start: number, end: number): string
 }
 
-/** What kinds of bytes there are between `start` and `end`. */
+/** The classes of the bytes between `start` and `end`, combined with OR. */
 export function classesOfBytes(bytes: Buffer, start: number, end: number): number {
   let classes = 0
   for (let index = start; index < end; index += 1) classes |= classOfByte[bytes[index]!]!
@@ -29,8 +29,8 @@ export function classesOfBytes(bytes: Buffer, start: number, end: number): numbe
 }
 
 /**
- * The UTF-8 string between `start` and `end`, whose bytes are of these classes.
- * `what` names the string in errors. A byte order mark is a character like any other. [MQTT-1.5.4-3]
+ * The UTF-8 string between `start` and `end`; `classes` are the classes of its bytes.
+ * `what` names the string in errors. A byte order mark is an ordinary character. [MQTT-1.5.4-3]
  */
 export function decodeString(
   bytes: Buffer,
@@ -54,7 +54,7 @@ export function decodeString(
   return text
 }
 
-/** Whether there are code points that a receiver may refuse (section 1.5.4): U+0080 to U+009F and the non-characters. */
+/** Whether the string has code points that a receiver may refuse: U+0080 to U+009F, non-characters (section 1.5.4). */
 function containsDiscouraged(text: string): boolean {
   for (let index = 0; index < text.length; index += 1) {
     const unit = text.charCodeAt(index)

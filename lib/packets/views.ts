@@ -1,6 +1,6 @@
-const MOST_TIMES = 4
+const MAX_RATIO = 4
 
-/** Whether bytes that are a view of a larger buffer keep alive far more than `size`, so that a copy is worth it. */
+/** Whether a view retains a buffer far larger than `size` bytes, so that a copy saves memory. */
 export function keepsFarMore(bytes: Uint8Array, size: number = bytes.length): boolean {
-  return bytes.buffer.byteLength > MOST_TIMES * size
+  return bytes.buffer.byteLength > MAX_RATIO * size
 }

@@ -1,18 +1,18 @@
 import { keepsFarMore } from './views.ts'
 
 const NOTHING = Buffer.alloc(0)
-const LARGEST_STRING = 0xffff
-// Up to here a loop over the characters is done before a call into Node's own encoder would have begun.
-const SHORT_TEXT = 64
+const MAX_STRING_BYTES = 0xffff
+// Up to this length a loop over the characters is faster than a call of Node's own encoder.
+const MAX_LOOP_CHARACTERS = 64
 
-/** How many bytes a variable byte integer takes (section 1.5.5). */
+/** Size of a Variable Byte Integer in bytes (section 1.5.5). */
 export function variableByteIntegerSize(value: number): number {
   if (value < 0x80) return 1
   if (value < 0x4000) return 2
   return value < 0x200000 ? 3 : 4
 }
 
-/** Writes one where there is room for it; answers where the next byte goes. */
+/** Writes a Variable Byte Integer into a buffer with enough room. Returns the position after it. */
 export function putVariableByteInteger(buffer: Buffer, at: number, value: number): number {
   let position = at
   let left = value
@@ -24,33 +24,33 @@ export function putVariableByteInteger(buffer: Buffer, at: number, value: number
   return position
 }
 
-/** Where a writer gets its buffers from. */
+/** The source of a writer's buffers. */
 export interface BufferSupply {
-  /** A buffer of that size or larger. */
+  /** Returns a buffer of at least `size` bytes. */
   take(size: number): Buffer
-  /** It is not used any more. */
+  /** The writer no longer uses the buffer. */
   giveBack(buffer: Buffer): void
-  /** So much room is made at once where it is likely to be needed; beyond that it grows with what is written. */
+  /** Maximum bytes that the writer reserves in advance; above it the buffer grows with the bytes written. */
   readonly mostAtOnce: number
 }
 
-// To make a buffer of 4 KiB or more costs far more than to make a smaller one.
+// Node allocates a buffer of 4 KiB or more outside its pool, which costs far more.
 const newBuffers: BufferSupply = { take: Buffer.allocUnsafe, giveBack: () => undefined, mostAtOnce: 4000 }
 
-/** An output buffer that grows as it is written to. Large payloads may stand in between without a copy. */
+/** An output buffer that grows. Large payloads can be inserted without a copy. */
 export class Writer {
   buffer: Buffer = NOTHING
-  /** How much of the buffer is written. */
+  /** Bytes written to the buffer. */
   length = 0
   readonly #initialCapacity: number
-  /** What the next buffer is likely to need. */
+  /** Expected size of the next buffer in bytes. */
   #likely: number
   readonly #largePayload: number
   readonly #buffers: BufferSupply
   readonly #inserted: { readonly payload: Uint8Array; readonly position: number }[] = []
   #insertedBytes = 0
 
-  /** Payloads of `largePayload` bytes and more are inserted rather than copied; with these, {@link takeChunks} is to be used. */
+  /** Payloads of at least `largePayload` bytes are inserted without a copy; the caller then uses {@link takeChunks}. */
   constructor(initialCapacity = 1024, largePayload: number = Infinity, buffers: BufferSupply = newBuffers) {
     this.#initialCapacity = initialCapacity
     this.#likely = initialCapacity
@@ -58,12 +58,12 @@ export class Writer {
     this.#buffers = buffers
   }
 
-  /** Bytes that were written, and those that were inserted. */
+  /** Bytes written and bytes inserted, together. */
   get size(): number {
     return this.length + this.#insertedBytes
   }
 
-  /** Makes room for that many bytes more. */
+  /** Makes room for `bytes` more bytes. */
   reserve(bytes: number): void {
     const needed = this.length + bytes
     if (needed <= this.buffer.length) return
@@ -97,35 +97,36 @@ export class Writer {
   }
 
   /** A UTF-8 string after its length (section 1.5.4). */
-  string(text: string): void {
-    if (text.length <= SHORT_TEXT && this.#asciiString(text)) return
-    const bytes = Buffer.byteLength(text)
-    if (bytes > LARGEST_STRING) throw new RangeError(`a string in a packet: expected at most 65535 bytes, got ${bytes}`)
+  string(value: string): void {
+    if (value.length <= MAX_LOOP_CHARACTERS && this.#asciiString(value)) return
+    const bytes = Buffer.byteLength(value)
+    if (bytes > MAX_STRING_BYTES)
+      throw new RangeError(`a string in a packet: expected at most 65535 bytes, got ${bytes}`)
     this.uint16(bytes)
     this.reserve(bytes)
-    this.length += this.buffer.write(text, this.length)
+    this.length += this.buffer.write(value, this.length)
   }
 
-  /** False when the text has other characters than those of ASCII; then nothing is written that counts. */
-  #asciiString(text: string): boolean {
-    this.reserve(2 + text.length)
+  /** Returns false, and leaves `length` unchanged, if the string has characters outside ASCII. */
+  #asciiString(value: string): boolean {
+    this.reserve(2 + value.length)
     const { buffer, length } = this
     let seen = 0
-    for (let index = 0; index < text.length; index += 1) {
-      const code = text.charCodeAt(index)
+    for (let index = 0; index < value.length; index += 1) {
+      const code = value.charCodeAt(index)
       seen |= code
       buffer[length + 2 + index] = code
     }
     if (seen > 0x7f) return false
     buffer[length] = 0
-    buffer[length + 1] = text.length
-    this.length = length + 2 + text.length
+    buffer[length + 1] = value.length
+    this.length = length + 2 + value.length
     return true
   }
 
   /** Binary Data after its length (section 1.5.6). */
   binary(data: Uint8Array): void {
-    if (data.length > LARGEST_STRING) {
+    if (data.length > MAX_STRING_BYTES) {
       throw new RangeError(`binary data in a packet: expected at most 65535 bytes, got ${data.length}`)
     }
     this.uint16(data.length)
@@ -138,24 +139,24 @@ export class Writer {
     this.length += data.length
   }
 
-  /** Whether a payload is worth inserting. */
+  /** Whether a payload is inserted instead of copied. */
   inserts(payload: Uint8Array): boolean {
     return payload.length >= this.#largePayload && !keepsFarMore(payload)
   }
 
-  /** Puts a payload behind what is written, without a copy. */
+  /** Inserts a payload after the bytes written, without a copy. */
   insert(payload: Uint8Array): void {
     this.#inserted.push({ payload, position: this.length })
     this.#insertedBytes += payload.length
   }
 
-  /** Leaves one byte for the length of what follows; {@link endLength} is called with the position returned. */
+  /** Reserves one byte for a length. The caller passes the position returned to {@link endLength}. */
   beginLength(): number {
     this.uint8(0)
     return this.length
   }
 
-  /** Puts the number of bytes written since `start` before them; they move when it takes more than the one byte. */
+  /** Writes the number of bytes since `start` before them, and moves them if the number takes more than one byte. */
   endLength(start: number): void {
     const end = this.length
     const more = variableByteIntegerSize(end - start) - 1
@@ -168,7 +169,7 @@ export class Writer {
     this.length = end + more
   }
 
-  /** What was written. The writer starts over and shares nothing with it. */
+  /** Returns the bytes written and resets the writer, which no longer shares memory with them. */
   take(): Buffer {
     const written = this.buffer.subarray(0, this.length)
     this.#likely = Math.max(this.#initialCapacity, Math.min(this.length + (this.length >> 2), this.#buffers.mostAtOnce))
@@ -177,7 +178,7 @@ export class Writer {
     return written
   }
 
-  /** The same with what was inserted, in order. */
+  /** The same with the inserted payloads, in order. */
   takeChunks(): Uint8Array[] {
     const written = this.take()
     if (this.#insertedBytes === 0) return [written]

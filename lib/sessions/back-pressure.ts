@@ -1,15 +1,15 @@
 import type { Timer, Timers } from '../timers.ts'
 
-/** Somebody who can be made to wait: a connection whose reading stops. */
+/** A publisher that can be paused: a connection that stops reading. */
 export interface Pausable {
-  /** Called when it is to wait; for each of these there is one `letGo`. */
+  /** Each call of `pause` is followed by one call of `resume`. */
   pause(): void
   resume(): void
 }
 
 /**
- * A receiver that falls behind holds back those who publish to it, so that a burst costs time instead of messages.
- * Not for long: one that has not caught up within the grace time is slow, and nobody waits for it until it has.
+ * A congested subscriber pauses its publishers, so that a burst costs time instead of messages. The pause ends after
+ * `graceMs`: the subscriber is then slow, and pauses no publisher until its queue is drained.
  *
  *   flowing ──fills up──▶ congested ──grace is over──▶ slow
  *      ▲───────drained───────┴──────────drained──────────┘
@@ -26,13 +26,13 @@ export class BackPressure {
     this.#graceMs = graceMs
   }
 
-  /** Whether publishers should wait. */
+  /** Whether publishers are paused. */
   get isCongested(): boolean {
     return this.#state === 'congested'
   }
 
   pausePublisher(publisher: Pausable): void {
-    if (!this.isCongested) return // It has drained meanwhile: nobody would let the publisher go.
+    if (!this.isCongested) return // The queue has drained meanwhile, so no call would resume the publisher.
     this.#paused ??= new Set()
     if (this.#paused.has(publisher)) return
     this.#paused.add(publisher)

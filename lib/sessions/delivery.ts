@@ -6,7 +6,7 @@ import type { QueuedMessage } from '../messages/queued-message.ts'
 import type { DeliverySource } from '../messages/subscriber.ts'
 
 /**
- * One copy of a message for one session, from the queue to its last acknowledgement.
+ * A copy of a message for one session, from the queue to the last acknowledgement.
  *
  *   phase     queued ──sent──▶ awaiting PUBACK, or awaiting PUBREC ──▶ awaiting PUBCOMP
  *   storage   none ──▶ queued ──Packet Identifier──▶ sent
@@ -16,18 +16,18 @@ export class Delivery implements OutgoingPublish {
   readonly content: QueuedMessage
   readonly qos: QoS
   readonly retain: boolean
-  /** The subscription that it came by. */
+  /** The matching subscription. */
   readonly via: DeliverySource
   phase: 'queued' | 'awaiting puback' | 'awaiting pubrec' | 'awaiting pubcomp' = 'queued'
-  /** How far the storage knows of it. `queued by peer`: another broker stored it, and this one only heard of it. */
+  /** State in the storage. `queued by peer`: another broker stored the message and published it on the emitter. */
   storage: 'none' | 'queued' | 'queued by peer' | 'sent' = 'none'
-  /** It was written once, on whichever connection, so it is written again as a duplicate [MQTT-3.3.1-1]. */
+  /** The PUBLISH was sent on this or an earlier connection, so DUP is set when it is sent again [MQTT-3.3.1-1]. */
   sentBefore = false
-  /** 0 until it is sent. */
+  /** Packet Identifier; 0 until the message is sent. */
   packetId = 0
-  /** Goes up with each that is sent, so that they are sent again in their order. */
+  /** Position in the order of sending, in which messages are sent again. */
   sendSequence = 0
-  /** It is written when this commit is done; 0 when at once. */
+  /** The PUBLISH is sent after this commit; 0 if no commit is needed. */
   commitNumber = 0
 
   constructor(content: QueuedMessage, qos: QoS, retain: boolean, via: DeliverySource) {

@@ -1,22 +1,22 @@
 import type { PersistedPublish } from '../../types/persistence.ts'
 
-/** What the store knows of a message: a packet is one that was being handed on. */
+/** State of a Packet Identifier in the storage; a packet if its message was being published when the process ended. */
 type Found = 'unknown' | 'accepted' | PersistedPublish
 
 /**
- * The QoS 2 messages from a Client that it has not released (section 4.3.3): their Packet Identifiers only, because a
- * message is handed on when it comes, once, and its PUBREL just frees the identifier.
+ * The Packet Identifiers of received QoS 2 messages without PUBREL (section 4.3.3). The messages are not stored here:
+ * each is published when its PUBLISH arrives, and PUBREL only frees the Packet Identifier.
  */
 export class IncomingQos2 {
-  // Made with the first one: most Clients publish nothing at QoS 2.
+  // Created with the first message, because most Clients publish nothing at QoS 2.
   #received: Map<number, Promise<number> | undefined> | undefined
 
-  /** Asks the store what became of a message from before the process began, when it could not be read at the start. */
+  /** Reads the state of a Packet Identifier of an earlier process, for a storage that cannot list them at the start. */
   #ask: ((packetId: number) => Promise<Found>) | undefined
   /** Packet Identifiers that are not in doubt any more; undefined while none is. */
   #asked: Set<number> | undefined
 
-  /** Each Packet Identifier is in doubt until it is inquired about. */
+  /** From now on every Packet Identifier is in doubt until `inquire` has read its state. */
   doubt(ask: (packetId: number) => Promise<Found>): void {
     this.#ask = ask
   }
@@ -45,20 +45,20 @@ export class IncomingQos2 {
   }
 
   /**
-   * Takes the identifier before anything is asked or stored, so that the same PUBLISH cannot come in twice.
-   * `outcome` is the Reason Code to come, when it is not known yet.
+   * Reserves the Packet Identifier before hooks and storage are called, so that a second PUBLISH is a duplicate.
+   * `outcome` resolves with the Reason Code, if it is not known yet.
    */
   reserve(packetId: number, outcome?: Promise<number>): void {
     this.#received ??= new Map()
     this.#received.set(packetId, outcome)
   }
 
-  /** The Reason Code of a PUBLISH that is being worked on; undefined when it was accepted. */
+  /** The future Reason Code of a PUBLISH that is still processed; undefined if it was accepted. */
   outcome(packetId: number): Promise<number> | undefined {
     return this.#received?.get(packetId)
   }
 
-  /** PUBREL came, or the PUBLISH was refused [MQTT-4.3.3-9]: the identifier is free. */
+  /** Frees the Packet Identifier, after PUBREL or because the PUBLISH was refused [MQTT-4.3.3-9]. */
   release(packetId: number): boolean {
     if (this.#ask !== undefined) this.#settle(packetId)
     return this.#received?.delete(packetId) === true

@@ -5,18 +5,18 @@ export type Outcome = 'unknown' | 'continues' | 'complete'
 
 const MAX_PACKET_ID = 65_535
 const MIN_CAPACITY = 16
-// Shared by all sessions with nothing in flight; never written to.
+// Shared by all sessions without inflight messages; never written to.
 const EMPTY: never[] = []
 
 /**
- * The QoS 1 and QoS 2 messages sent to a Client and not complete (section 4.3).
+ * The QoS 1 and QoS 2 messages that are sent to a Client and not complete (section 4.3).
  *
  *   QoS 1  awaiting PUBACK ──PUBACK──▶ complete
  *   QoS 2  awaiting PUBREC ──PUBREC──▶ awaiting PUBCOMP ──PUBCOMP──▶ complete
  *          a PUBREC of 0x80 or more completes it at once [MQTT-4.4.0-2]
  *
- * They stand in a table at their Packet Identifier modulo its size. A Map would do too, for twice the time and a share of
- * the garbage collector's: identifiers go up one by one, so the table is as large as the window is wide.
+ * The index in the table is the Packet Identifier modulo the table size. Packet Identifiers increase by one, so the
+ * table is about as large as the window. A Map would take twice the time and make more garbage.
  */
 export class InflightMessages {
   #table: (Delivery | undefined)[] = EMPTY
@@ -25,12 +25,12 @@ export class InflightMessages {
   #quotaInUse = 0
   #lastPacketId = 0
   #lastSendSequence = 0
-  /** After a reconnect: the messages to be sent again that were not yet, the last one first. */
+  /** After a reconnect: the messages that must still be sent again, in reverse order. */
   #unsent: Delivery[] = EMPTY
-  /** Messages from this place in the order of sending on do not count against the send quota yet. */
+  /** Messages from this `sendSequence` on do not count against the send quota yet. */
   #unsentFrom = Infinity
 
-  /** All of them, sent on this connection or not. */
+  /** Number of all inflight messages, sent on this connection or an earlier one. */
   get size(): number {
     return this.#size
   }
@@ -39,7 +39,7 @@ export class InflightMessages {
     return this.#quotaInUse
   }
 
-  /** Gives the delivery a Packet Identifier that no other of this session has [MQTT-2.2.1-4]. */
+  /** Assigns a Packet Identifier that is not in use in this session [MQTT-2.2.1-4]. */
   start(delivery: Delivery): number {
     let packetId = this.#lastPacketId
     do {
@@ -52,7 +52,7 @@ export class InflightMessages {
     return packetId
   }
 
-  /** Adds a message that was sent before this process began; it is sent again on the next connection. */
+  /** Adds a message that an earlier process sent; it is sent again on the next connection. */
   restore(delivery: Delivery): void {
     if (this.get(delivery.packetId) !== undefined) return
     this.#add(delivery)
@@ -99,7 +99,7 @@ export class InflightMessages {
     return delivery
   }
 
-  /** Removes a message: its Packet Identifier is free. */
+  /** Removes a message and frees its Packet Identifier. */
   remove(delivery: Delivery): void {
     if (this.get(delivery.packetId) !== delivery) return
     this.#table[delivery.packetId & (this.#table.length - 1)] = undefined
@@ -108,14 +108,14 @@ export class InflightMessages {
     if (this.#size === 0 && this.#table.length > MIN_CAPACITY * 8) this.#table = EMPTY
   }
 
-  /** A new connection: all of them are to be sent again, in order, and the send quota is whole again. */
+  /** A new connection: all messages must be sent again in order, and the send quota is reset. */
   restart(): void {
     this.#quotaInUse = 0
     this.#unsent = this.inOrder().toReversed()
     this.#unsentFrom = this.#unsent.at(-1)?.sendSequence ?? Infinity
   }
 
-  /** The next message to be sent again; undefined when there is none left. */
+  /** Returns the next message to send again; undefined if there is none. */
   nextUnsent(): Delivery | undefined {
     for (;;) {
       const delivery = this.#unsent.pop()
@@ -131,7 +131,7 @@ export class InflightMessages {
     return this.#unsent.length > 0
   }
 
-  /** In the order in which they were sent first. */
+  /** The messages in the order in which they were first sent. */
   inOrder(): Delivery[] {
     return this.#table
       .filter((delivery) => delivery !== undefined)

@@ -3,10 +3,10 @@ import type { QueuedMessage } from '../messages/queued-message.ts'
 import type { Delivery } from './delivery.ts'
 import { RingQueue } from './ring-queue.ts'
 
-/** The messages that all outbound queues of a broker have together. */
+/** Totals of all outbound queues of a broker. */
 export class QueueTotals {
   messages = 0
-  /** Of queued and inflight messages. A message that several queues have counts once. */
+  /** Bytes of queued and inflight messages. A message in several queues counts once. */
   bytes = 0
 }
 
@@ -15,14 +15,14 @@ export interface OutboundQueueEnvironment {
   readonly queueTotals: QueueTotals
 }
 
-/** The messages that wait for a Client, in order, and the bytes of all that it has not acknowledged. */
+/** The queued messages of a session, in order, and the bytes of its queued and inflight messages. */
 export class OutboundQueue implements Iterable<Delivery> {
   readonly #limits: Readonly<Limits>
   readonly #totals: QueueTotals
   readonly #queue = new RingQueue<Delivery>()
-  /** Of queued and inflight messages. */
+  /** Bytes of queued and inflight messages. */
   #bytes = 0
-  /** Queued messages of each shared subscription, by its Topic Filter; undefined when there are none. */
+  /** Number of queued messages of each shared subscription, by its Topic Filter; undefined if there are none. */
   #byGroup: Map<string, number> | undefined
 
   constructor({ settings, queueTotals }: OutboundQueueEnvironment) {
@@ -34,19 +34,19 @@ export class OutboundQueue implements Iterable<Delivery> {
     return this.#queue.length
   }
 
-  /** At most a quarter of the limits is used. */
+  /** Whether at most a quarter of each limit is used. */
   get isBelowLowWaterMark(): boolean {
     const { maxQueuedMessages, maxQueuedBytes } = this.#limits
     return this.#queue.length <= maxQueuedMessages >> 2 && this.#bytes <= maxQueuedBytes / 4
   }
 
-  /** More than half of the limits is used. */
+  /** Whether more than half of a limit is used. */
   get isAboveHighWaterMark(): boolean {
     const { maxQueuedMessages, maxQueuedBytes } = this.#limits
     return this.#queue.length > maxQueuedMessages >> 1 || this.#bytes > maxQueuedBytes / 2
   }
 
-  /** Always true for one message, however large. Messages that wait for others keep none from being sent at once. */
+  /** Whether the limits allow one more message. An empty queue accepts a message of any size. */
   hasRoomFor(content: QueuedMessage, isSentNow: boolean): boolean {
     const limits = this.#limits
     if (!isSentNow && this.#queue.length >= limits.maxQueuedMessages) return false
@@ -57,7 +57,7 @@ export class OutboundQueue implements Iterable<Delivery> {
     return isSentNow || total <= limits.maxTotalQueuedBytes
   }
 
-  /** Counts a message that stays here until it is sent and acknowledged. */
+  /** Counts a message until it is sent and acknowledged. */
   addSize(content: QueuedMessage): void {
     const { size } = content.message
     this.#bytes += size
@@ -81,7 +81,7 @@ export class OutboundQueue implements Iterable<Delivery> {
     this.#byGroup.set(sharedFilter, (this.#byGroup.get(sharedFilter) ?? 0) + 1)
   }
 
-  /** Takes the next one; undefined when the queue is empty. */
+  /** Removes and returns the next message; undefined if the queue is empty. */
   shift(): Delivery | undefined {
     const delivery = this.#queue.shift()
     if (delivery === undefined) return undefined
@@ -95,7 +95,7 @@ export class OutboundQueue implements Iterable<Delivery> {
     return delivery
   }
 
-  /** Takes out the messages of one shared subscription; the others keep their order. */
+  /** Removes and returns the messages of one shared subscription. */
   removeGroup(sharedFilter: string): Delivery[] {
     const removed: Delivery[] = []
     if (this.#byGroup?.has(sharedFilter) !== true) return removed

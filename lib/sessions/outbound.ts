@@ -16,21 +16,21 @@ import type { SessionEnvironment } from './session-environment.ts'
 import type { SessionStorage } from './session-storage.ts'
 import { isExpired, writeDelivery, writeQos0 } from './write-delivery.ts'
 
-// Inflight messages of a session that may be views of what was read; most are acknowledged before a copy would pay.
+// Inflight messages of a session that may be views of the read buffer. Most are acknowledged soon, so a copy is waste.
 const MAX_VIEWS = 64
 
-/** The side of a session that sends: the queue, the messages in flight, and the order in which they leave. */
+/** The outbound side of a session: the outbound queue, the inflight messages, and the order of sending. */
 export class Outbound implements Subscriber {
   readonly clientId: string
   readonly backPressure: BackPressure
   readonly inflight: InflightMessages = new InflightMessages()
-  /** Ids of messages that were read from the storage: a broker that published one may still send or replay it. */
+  /** Ids of messages read from the storage. The broker that published such a message may still send or replay it. */
   recoveredIds: MessageIdSet | undefined
   readonly #environment: SessionEnvironment
   readonly #storage: SessionStorage
   readonly #subscriptions: ReadonlyMap<string, Subscription>
   readonly #queue: OutboundQueue
-  /** Started, with Packet Identifiers, but not written before the storage has them. */
+  /** Deliveries with a Packet Identifier, not written until it is committed. */
   #awaitingCommit: RingQueue<Delivery> | undefined
   #waitsForCommit = false
   #connection: SessionConnection | undefined
@@ -68,7 +68,7 @@ export class Outbound implements Subscriber {
     return this.#client
   }
 
-  /** Messages that wait to be sent. */
+  /** Number of queued messages. */
   get queuedCount(): number {
     return this.#queue.length
   }
@@ -77,30 +77,30 @@ export class Outbound implements Subscriber {
     return this.#connection !== undefined && this.#queue.length === 0 && this.#canSend(this.#connection)
   }
 
-  /** The Client is connected and keeps up: there is room for more than what is under way. */
+  /** The Client is connected, and queue and output have room for messages that can wait. */
   get hasCapacity(): boolean {
     return this.#connection !== undefined && !this.#connection.outboundBusy && this.#queue.isBelowLowWaterMark
   }
 
-  /** Messages in flight in the order of sending, then queued messages. */
+  /** Inflight messages in the order of sending, then queued messages. */
   *deliveries(): IterableIterator<Delivery> {
     yield* this.inflight.inOrder()
     yield* this.#queue
   }
 
-  /** The Client is connected. Its messages in flight are sent again once `sendPending` is called. */
+  /** The Client is connected. `sendPending` then sends the inflight messages again. */
   attach(connection: SessionConnection, client: Client): void {
     this.#connection = connection
     this.#client = client
     this.inflight.restart()
   }
 
-  /** The connection is closed, or another one takes its place. */
+  /** The connection is closed or replaced by another one. */
   detach(): void {
     this.#connection = undefined
     this.#client = undefined
-    this.#awaitingCommit = undefined // These are among the messages to be sent again.
-    for (const { content } of this.inflight.inOrder()) content.detach() // They may stay for long now.
+    this.#awaitingCommit = undefined // These deliveries are inflight, so they are sent again.
+    for (const { content } of this.inflight.inOrder()) content.detach() // The Client may stay away for long.
     this.backPressure.relieve()
   }
 
@@ -151,15 +151,15 @@ export class Outbound implements Subscriber {
     return this.#environment.gaps.defer(this, delivery)
   }
 
-  /** Sends the retained messages of a subscription: `sendPending` begins with it, and goes on as fast as the Client takes them. */
+  /** Adds a subscription whose retained messages `sendPending` sends, as fast as the Client accepts them. */
   deliverRetained(subscription: Subscription): void {
     this.#retained ??= new RetainedSender(this.#environment, this, this.#subscriptions, this.#storage)
     this.#retained.add(subscription)
   }
 
   /**
-   * Sends what may be sent now: first what a lost connection left open, in its order, then what is queued
-   * [MQTT-4.4.0-1] [MQTT-4.6.0-5].
+   * Sends all messages that may be sent now: first the inflight messages of an earlier connection, in order, then the
+   * queued messages [MQTT-4.4.0-1] [MQTT-4.6.0-5].
    */
   sendPending(): void {
     const connection = this.#connection
@@ -178,12 +178,12 @@ export class Outbound implements Subscriber {
     this.#retained?.run()
   }
 
-  /** PUBACK came: a message at QoS 1 is complete. */
+  /** A PUBACK arrived: the QoS 1 message is complete. */
   onPuback(packetId: number): void {
     this.#completed(this.inflight.puback(packetId))
   }
 
-  /** PUBREC came: the Client has a message at QoS 2 or, with a Reason Code of 0x80 or more, does not want it. */
+  /** A PUBREC arrived: the Client has received the QoS 2 message or, with a Reason Code from 0x80 on, refused it. */
   onPubrec(packetId: number, refused: boolean): Outcome {
     const delivery = this.inflight.get(packetId)
     const outcome = this.inflight.pubrec(packetId, refused)
@@ -192,7 +192,7 @@ export class Outbound implements Subscriber {
     return outcome
   }
 
-  /** PUBCOMP came: a message at QoS 2 is complete. */
+  /** A PUBCOMP arrived: the QoS 2 message is complete. */
   onPubcomp(packetId: number): void {
     this.#completed(this.inflight.pubcomp(packetId))
   }
@@ -204,12 +204,12 @@ export class Outbound implements Subscriber {
     this.sendPending()
   }
 
-  /** Ends the outbound side. Returns the messages that another member of a shared subscription should get. */
+  /** Ends the outbound side. Returns the messages that another member of a shared subscription should receive. */
   end(): Delivery[] {
     this.#isEnded = true
     const orphans: Delivery[] = []
     for (const delivery of this.inflight.inOrder()) {
-      // One at QoS 2 that was sent goes to nobody else [MQTT-4.8.2-5].
+      // A QoS 2 message that was sent must not be sent to another member [MQTT-4.8.2-5].
       if (delivery.via.sharedFilter !== undefined && delivery.qos === 1) orphans.push(delivery)
       this.#queue.removeSize(delivery.content)
     }
@@ -224,7 +224,7 @@ export class Outbound implements Subscriber {
     return orphans
   }
 
-  /** Takes back the messages that wait here for a shared subscription which the session leaves. */
+  /** Removes and returns the queued messages of a shared subscription that the session leaves. */
   leaveGroup(sharedFilter: string): Delivery[] {
     const orphans = this.#queue.removeGroup(sharedFilter)
     if (orphans.length === 0) return orphans
@@ -234,8 +234,8 @@ export class Outbound implements Subscriber {
   }
 
   /**
-   * The storage knows a message by its id only, and has removed those that came by another subscription too.
-   * So that they keep their place, all that waits behind the first of them is stored anew.
+   * The storage discards by message id, so it also removes copies from other subscriptions. To preserve the order, all
+   * messages from the first such copy on are stored again.
    */
   #storeInOrder(removed: ReadonlySet<QueuedMessage>): void {
     const queued = [...this.#queue]
@@ -250,7 +250,7 @@ export class Outbound implements Subscriber {
     for (const delivery of rest) this.#storage.queued(undefined, delivery)
   }
 
-  /** Puts a message back as the storage had it; one with a Packet Identifier is in flight. */
+  /** Restores a delivery from the storage; a delivery with a Packet Identifier is inflight. */
   restore(delivery: Delivery, recoveredIds: MessageIdSet): void {
     if (delivery.storage === 'none') delivery.storage = 'queued'
     this.recoveredIds ??= recoveredIds
@@ -260,7 +260,7 @@ export class Outbound implements Subscriber {
     else this.inflight.restore(delivery)
   }
 
-  /** Appends a message that came on another way than `deliver`. */
+  /** Appends a delivery that did not pass `deliver`. */
   enqueue(delivery: Delivery): void {
     this.#queue.addSize(delivery.content)
     this.#append(delivery, undefined)
@@ -272,7 +272,7 @@ export class Outbound implements Subscriber {
     this.#queue.push(delivery)
   }
 
-  /** Whether this message is here, queued or in flight, or came from the storage. */
+  /** Whether the message is queued or inflight, or was read from the storage. */
   hasSeen(id: MessageId): boolean {
     if (this.recoveredIds?.has(id) === true) return true
     const text = messageIdText(id)
@@ -282,7 +282,7 @@ export class Outbound implements Subscriber {
     return false
   }
 
-  /** Whether a message of another broker, or one that is published once more, is here already. */
+  /** Whether a replayed message or a message of a peer was already received. */
   #isDuplicate({ queued, replay, fromPeer }: Publication): boolean {
     const { stored } = queued
     if (stored === undefined) return false
@@ -309,7 +309,7 @@ export class Outbound implements Subscriber {
     this.#sendWhenCommitted(connection, delivery)
   }
 
-  /** The Packet Identifier, which the Client will acknowledge, must outlive the process before the Client has it. */
+  /** The Packet Identifier must be committed before the Client sees it, because the Client will acknowledge it. */
   #sendWhenCommitted(connection: SessionConnection, delivery: Delivery): void {
     if (this.#awaitingCommit === undefined && this.#storage.isCommitted(delivery.commitNumber)) {
       this.#send(connection, delivery)
@@ -338,14 +338,14 @@ export class Outbound implements Subscriber {
     })
   }
 
-  /** Writes a message whose Packet Identifier is set, for the first time or again. */
+  /** Writes a delivery with a Packet Identifier, for the first time or again. */
   #send(connection: SessionConnection, delivery: Delivery): void {
     if (delivery.phase === 'awaiting pubcomp') {
-      connection.pubrel(delivery.packetId) // Never the PUBLISH again [MQTT-4.3.3-6].
+      connection.pubrel(delivery.packetId) // The PUBLISH must not be sent again [MQTT-4.3.3-6].
       return
     }
     const isWritten = writeDelivery(this.#environment, this, connection, delivery)
-    if (this.#isEnded) return // A hook may have sent the Client away.
+    if (this.#isEnded) return // A hook may have ended the session.
     if (!isWritten) this.#abandon(delivery)
     else {
       delivery.sentBefore = true
@@ -353,20 +353,20 @@ export class Outbound implements Subscriber {
     }
   }
 
-  /** A queued message is not to be sent. */
+  /** Drops a queued message. */
   #discard(delivery: Delivery): void {
     this.#storage.discarded(delivery)
     this.#finish(delivery.content)
   }
 
-  /** A message in flight is not to be sent: as if it had been delivered [MQTT-3.1.2-25]. */
+  /** Drops an inflight message, which then counts as delivered [MQTT-3.1.2-25]. */
   #abandon(delivery: Delivery): void {
     this.inflight.remove(delivery)
     this.#storage.completed(delivery)
     this.#finish(delivery.content)
   }
 
-  /** The session has no more to do with the message. */
+  /** The message has left the session. */
   #finish(content: QueuedMessage): void {
     this.#environment.gaps.finished(this, content)
     this.#queue.removeSize(content)

@@ -7,14 +7,14 @@ import type { Subscription } from '../messages/subscriber.ts'
 import { RingQueue } from './ring-queue.ts'
 import type { SessionStorage } from './session-storage.ts'
 
-// Retained messages handed over, or looked for in vain, before the rest of the program has its turn.
+// Maximum steps, with or without a message, before the rest of the program runs.
 const MAX_STEPS_PER_TURN = 256
-// A step that finds nothing has looked at 64 levels of topics.
+// A step without a message has visited 64 topic levels.
 const EMPTY_STEP_COST = 8
-// Subscriptions that may wait before one to a filter that waits already is left out.
+// Above this number of waiting subscriptions, a second one for the same filter is left out.
 const MAX_WAITING = 1024
 
-/** The session, as far as sending retained messages needs it. */
+/** The part of a session that sending retained messages needs. */
 interface RetainedReceiver {
   readonly clientId: string
   readonly hasCapacity: boolean
@@ -27,8 +27,8 @@ interface RetainedSenderEnvironment {
 }
 
 /**
- * Sends new subscriptions what is retained (section 3.3.1.3), one subscription after the other and as fast as the
- * Client takes it: 100,000 messages neither fill its queue nor hold up the program.
+ * Sends the retained messages of new subscriptions (section 3.3.1.3), one subscription after the other and as fast as
+ * the Client accepts them, so that 100,000 messages neither fill its queue nor block the event loop.
  */
 export class RetainedSender {
   readonly #environment: RetainedSenderEnvironment
@@ -53,7 +53,7 @@ export class RetainedSender {
     this.#storage = storage
   }
 
-  /** A filter that comes twice is sent for twice [MQTT-3.8.4-5], unless so many wait that once has to do. */
+  /** Each SUBSCRIBE sends the retained messages again [MQTT-3.8.4-5], unless too many subscriptions wait. */
   add(subscription: Subscription): void {
     const { topicFilter } = subscription.requested
     if (this.#waiting.length < MAX_WAITING || !this.#filters.has(topicFilter)) {
@@ -62,11 +62,11 @@ export class RetainedSender {
     }
   }
 
-  /** Goes on, as far as there is room. */
+  /** Sends messages while the session has capacity. */
   run(): void {
     if (this.#scheduled) return
     for (let count = 0; count < MAX_STEPS_PER_TURN; count += 1) {
-      if (!this.#session.hasCapacity) return // `sendPending` comes back here.
+      if (!this.#session.hasCapacity) return // `sendPending` calls `run` again.
       const subscription = this.#subscription ?? this.#next()
       if (subscription === undefined) return
       const step = this.#messages?.next()

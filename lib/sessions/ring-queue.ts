@@ -1,8 +1,8 @@
 const MIN_CAPACITY = 16
-// Shared by all queues that are empty; never written to.
+// Shared by all empty queues; never written to.
 const EMPTY: never[] = []
 
-/** First in, first out, in a ring that grows and shrinks: taking costs the same however many wait. */
+/** A FIFO queue in a ring that grows and shrinks, so that `shift` takes constant time. */
 export class RingQueue<T> {
   #ring: (T | undefined)[] = EMPTY
   #head = 0

@@ -1,16 +1,16 @@
 import type { OutgoingPublish } from '../messages/outgoing-publish.ts'
 
-/** The Network Connection, as the outbound side of a session uses it. */
+/** The part of a Network Connection that the outbound side of a session uses. */
 export interface SessionConnection {
-  /** QoS 1 and 2 messages that the Client takes at once. */
+  /** Maximum number of inflight QoS 1 and QoS 2 messages that the Client accepts. */
   readonly receiveMaximum: number
-  /** So much is waiting to be written that QoS 0 messages are dropped. */
+  /** The output has so many unwritten bytes that QoS 0 messages are dropped. */
   readonly outboundFull: boolean
-  /** So much is waiting to be written that the session keeps what can wait. */
+  /** The output has so many unwritten bytes that QoS 1 and QoS 2 messages stay in the queue. */
   readonly outboundBusy: boolean
-  /** Writes a PUBLISH; false when it is larger than the Client accepts. The object is read before it returns. */
+  /** Writes a PUBLISH; returns false if it is larger than the Client accepts. Does not retain the object. */
   publish(outgoing: OutgoingPublish): boolean
   pubrel(packetId: number): void
-  /** Another connection has the session now [MQTT-3.1.4-3]. */
+  /** Another connection takes over the session [MQTT-3.1.4-3]. */
   sessionTakenOver(): void
 }

@@ -18,18 +18,18 @@ export interface SessionEnvironment {
   readonly retained: RetainedMessages
   readonly queueTotals: QueueTotals
   readonly gaps: SessionGaps
-  /** A subscriber does not get a message. */
+  /** Called for a message that a subscriber does not receive. */
   dropped(message: Message, clientId: string, why: DropReason): void
 }
 
 /**
- * Sessions whose queue is read again from the storage, since the word of what another broker stored for them was lost.
- * The cluster has this; a single broker loses nothing.
+ * Sessions whose queue is read again from the storage, because messages that a peer stored were lost on the emitter.
+ * Only the cluster implements this; a single broker has no gaps.
  */
 export interface SessionGaps {
-  /** Takes a delivery that another broker stored for the session; false when the session's queue has no gap. */
+  /** Defers a delivery that another broker stored for the session; returns false if the queue has no gap. */
   defer(outbound: object, delivery: Delivery): boolean
-  /** The session has no more to do with the message. */
+  /** The message has left the session. */
   finished(outbound: object, content: QueuedMessage): void
 }
 

@@ -5,36 +5,36 @@ import type { CommitQueue } from '../storage/commit-queue.ts'
 import { persistedSubscription } from '../storage/stored-subscription.ts'
 import type { Delivery } from './delivery.ts'
 
-/** What a session says to the storage. Each change is added to the open batch; a promise to the Client waits for its commit. */
+/** Stores the changes of a session. Each is added to the open batch; a reply to the Client waits for its commit. */
 export interface SessionStorage {
-  /** Everything of the session outlives the process: its queue, its exchanges, its subscriptions. */
+  /** Queue, inflight messages and subscriptions of the session outlive the process. */
   readonly isDurable: boolean
-  /** A retained message on its way to this session. */
+  /** Returns the publication of a retained message for this session. */
   publicationOf(queued: QueuedMessage): Publication
-  /** Another broker stored the publication for this session. */
+  /** Whether another broker stored the publication for this session. */
   isQueuedByPeer(publication: Publication, via: DeliverySource): boolean
-  /** A message waits in the queue; one that is sent at once has its Packet Identifier already. */
+  /** A message was queued; if it is sent at once it already has its Packet Identifier. */
   queued(publication: Publication | undefined, delivery: Delivery): void
-  /** A queued message got its Packet Identifier. */
+  /** A queued message was assigned its Packet Identifier. */
   sent(delivery: Delivery): void
-  /** PUBREC came. */
+  /** A PUBREC arrived. */
   released(packetId: number): void
-  /** The last acknowledgement came. */
+  /** The last acknowledgement arrived. */
   completed(delivery: Delivery): void
-  /** A queued message is not to be sent. */
+  /** A queued message was dropped. */
   discarded(delivery: Delivery): void
   subscribed(subscription: Subscription): void
   unsubscribed(topicFilter: string): void
-  /** A message at QoS 2 came from the Client: its Packet Identifier is taken. */
+  /** A QoS 2 message arrived from the Client: its Packet Identifier is in use. */
   received(publication: Publication, packetId: number): void
-  /** PUBREL came: the Packet Identifier is free. */
+  /** A PUBREL arrived: the Packet Identifier is free. */
   receivedReleased(packetId: number): void
   isCommitted(commitNumber: number): boolean
-  /** Calls `onCommitted` when all that was said so far is committed. */
+  /** Calls `onCommitted` when all changes so far are committed. */
   afterCommit(onCommitted: () => void, onRejected?: (error: Error) => void): void
 }
 
-/** For a broker that keeps nothing: everything is committed at once. */
+/** For a broker without a storage: every change counts as committed. */
 export const noStorage: SessionStorage = {
   isDurable: false,
   publicationOf: sharedPublicationOf,
@@ -53,7 +53,7 @@ export const noStorage: SessionStorage = {
 }
 
 /**
- * For a session that ends with its connection, in a broker that keeps others: nothing of it is stored, but a copy at
+ * For a session that ends with its connection, in a broker with a storage. The session is not stored, but a copy at
  * QoS 2 waits for the commit of its message.
  */
 class VolatileSession implements SessionStorage {
@@ -68,7 +68,7 @@ class VolatileSession implements SessionStorage {
     return this.#commits.isCommitted(commitNumber)
   }
 
-  /** A delivery may wait for the commit of its message; an answer to the Client never does. */
+  /** A reply to the Client never waits for a commit, but a delivery may. */
   afterCommit(onCommitted: () => void): void {
     this.#commits.afterCommit(onCommitted)
   }
@@ -161,7 +161,7 @@ export class DurableSession implements SessionStorage {
   }
 }
 
-/** The storage of one session: of a session with an expiry, when the broker has a store. */
+/** Returns the storage of one session; it is durable if the session outlives its connection. */
 export function storageOf(commits: CommitQueue | undefined, clientId: string, isKept: boolean): SessionStorage {
   if (commits === undefined) return noStorage
   return isKept ? new DurableSession(commits, clientId) : new VolatileSession(commits)

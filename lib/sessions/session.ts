@@ -9,19 +9,19 @@ import type { SessionConnection } from './session-connection.ts'
 import type { SessionEnvironment } from './session-environment.ts'
 import type { SessionStorage } from './session-storage.ts'
 
-/** A Will that waits for the end of its connection, of its delay or of its session. */
+/** A Will before its publication (section 3.1.2.5). */
 export interface StoredWill {
-  /** As the Client sent it. */
+  /** The Will Message as the Client sent it. */
   readonly message: PublicMessage
-  /** As the application permitted it when the Client connected. */
+  /** The Will Message as the `authorizePublish` hook returned it at CONNECT. */
   readonly permitted: PublicMessage
-  /** Seconds. */
+  /** Will Delay Interval in seconds. */
   readonly delay: number
-  /** Undefined when the Will is from before this process began. */
+  /** Undefined if the Will was stored by an earlier process. */
   readonly client: Client | undefined
 }
 
-/** A connection that gets the session once the storage has it. */
+/** A connection that takes the session after the commit. */
 interface PendingConnection {
   sessionTakenOver(): void
 }
@@ -42,22 +42,22 @@ const moves: Readonly<Record<SessionState, readonly SessionState[]>> = {
   ended: [],
 }
 
-/** What outlives a connection (section 4.1): subscriptions, messages on their way in both directions, the Will. */
+/** The Session State (section 4.1): subscriptions, messages in both directions, the Will. It outlives a connection. */
 export class Session {
   readonly clientId: string
-  /** Whose it is: a user name, the subject of a certificate, or what the application says; undefined for nobody's. */
+  /** The user of the session: user name, certificate subject, or a name from the application; undefined if none. */
   readonly principal: string | undefined
   readonly storage: SessionStorage
   readonly subscriptions: Map<string, Subscription> = new Map()
   readonly incoming: IncomingQos2 = new IncomingQos2()
   readonly outbound: Outbound
-  /** The storage knows of it: all that it has, or only its Will. */
+  /** The storage has the session, or only its Will. */
   isRecorded: boolean
-  /** Bytes of the filters of its subscriptions, roughly. */
+  /** Approximate bytes of the Topic Filters of its subscriptions. */
   subscriptionBytes = 0
-  /** When its last connection began, in milliseconds since 1970: the later one of two brokers has it. */
+  /** Start of its last connection in milliseconds since 1970; of two brokers the one with the later start owns it. */
   connectedAt = 0
-  /** Seconds it outlives its connection. */
+  /** Session Expiry Interval in seconds. */
   expiryInterval = 0
   expiry: Timer | undefined
   will: StoredWill | undefined
@@ -86,7 +86,7 @@ export class Session {
     return this.#state === 'connected'
   }
 
-  /** Nothing can come to it or stay with it any more. */
+  /** The session accepts no message any more. */
   get ended(): boolean {
     return this.#state === 'ended' || this.#state === 'released'
   }
@@ -104,7 +104,7 @@ export class Session {
     return this.outbound.client
   }
 
-  /** The connection that will have it once the storage has it. */
+  /** The connection that takes the session after the commit. */
   get pendingConnection(): PendingConnection | undefined {
     return this.#pendingConnection
   }
@@ -115,21 +115,21 @@ export class Session {
     else if (this.#state === 'opening') this.#move('disconnected')
   }
 
-  /** The Client is connected. Its messages in flight are sent again once `outbound.sendPending` is called. */
+  /** The Client is connected. `outbound.sendPending` then sends its inflight messages again. */
   attach(connection: SessionConnection, client: Client): void {
     this.#pendingConnection = undefined
     this.#move('connected')
     this.outbound.attach(connection, client)
   }
 
-  /** The connection is closed, or another one takes its place. */
+  /** The connection is closed or replaced by another one. */
   detach(connection: SessionConnection): void {
     if (this.outbound.connection !== connection) return
     this.#move('disconnected')
     this.outbound.detach()
   }
 
-  /** Ends the session. Returns the messages that another member of a shared subscription should get. */
+  /** Ends the session. Returns the messages that another member of a shared subscription should receive. */
   end(): Delivery[] {
     if (!this.ended) this.#move('ended')
     this.#pendingConnection = undefined

@@ -7,15 +7,15 @@ import type { Delivery } from './delivery.ts'
 import type { SessionConnection } from './session-connection.ts'
 import type { SessionEnvironment } from './session-environment.ts'
 
-// Every copy of a message is written by these functions: permission, expiry and size are looked at in one place.
+// These functions write every copy of a message, so that permission, expiry and size are checked in one place.
 
-/** The session that a copy is for. */
+/** The session that receives a copy. */
 interface Recipient {
   readonly clientId: string
   readonly client: Client | undefined
 }
 
-// The copy at QoS 0 that is being written: one object for all of them.
+// Reused for every PUBLISH at QoS 0, to allocate nothing.
 const outgoingQos0: { -readonly [Field in keyof OutgoingPublish]: OutgoingPublish[Field] } = {
   message: undefined as never,
   qos: 0,
@@ -26,7 +26,7 @@ const outgoingQos0: { -readonly [Field in keyof OutgoingPublish]: OutgoingPublis
   encodings: undefined,
 }
 
-/** Whether it is too late to send the message [MQTT-3.3.2-5]. */
+/** Whether the message has expired [MQTT-3.3.2-5]. Reports an expired message as dropped. */
 export function isExpired(environment: SessionEnvironment, { clientId }: Recipient, message: Message): boolean {
   if (message.expiresAt === Infinity || message.expiresAt > environment.timers.now()) return false
   environment.dropped(message, clientId, 'expired')
@@ -54,8 +54,8 @@ export function writeQos0(
 }
 
 /**
- * Writes a delivery whose Packet Identifier is set, for the first time or again; false when the Client does not get it.
- * Once sent it does not expire [MQTT-4.3.3-7], but a Client that lost the right does not get it.
+ * Writes a delivery with a Packet Identifier, for the first time or again; returns false if it is not sent. A sent
+ * message does not expire [MQTT-4.3.3-7], but a Client that lost its permission does not receive it.
  */
 export function writeDelivery(
   environment: SessionEnvironment,
@@ -85,7 +85,7 @@ function authorized(environment: SessionEnvironment, recipient: Recipient, messa
   return permitted === message ? message : message.replacedBy(permitted, environment.timers)
 }
 
-/** A delivery with the message that a hook put in the place of its own. */
+/** A delivery with the message that a hook returned instead of the original. */
 function replaced(delivery: Delivery, message: Message): OutgoingPublish {
   const { qos, retain, dup, packetId, subscriptionIdentifiers } = delivery
   return { message, qos, retain, dup, packetId, subscriptionIdentifiers, encodings: undefined }

@@ -2,14 +2,14 @@ import type { PersistedTarget, PersistenceOperation, PublishOperation } from '..
 import type { Publication } from '../messages/publication.ts'
 import type { QueuedMessage } from '../messages/queued-message.ts'
 
-/** Called when a commit is done. */
+/** Called when a commit succeeds or fails. */
 export interface CommitListener {
   readonly onCommitted: () => void
-  /** Takes back what was added; without it the broker tries again until it is committed. */
+  /** Called when the commit fails; undefined if the listener waits until a retry succeeds. */
   readonly onRejected: ((error: Error) => void) | undefined
 }
 
-/** A `publish` of the open batch: it can still get more targets. */
+/** A `publish` of the open batch, to which targets can be added. */
 export interface OpenPublish extends PublishOperation {
   readonly targets: PersistedTarget[]
   retain: boolean
@@ -17,22 +17,22 @@ export interface OpenPublish extends PublishOperation {
   incoming: { readonly clientId: string; readonly messageId: number } | undefined
 }
 
-/** A change, and the publication that it belongs to when it is a `publish`. */
+/** A change, with its publication if it is a `publish`. */
 export interface Change {
   readonly operation: PersistenceOperation
   readonly publication: Publication | undefined
 }
 
-// Bytes that an operation takes beside a payload, roughly.
+// Approximate bytes of an operation beside its payload.
 const OPERATION_BYTES = 200
 
-/** The changes between two commits, in order. */
+/** The changes of one commit, in order. */
 export class CommitBatch {
   readonly operations: PersistenceOperation[] = []
-  /** At the place of each `publish` its publication. */
+  /** The publication of each operation, at the same index; undefined if it is not a `publish`. */
   readonly #publications: (Publication | undefined)[] = []
   listeners: CommitListener[] = []
-  /** Messages that are given up when the commit fails, since their Clients are told so. */
+  /** Messages that are rejected if the commit fails: their publishers receive an error. */
   readonly #rejectable = new Set<QueuedMessage>()
   bytes = 0
 
@@ -56,7 +56,7 @@ export class CommitBatch {
     }
   }
 
-  /** The same batch with other changes. */
+  /** Replaces all changes. */
   replace(changes: readonly Change[]): void {
     this.operations.length = 0
     this.#publications.length = 0

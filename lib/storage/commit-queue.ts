@@ -21,32 +21,32 @@ import { dropSuperseded, rollback } from './superseded.ts'
 interface CommitQueueOptions {
   readonly brokerId: string
   readonly timers: Timers
-  /** Milliseconds that the storage may take for a commit. */
+  /** Time limit of one commit in milliseconds. */
   readonly timeoutMs: number
-  /** Called when the storage begins to fail, and without an error when it works again. */
+  /** Called with the error when the storage starts to fail, and without one when it works again. */
   readonly changed: (error: Error | undefined) => void
-  /** Called with the changes that are committed, after those that waited for them. */
+  /** Called with the changes of each successful commit, after its listeners. */
   readonly committed: (changes: Iterable<Change>) => void
-  /** A fault of the broker. */
+  /** Reports a fault of the broker. */
   readonly report: (error: Error) => void
 }
 
-// Bytes of the open batch beyond which publishers are paused.
+// Above this size of the open batch publishers are paused.
 const MAX_OPEN_BYTES = 16 * 1024 * 1024
 const NO_BYTES = Buffer.alloc(0)
-// Milliseconds until a storage that failed is tried again; doubled each time, up to the longest.
-const FIRST_RETRY_MS = 100
+// Delay before a failed commit is retried; doubled after each failure, up to the maximum.
+const MIN_RETRY_MS = 100
 const MAX_RETRY_MS = 2000
 
 /**
- * Gathers all changes that must outlive the process and commits them in batches. Handlers and sessions add changes in
- * their order; a reply to a Client waits for the commit of the changes that it promises.
+ * Collects all changes that must outlive the process and commits them in batches. Handlers and sessions add changes in
+ * order; a reply to a Client waits for the commit of the changes that it acknowledges.
  *
  *   add … add ──▶ open batch ──(the commit before is done)──▶ committing ──▶ committed: listeners are called
  *                    ▲                                            │
- *                    └───────────── failed: tried again ──────────┴──▶ rejected: its Client is told
+ *                    └───────────── failed: retried ──────────────┴──▶ rejected: the publisher receives an error
  *
- * The number of a batch is the commit number of everything in it; `isCommitted(number)` and `afterCommit` go by it.
+ * All changes of a batch have the same commit number, which `isCommitted` compares.
  */
 export class CommitQueue {
   readonly backPressure: BackPressure
@@ -60,16 +60,16 @@ export class CommitQueue {
   #counter = 0
   #scheduled = false
   #retry: Timer | undefined
-  #retryMs = FIRST_RETRY_MS
+  #retryMs = MIN_RETRY_MS
   #failing = false
-  /** A commit was given up that has not ended: no other may begin. */
+  /** A commit exceeded its time limit and is still running, so no other commit may start. */
   #stuck = false
   #closing = false
   #isClosed = false
-  /** The last `publish` of the open batch, for its further targets. */
+  /** The last `publish` of the open batch, to which targets can be added. */
   #publish: OpenPublish | undefined
   #published: QueuedMessage | undefined
-  /** A later change must come after it, so it gets no further targets. */
+  /** A later change must be stored after `#publish`, so it accepts no further targets. */
   #isPublishOver = false
   #whenIdle: (() => void)[] = []
 
@@ -84,7 +84,7 @@ export class CommitQueue {
     return this.#storage
   }
 
-  /** The commit number of changes that are added now. */
+  /** The commit number of the open batch. */
   get openCommitNumber(): number {
     return this.#openCommitNumber
   }
@@ -94,8 +94,8 @@ export class CommitQueue {
   }
 
   /**
-   * Calls `onCommitted` when all changes so far are committed: now, when they are. With `onRejected` a change that the
-   * storage refused is not tried again.
+   * Calls `onCommitted` when all changes so far are committed, at once if they are. If `onRejected` is given and the
+   * commit fails, it is called instead, without a retry.
    */
   afterCommit(onCommitted: () => void, onRejected?: (error: Error) => void): void {
     const batch = this.#open.operations.length > 0 ? this.#open : this.#committing
@@ -103,35 +103,35 @@ export class CommitQueue {
     else batch.listeners.push({ onCommitted, onRejected })
   }
 
-  /** The same as a promise. */
+  /** The same as `afterCommit`, as a promise. */
   flushed(): Promise<void> {
     return new Promise((resolve, reject) => this.afterCommit(resolve, reject))
   }
 
   // ─── changes ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** The queue of the session gets the message, with its Packet Identifier when it is sent at once. Returns the commit number. */
+  /** Stores a delivery, with its Packet Identifier if it is sent at once. Returns the commit number. */
   enqueue(publication: Publication, clientId: string, delivery: Delivery, isElsewhere: boolean = false): number {
     const target = targetOf(clientId, delivery)
     this.#publishOf(publication).targets.push(isElsewhere ? { ...target, isElsewhere } : target)
     return this.#openCommitNumber
   }
 
-  /** The message is the retained one of its topic now or, when there was no room for it, none is. */
+  /** Stores the retained message of its topic or, if `isKept` is false, removes it. */
   retain(publication: Publication, isKept: boolean): void {
     if (isKept) this.#publishOf(publication).retain = true
     else this.forgetRetained(publication.message.topic)
     publication.queued.batchNumber = this.#openCommitNumber
   }
 
-  /** The topic has no retained message any more. */
+  /** Removes the retained message of the topic. */
   forgetRetained(topic: string): void {
     const id = this.#nextMessageId()
     const packet: PersistedPublish = { ...id, cmd: 'publish', topic, payload: NO_BYTES, qos: 0, retain: true }
     this.#append({ kind: 'publish', packet, targets: [], retain: true })
   }
 
-  /** The Packet Identifier of a QoS 2 message is taken, in one change with all that the message does. Returns the commit number. */
+  /** Stores the Packet Identifier of a QoS 2 message, in one change with the publication. Returns the commit number. */
   incoming(publication: Publication, clientId: string, messageId: number): number {
     this.#publishOf(publication).incoming = { clientId, messageId }
     return this.#openCommitNumber
@@ -141,7 +141,7 @@ export class CommitQueue {
     this.#append({ kind: 'incoming done', clientId, messageId })
   }
 
-  /** A queued message gets its Packet Identifier. Returns the commit number. */
+  /** Stores the Packet Identifier of a queued message. Returns the commit number. */
   send(clientId: string, delivery: Delivery): number {
     const { brokerId, brokerCounter } = this.#storedPacketOf(delivery.content)
     const foreign = foreignOf(clientId, delivery)
@@ -192,22 +192,22 @@ export class CommitQueue {
     this.#storedPacketOf(publication.queued)
   }
 
-  /** Whether the open batch has anything of this publication. */
+  /** Whether the open batch contains changes of this publication. */
   isInOpenBatch(publication: Publication): boolean {
     return publication.batchNumber === this.#openCommitNumber
   }
 
-  /** When the commit fails, the changes of this publication are taken back in the storage, since its Client is told. */
+  /** If the commit fails, rolls back this publication instead of a retry, because its publisher receives an error. */
   markRejectable(publication: Publication): void {
     this.#open.markRejectable(publication)
   }
 
-  /** Commits all that is left and closes the storage. Changes that it does not take are lost, and reported. */
+  /** Commits all remaining changes and closes the storage. Reports changes that the storage refuses; they are lost. */
   async close(): Promise<void> {
     this.#timers.cancel(this.#retry)
     this.#retry = undefined
     this.#closing = true
-    // Changes that are added while a commit is under way need another one.
+    // Changes that are added during a commit need another commit.
     while (this.#committing !== undefined || this.#open.operations.length > 0) {
       const isLast = this.#committing === undefined
       this.#commit()
@@ -241,7 +241,7 @@ export class CommitQueue {
     return publish
   }
 
-  /** The message as it is stored, under an id that it keeps. */
+  /** The stored form of the message; its message id is assigned once. */
   #storedPacketOf(queued: QueuedMessage): StoredPacket {
     queued.stored ??= packetOf(queued.detach(), this.#nextMessageId(), this.#timers)
     return queued.stored
@@ -258,7 +258,7 @@ export class CommitQueue {
     this.#schedule()
   }
 
-  /** After the reads of this turn, so that all they bring goes into one commit. */
+  /** Commits after the reads of this turn, so that all their changes are in one commit. */
   #schedule(): void {
     if (this.#scheduled || this.#committing !== undefined || this.#retry !== undefined) return
     this.#scheduled = true
@@ -294,18 +294,18 @@ export class CommitQueue {
     const ended = (error: Error | undefined): void => {
       this.#timers.cancel(timer)
       if (this.#committing !== batch)
-        this.#stuck = false // Too late: it counts as failed.
+        this.#stuck = false // The time limit has passed, so the commit counts as failed.
       else if (error === undefined) this.#succeeded(batch, commitNumber)
       else this.#failed(batch, commitNumber, error)
     }
-    // A storage that throws at once has rejected like any other.
-    const attempt = async (): Promise<unknown> => this.#storage.commit(batch.operations)
-    attempt().then(() => ended(undefined), ended)
+    // An async function, so that a synchronous throw becomes a rejection.
+    const commit = async (): Promise<unknown> => this.#storage.commit(batch.operations)
+    commit().then(() => ended(undefined), ended)
   }
 
   #succeeded(batch: CommitBatch, commitNumber: number): void {
     this.#committedThrough = commitNumber
-    this.#retryMs = FIRST_RETRY_MS
+    this.#retryMs = MIN_RETRY_MS
     if (this.#failing) {
       this.#failing = false
       this.#options.changed(undefined)
@@ -315,18 +315,18 @@ export class CommitQueue {
     this.#call(() => this.#options.committed(batch.changes()))
   }
 
-  /** Rejectable changes are given up, in the storage too if any of them got there; the rest is tried again. */
+  /** Rolls back rejectable changes, because the storage may have stored a part of them; retries all others. */
   #failed(batch: CommitBatch, commitNumber: number, error: Error): void {
     const next = this.#open
-    const again: Change[] = []
+    const retried: Change[] = []
     for (const change of batch.changes()) {
       const { operation } = change
       if (operation.kind === 'publish') {
-        for (const undo of rollback(operation)) again.push({ operation: undo, publication: undefined })
+        for (const undo of rollback(operation)) retried.push({ operation: undo, publication: undefined })
       }
-      if (!batch.isRejectable(change)) again.push(change)
+      if (!batch.isRejectable(change)) retried.push(change)
     }
-    next.replace(dropSuperseded([...again, ...next.changes()]))
+    next.replace(dropSuperseded([...retried, ...next.changes()]))
     const patient = batch.listeners.filter(({ onRejected }) => onRejected === undefined)
     next.listeners = [...patient, ...next.listeners]
     if (!this.#failing) {
@@ -343,7 +343,7 @@ export class CommitQueue {
     this.#done()
     for (const { onRejected } of batch.listeners) if (onRejected !== undefined) this.#call(() => onRejected(error))
     if (next.operations.length > 0) return
-    this.#committedThrough = commitNumber // Nothing of it is left to be committed.
+    this.#committedThrough = commitNumber // No change of the batch is left to commit.
     for (const { onCommitted } of next.listeners.splice(0)) this.#call(onCommitted)
   }
 
@@ -354,7 +354,7 @@ export class CommitQueue {
     if (this.#open.operations.length > 0) this.#schedule()
   }
 
-  /** A listener that fails must not stop the others. */
+  /** Calls a listener; if it throws, the other listeners must still be called. */
   #call(listener: () => void): void {
     try {
       listener()
@@ -375,7 +375,7 @@ function targetOf(clientId: string, { qos, retain, via, packetId }: Delivery): P
   }
 }
 
-/** A message that another broker queued: this storage may not know of it. */
+/** The message and target of a delivery that a peer queued: this storage may not have them yet. */
 function foreignOf(clientId: string, delivery: Delivery): ForeignMessage | undefined {
   const { stored } = delivery.content
   if (delivery.storage !== 'queued by peer' || stored === undefined) return undefined

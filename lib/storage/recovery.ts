@@ -31,10 +31,10 @@ export interface RecoveryEnvironment extends SessionEnvironment {
 
 const NEVER_EXPIRES = 0xffff_ffff
 const NO_BYTES = Buffer.alloc(0)
-// Most messages came by no shared subscription and without identifiers; the storage does not say by which subscription.
+// For messages without shared subscription and identifiers. The storage does not record the matching subscription.
 const FROM_STORAGE: DeliverySource = { identifiers: undefined, sharedFilter: undefined, parts: undefined }
 
-/** Puts everything back that a storage has, before the first connection is taken. */
+/** Restores the state of the storage before the first connection is accepted. */
 export async function recover(environment: RecoveryEnvironment, commits: CommitQueue): Promise<void> {
   const messages = new RecoveredMessages(environment)
   const sessions: { session: Session; state: PersistedSessionState }[] = []
@@ -45,9 +45,9 @@ export async function recover(environment: RecoveryEnvironment, commits: CommitQ
       sessions.push({ session, state: { ...state, queue: [] } })
     }
   }
-  // Now that all are there that a Will may go to, and all members of shared subscriptions.
+  // After all sessions are restored: a Will may be delivered to any of them, also as a member of a shared subscription.
   for (const { session, state } of sessions) startExpiry(environment, session, state)
-  environment.timers.catchUp() // What ended before this process began is over for the first Client too.
+  environment.timers.catchUp() // Sessions that expired before the start must end before the first CONNECT.
 }
 
 export function restoreRetained(environment: RecoveryEnvironment, commits: CommitQueue, queued: QueuedMessage): void {
@@ -57,7 +57,7 @@ export function restoreRetained(environment: RecoveryEnvironment, commits: Commi
   else if (environment.retained.hasRoomFor(queued.message)) environment.retained.restore(queued)
 }
 
-/** One session with all that it has. It is nobody's until `startExpiry` or until a Client comes. */
+/** Restores one session. It does not expire before `startExpiry` is called. */
 export function restoreSession(
   environment: RecoveryEnvironment,
   commits: CommitQueue,
@@ -93,7 +93,7 @@ export function restoreSession(
   return session
 }
 
-/** Its connection ended with the process that it was in, at the latest. */
+/** Starts the expiry of a restored session: its connection ended at the latest with the earlier process. */
 export function startExpiry(
   environment: RecoveryEnvironment,
   session: Session,
@@ -110,12 +110,12 @@ export function startExpiry(
   else if (will !== undefined) wills.connectionEnded(session, false)
 }
 
-/** A message in a queue as it was. */
+/** The delivery of a stored queue item. */
 export function deliveryOf({ packet, target }: PersistedQueueItem, messages: RecoveredMessages): Delivery {
   if (target === undefined) {
-    const released = new QueuedMessage(new Message(NO_MESSAGE, undefined, Infinity))
-    released.stored = idOnly(packet)
-    const delivery = new Delivery(released, 2, false, FROM_STORAGE)
+    const releasedMessage = new QueuedMessage(new Message(NO_MESSAGE, undefined, Infinity))
+    releasedMessage.stored = idOnly(packet)
+    const delivery = new Delivery(releasedMessage, 2, false, FROM_STORAGE)
     delivery.packetId = packet.messageId
     delivery.phase = 'awaiting pubcomp'
     delivery.storage = 'sent'
@@ -130,20 +130,20 @@ export function deliveryOf({ packet, target }: PersistedQueueItem, messages: Rec
     delivery.packetId = messageId
     delivery.phase = qos === 1 ? 'awaiting puback' : 'awaiting pubrec'
     delivery.storage = 'sent'
-    delivery.sentBefore = true // It may have been written.
+    delivery.sentBefore = true // The earlier process may have sent it.
   }
   return delivery
 }
 
 const NO_MESSAGE = { topic: '', payload: NO_BYTES, qos: 2, retain: false, properties: undefined } as const
 
-/** The id of a message that was released: by it the message is known when it is published once more. */
+/** A packet with the message id only, by which a replay of a released message is recognised as a duplicate. */
 function idOnly({ brokerId, brokerCounter }: PersistedQueueItem['packet']): StoredPacket | undefined {
   if (brokerId === undefined || brokerCounter === undefined) return undefined
   return { cmd: 'publish', topic: '', payload: NO_BYTES, qos: 2, retain: false, brokerId, brokerCounter }
 }
 
-/** A message that several queues have is one object again. */
+/** Creates one object for each stored message, even if several queues contain it. */
 export class RecoveredMessages {
   readonly #environment: Pick<RecoveryEnvironment, 'timers'>
   readonly #known = new WeakMap<object, QueuedMessage>()

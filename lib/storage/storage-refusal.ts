@@ -1,6 +1,6 @@
 import { MqttError } from '../errors.ts'
 
-/** What a Client is told when the store failed: that there is no room, or that it is our fault. */
+/** The error for a Client after a failed commit: quota exceeded if the disk is full, else implementation specific. */
 export function storageRefusal(error: Error): MqttError {
   const code = (error as NodeJS.ErrnoException).code ?? ''
   const isFull = code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG'

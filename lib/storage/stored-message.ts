@@ -20,7 +20,7 @@ export function packetOf(message: Message, { brokerId, brokerCounter }: MessageI
   }
 }
 
-/** A stored message as it is published on; its Message Expiry Interval is what it was when it came. */
+/** The message of a stored packet; its Message Expiry Interval is the one that the publisher sent. */
 export function messageOf(packet: PersistedPublish, timers: Timers): Message {
   const { topic, payload, qos, retain, clientId, messageExpiry } = packet
   const fields = {
@@ -33,7 +33,7 @@ export function messageOf(packet: PersistedPublish, timers: Timers): Message {
   return new Message(fields, clientId, messageExpiry === undefined ? Infinity : timers.fromWallClock(messageExpiry))
 }
 
-/** The same with the packet that the storage has, as the queues of sessions share it. */
+/** The same as a queued message with its stored form, which the outbound queues share. */
 export function queuedMessageOf(packet: PersistedPublish, timers: Timers): QueuedMessage {
   const queued = new QueuedMessage(messageOf(packet, timers))
   const { brokerId, brokerCounter } = packet
@@ -41,7 +41,7 @@ export function queuedMessageOf(packet: PersistedPublish, timers: Timers): Queue
   return queued
 }
 
-/** Subscription Identifiers belong to a receiver, not to the message. */
+/** Removes Subscription Identifiers, which belong to a subscriber, not to the message. */
 function withoutIdentifiers(properties: PersistedPublish['properties']): Message['properties'] {
   if (properties?.subscriptionIdentifiers === undefined) return properties
   const { subscriptionIdentifiers: _, ...rest } = properties

@@ -3,7 +3,7 @@ import type { Subscription as PublicSubscription } from '../../types/subscriptio
 import { type Subscriber, Subscription } from '../messages/subscriber.ts'
 import { parseTopicFilter } from '../topics/topic-filter.ts'
 
-/** A subscription as it is stored, by the Topic Filter that the Client asked for. */
+/** The stored form of a subscription; its key is the requested Topic Filter. */
 export function persistedSubscription(subscription: Subscription): PersistedSubscription {
   const { requested, topicFilter, qos, retainHandling, retainAsPublished, noLocal, subscriptionIdentifier } =
     subscription
@@ -19,7 +19,7 @@ export function persistedSubscription(subscription: Subscription): PersistedSubs
   }
 }
 
-/** The same again; undefined when its Topic Filter is none, as another program may have stored it. */
+/** The subscription of a stored form; undefined if its Topic Filter is invalid, because another program stored it. */
 export function subscriptionOf(
   receiver: Subscriber,
   { topic, qos, rh, rap, nl, subscriptionIdentifier, grantedTopic, requestedQos }: PersistedSubscription,

@@ -1,7 +1,7 @@
 import type { PersistenceOperation, PublishOperation } from '../../types/persistence.ts'
 import type { Change } from './commit-batch.ts'
 
-/** The changes that take a publication out of a storage that may have a part of it. */
+/** The changes that remove a publication from a storage that may have stored a part of it. */
 export function* rollback({ packet, targets, incoming }: PublishOperation): IterableIterator<PersistenceOperation> {
   const { brokerId, brokerCounter } = packet
   if (brokerId === undefined || brokerCounter === undefined) return
@@ -19,18 +19,18 @@ export function* rollback({ packet, targets, incoming }: PublishOperation): Iter
 }
 
 /**
- * The same changes without those that a later one makes pointless, so that Clients who come and go while the storage
- * fails do not fill the memory: nothing of a session before its end, and of its descriptions the first and the last.
+ * Drops changes that a later change supersedes, so that Clients that connect and disconnect while the storage fails do
+ * not fill the memory: all changes of a session before its end, and all but its first and last `session` change.
  */
 export function dropSuperseded(changes: readonly Change[]): Change[] {
   const ended = new Set<string>()
-  /** Where a session is described last; an earlier description is dropped when it is not the first one either. */
+  /** Index of the earliest `session` change found so far; -1 while only the last one was found. */
   const described = new Map<string, number>()
-  const kept: (Change | undefined)[] = []
+  const remaining: (Change | undefined)[] = []
   for (const change of changes.toReversed()) {
     const { operation } = change
     if (operation.kind === 'publish' || operation.kind === 'discard') {
-      kept.push(change)
+      remaining.push(change)
       continue
     }
     const { clientId, kind } = operation
@@ -41,11 +41,11 @@ export function dropSuperseded(changes: readonly Change[]): Change[] {
     }
     if (kind === 'session') {
       const later = described.get(clientId)
-      // The one in the middle, of which there is an earlier one now.
-      if (later !== undefined && later >= 0) kept[later] = undefined
-      described.set(clientId, later === undefined ? -1 : kept.length)
+      // The change at `later` is neither the first nor the last.
+      if (later !== undefined && later >= 0) remaining[later] = undefined
+      described.set(clientId, later === undefined ? -1 : remaining.length)
     }
-    kept.push(change)
+    remaining.push(change)
   }
-  return kept.filter((change) => change !== undefined).toReversed()
+  return remaining.filter((change) => change !== undefined).toReversed()
 }

@@ -1,9 +1,9 @@
 /**
  * A node of a tree of topic levels and its children by name.
- * Most nodes have no child or one, so an only child is kept bare and a Map is made for the second.
+ * Most nodes have at most one child, so a single child is stored directly and a Map is used from the second one on.
  */
 export interface LevelNode<Node> {
-  /** The text of this level. */
+  /** The name of this level. */
   readonly level: string
   children: Node | Map<string, Node> | undefined
 }
@@ -15,7 +15,7 @@ export function childOf<Node extends LevelNode<Node>>(parent: Node, level: strin
   return children.level === level ? children : undefined
 }
 
-/** Adds a child whose level is not there yet. */
+/** Adds a child; the parent must have no child of the same level. */
 export function addChild<Node extends LevelNode<Node>>(parent: Node, child: Node): void {
   const { children } = parent
   if (children === undefined) parent.children = child
@@ -23,7 +23,7 @@ export function addChild<Node extends LevelNode<Node>>(parent: Node, child: Node
   else parent.children = new Map<string, Node>().set(children.level, children).set(child.level, child)
 }
 
-/** Removes a child that is there. */
+/** Removes a child of the parent. */
 export function removeChild<Node extends LevelNode<Node>>(parent: Node, child: Node): void {
   const { children } = parent
   if (!(children instanceof Map)) {
@@ -35,7 +35,7 @@ export function removeChild<Node extends LevelNode<Node>>(parent: Node, child: N
   for (const only of children.values()) parent.children = only
 }
 
-/** Writes the levels into an array that is used again and again; how many there are. Takes a third of what `split` takes. */
+/** Writes the levels into a reused array and returns their number. Takes a third of the time of `split`. */
 export function splitInto(levels: string[], topic: string): number {
   let count = 0
   let start = 0

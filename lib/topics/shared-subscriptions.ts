@@ -1,15 +1,15 @@
 import { SubscriptionTree } from './subscription-tree.ts'
 
-/** Up to this size looking through the members is as fast as a Map, and smaller. */
-const SMALL_GROUP = 32
+/** Up to this size a search through the array is as fast as a Map and takes less memory. */
+const MAX_SEARCHED_MEMBERS = 32
 
-/** The members of one shared subscription, who take turns (section 4.8.2). */
+/** The members of one shared subscription, which receive messages in turn (section 4.8.2). */
 export class SharedGroup<T extends object> {
   readonly shareName: string
   readonly topicFilter: string
-  /** With `$share/name/`. */
+  /** The Topic Filter with `$share/name/`. */
   readonly sharedFilter: string
-  /** The members before `#turn` had their turn in this round, the others have it to come. */
+  /** The members before `#turn` had their turn in this round; the others follow. */
   readonly #members: T[] = []
   #positions: Map<T, number> | undefined = undefined
   #turn = 0
@@ -25,8 +25,8 @@ export class SharedGroup<T extends object> {
   }
 
   /**
-   * The next member in turn that accepts, or else the next one that will do. Each member is asked at most once.
-   * A member that is passed over waits for the next round.
+   * Returns the next member that `accepts`, otherwise the next one that `willDo`. Each member is asked at most once.
+   * A member that is passed over has its turn in the next round.
    */
   next(accepts: (member: T) => boolean, willDo?: (member: T) => boolean): T | undefined {
     const members = this.#members
@@ -46,22 +46,22 @@ export class SharedGroup<T extends object> {
     return members[second]
   }
 
-  /** False when it is a member already. A new member has its turn in this round. */
+  /** Returns false if it is already a member. A new member has its turn in this round. */
   join(member: T): boolean {
     if (this.#positionOf(member) !== -1) return false
     this.#members.push(member)
     if (this.#positions !== undefined) this.#positions.set(member, this.#members.length - 1)
-    else if (this.#members.length > SMALL_GROUP) {
+    else if (this.#members.length > MAX_SEARCHED_MEMBERS) {
       this.#positions = new Map(this.#members.map((each, position) => [each, position]))
     }
     return true
   }
 
-  /** False when it is not a member. */
+  /** Returns false if it is not a member. */
   leave(member: T): boolean {
     let gap = this.#positionOf(member)
     if (gap === -1) return false
-    // The gap moves to the end, past the turn, and nobody changes sides: who had a turn stays before it.
+    // Moves the gap to the end. Members that had their turn in this round stay before `#turn`.
     if (gap < this.#turn) {
       this.#turn -= 1
       this.#move(this.#turn, gap)
@@ -70,7 +70,7 @@ export class SharedGroup<T extends object> {
     this.#move(this.#members.length - 1, gap)
     this.#members.pop()
     this.#positions?.delete(member)
-    if (this.#members.length <= SMALL_GROUP / 2) this.#positions = undefined
+    if (this.#members.length <= MAX_SEARCHED_MEMBERS / 2) this.#positions = undefined
     return true
   }
 
@@ -87,24 +87,24 @@ export class SharedGroup<T extends object> {
   }
 }
 
-/** The shared subscriptions: each ShareName and Topic Filter has a group, and a message goes to one member of it. */
+/** The shared subscriptions: each pair of ShareName and Topic Filter has a group; one member receives each message. */
 export class SharedSubscriptions<T extends object> {
-  // A ShareName has no '/', so the joined text belongs to one pair only.
+  // A ShareName has no '/', so each key belongs to one pair only.
   readonly #groups = new Map<string, SharedGroup<T>>()
   readonly #tree = new SubscriptionTree<SharedGroup<T>>()
   #size = 0
 
-  /** How many members all groups have together. */
+  /** Number of members of all groups. */
   get size(): number {
     return this.#size
   }
 
-  /** Goes up when a group comes or goes. A member that joins or leaves changes the group, but not which groups match. */
+  /** Increases when a group is added or removed. A member that joins or leaves does not change which groups match. */
   get version(): number {
     return this.#tree.version
   }
 
-  /** Adds a member to its group; nothing happens when it is there. */
+  /** Adds a member to its group, if it is not there yet. */
   add(shareName: string, topicFilter: string, member: T): void {
     const key = `${shareName}/${topicFilter}`
     let group = this.#groups.get(key)
@@ -120,7 +120,7 @@ export class SharedSubscriptions<T extends object> {
     return this.#groups.get(`${shareName}/${topicFilter}`)
   }
 
-  /** Removes a member from its group; false when it was not there. */
+  /** Removes a member from its group; returns false if it was not there. */
   remove(shareName: string, topicFilter: string, member: T): boolean {
     const key = `${shareName}/${topicFilter}`
     const group = this.#groups.get(key)

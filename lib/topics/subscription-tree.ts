@@ -1,22 +1,22 @@
 import { addChild, childOf, type LevelNode, removeChild, splitInto } from './level-node.ts'
 import { hasWildcard } from './topic-filter.ts'
 
-/** The subscribers of one filter when there are several. A class of its own, so that a subscriber may be a Set. */
+/** The subscribers of a filter that has several. A separate class, because a subscriber may itself be a Set. */
 class Several<T> extends Set<T> {}
 
-/** Nearly every filter has one subscriber, which is kept without a Set around it. */
+/** Nearly every filter has one subscriber, which is stored without a Set to save memory. */
 type Subscribers<T> = T | Several<T> | undefined
 
-/** The place of a Topic Filter that has wildcards, after some of its levels. */
+/** A node for the first levels of Topic Filters with wildcards. */
 class Node<T> implements LevelNode<Node<T>> {
   readonly level: string
   readonly parent: Node<T> | undefined
   children: Node<T> | Map<string, Node<T>> | undefined = undefined
-  /** What comes after a `+`. */
+  /** The child for the level `+`. */
   plus: Node<T> | undefined = undefined
-  /** Of the filter that ends here. */
+  /** The subscribers of the filter that ends here. */
   subscribers: Subscribers<T> = undefined
-  /** Of the filter that goes on with `#`. */
+  /** The subscribers of the filter that continues with `#`. */
   subscribersBelow: Subscribers<T> = undefined
 
   constructor(level: string, parent: Node<T> | undefined) {
@@ -26,7 +26,7 @@ class Node<T> implements LevelNode<Node<T>> {
 }
 
 /**
- * Topic Filters and their subscribers. Filters are valid and without `$share/name/`; subscribers are told apart by identity.
+ * Topic Filters and their subscribers. Filters are valid, without `$share/name/`; subscribers are compared by identity.
  * A filter without wildcards is one entry of a Map; the others share a tree with one node per level.
  */
 export class SubscriptionTree<T extends object> {
@@ -35,27 +35,27 @@ export class SubscriptionTree<T extends object> {
   #size = 0
   #version = 0
   #nodes = 0
-  // The work list of match(), kept between calls. It is empty when match() returns.
+  // The work list of match(), reused between calls. It is empty when match() returns.
   readonly #pending: Node<T>[] = []
   readonly #depths: number[] = []
   readonly #levels: string[] = []
 
-  /** How many pairs of filter and subscriber there are. */
+  /** Number of pairs of filter and subscriber. */
   get size(): number {
     return this.#size
   }
 
-  /** Goes up with every change: what was found at a version stays right until the version is another. */
+  /** Increases with every change. The result of `match` stays valid while the version is the same. */
   get version(): number {
     return this.#version
   }
 
-  /** How many nodes the filters with wildcards need, for those who watch memory. */
+  /** Number of nodes for the filters with wildcards, for tests of memory use. */
   get nodeCount(): number {
     return this.#nodes
   }
 
-  /** Adds a subscriber to a filter; nothing happens when it is there. */
+  /** Adds a subscriber to a filter, if it is not there yet. */
   add(topicFilter: string, subscriber: T): void {
     if (!hasWildcard(topicFilter)) {
       const before = this.#exact.get(topicFilter)
@@ -74,7 +74,7 @@ export class SubscriptionTree<T extends object> {
     this.#version += 1
   }
 
-  /** Removes a subscriber from a filter; false when it was not there. */
+  /** Removes a subscriber from a filter; returns false if it was not there. */
   remove(topicFilter: string, subscriber: T): boolean {
     if (!hasWildcard(topicFilter)) {
       const before = this.#exact.get(topicFilter)
@@ -98,10 +98,10 @@ export class SubscriptionTree<T extends object> {
     return true
   }
 
-  /** Appends the subscribers of every filter that matches: once per filter, so a subscriber of two filters comes twice. */
+  /** Appends the subscribers of every matching filter. A subscriber with two matching filters is appended twice. */
   match(topic: string, found: T[]): void {
     if (this.#nodes > 0) this.#matchWildcards(topic, found)
-    append(this.#exact.get(topic), found) // last, the order that the suite of aedes-persistence expects
+    append(this.#exact.get(topic), found) // Last, because the test suite of aedes-persistence expects this order.
   }
 
   #matchWildcards(topic: string, found: T[]): void {
@@ -122,10 +122,10 @@ export class SubscriptionTree<T extends object> {
       depths.push(0)
     }
 
-    // Each node is reached by one path only, so this visits a node at most once.
+    // Only one path leads to each node, so each node is visited at most once.
     for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
       const depth = depths.pop()!
-      append(node.subscribersBelow, found) // 'a/#' matches 'a' and what is below
+      append(node.subscribersBelow, found) // 'a/#' matches 'a' and every level below it.
       if (depth === count) {
         append(node.subscribers, found)
         continue
@@ -142,7 +142,7 @@ export class SubscriptionTree<T extends object> {
     }
   }
 
-  /** The node for a filter without its last `#`, made when it is not there. */
+  /** Returns the node for a filter without its last `#`; creates it if needed. */
   #makeNode(topicFilter: string): Node<T> {
     let node = this.#root
     const count = this.#nodeLevels(topicFilter)
@@ -157,7 +157,7 @@ export class SubscriptionTree<T extends object> {
       }
       node = next
     }
-    // '#' alone lives in the root, which counts while it is in use.
+    // The filter '#' is stored in the root, which counts as a node while it is used.
     if (count === 0 && node.subscribersBelow === undefined) this.#nodes += 1
     return node
   }
@@ -172,7 +172,7 @@ export class SubscriptionTree<T extends object> {
     return node
   }
 
-  /** Splits the filter into `#levels`; how many of them have a node. */
+  /** Splits the filter into `#levels`. Returns how many of them have a node. */
   #nodeLevels(topicFilter: string): number {
     const count = splitInto(this.#levels, topicFilter)
     return endsInHash(topicFilter) ? count - 1 : count
@@ -205,7 +205,7 @@ function includes<T extends object>(subscribers: Subscribers<T>, subscriber: T):
   return subscribers instanceof Several ? subscribers.has(subscriber) : subscribers === subscriber
 }
 
-/** The subscribers with one more, or undefined when it is among them. */
+/** Returns the subscribers with one more, or undefined if it is already among them. */
 function including<T extends object>(subscribers: Subscribers<T>, subscriber: T): T | Several<T> | undefined {
   if (subscribers === undefined) return subscriber
   if (includes(subscribers, subscriber)) return undefined
@@ -213,7 +213,7 @@ function including<T extends object>(subscribers: Subscribers<T>, subscriber: T)
   return new Several([subscribers, subscriber])
 }
 
-/** The subscribers without one that is among them. */
+/** Returns the subscribers without `subscriber`, which must be among them. */
 function excluding<T extends object>(subscribers: Subscribers<T>, subscriber: T): Subscribers<T> {
   if (!(subscribers instanceof Several)) return undefined
   subscribers.delete(subscriber)

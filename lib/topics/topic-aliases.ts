@@ -1,19 +1,19 @@
-/** Topic Aliases: small numbers that stand for Topic Names on one connection, per direction (section 3.3.2.3.4). */
+/** Topic Aliases: numbers that replace Topic Names on one connection, in one direction (section 3.3.2.3.4). */
 import { ProtocolError } from '../errors.ts'
 
 const TOPIC_ALIAS_INVALID = 0x94
 
-/** The aliases that the Client set. */
+/** The Topic Aliases that the Client set. */
 export class InboundTopicAliases {
   readonly #maximum: number
   #topics: Map<number, string> | undefined = undefined
 
-  /** @param maximum - the Topic Alias Maximum that we told the Client. */
+  /** @param maximum - the Topic Alias Maximum of the Server. */
   constructor(maximum: number) {
     this.#maximum = maximum
   }
 
-  /** Remembers a Topic Name, or ends the connection when the alias is 0 or above our maximum. */
+  /** Stores the Topic Name of an alias; throws if the alias is 0 or above the maximum. */
   set(alias: number, topic: string): void {
     if (alias < 1 || alias > this.#maximum) {
       // [MQTT-3.3.2-8], [MQTT-3.3.2-9]
@@ -23,20 +23,20 @@ export class InboundTopicAliases {
     this.#topics.set(alias, topic)
   }
 
-  /** The Topic Name that the Client gave to the alias. */
+  /** Returns the Topic Name of the alias, or undefined if the Client has not set it. */
   get(alias: number): string | undefined {
     return this.#topics?.get(alias)
   }
 }
 
 /**
- * The aliases that we set. When all are in use, a topic that was not sent for a while gives its alias to a new one:
- * a hand goes round the aliases, and takes the first that was not used since it last came by.
+ * The Topic Aliases that the Server set. When all are in use, a new topic replaces one that was not sent recently,
+ * by the CLOCK algorithm: `#hand` advances to the first alias that was not used since the previous round.
  */
 export class OutboundTopicAliases {
   readonly #maximum: number
   #aliases: Map<string, number> | undefined = undefined
-  /** Both by alias - 1. */
+  /** Index: alias - 1. The same for `#used`. */
   readonly #topics: string[] = []
   readonly #used: boolean[] = []
   #hand = 0
@@ -47,8 +47,8 @@ export class OutboundTopicAliases {
   }
 
   /**
-   * The alias for a packet that is sent now:
-   * `5` – send alias 5 and no topic; `-5` – send alias 5 and the topic, the Client does not know it yet; `0` – no alias.
+   * Returns the alias for the next packet:
+   * `5` – alias 5 without the topic; `-5` – alias 5 with the topic, because it is new to the Client; `0` – no alias.
    */
   assign(topic: string): number {
     if (this.#maximum === 0) return 0

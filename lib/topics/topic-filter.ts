@@ -1,17 +1,17 @@
-/** Topic Filters: what a subscription asks for (section 4.7), alone or in a shared subscription (section 4.8.2). */
+/** Topic Filters of subscriptions (section 4.7) and of shared subscriptions (section 4.8.2). */
 import { countLevels, fitsOnTheWire } from './topic-name.ts'
 
 export interface ParsedFilter {
-  /** What Topic Names are compared with: the filter without `$share/name/`. */
+  /** The filter without `$share/name/`, which is compared with Topic Names. */
   readonly topicFilter: string
-  /** The ShareName of a shared subscription. */
+  /** The ShareName; undefined if the subscription is not shared. */
   readonly shareName: string | undefined
   readonly hasWildcard: boolean
 }
 
 const SHARE = '$share/'
 
-/** The parts of a Topic Filter, or undefined when it is not valid or has more than `maximumLevels` levels. */
+/** Returns the parts of a Topic Filter, or undefined if it is not valid or has more than `maximumLevels` levels. */
 export function parseTopicFilter(filter: string, maximumLevels: number): ParsedFilter | undefined {
   if (!fitsOnTheWire(filter) || filter.includes('\0')) return undefined // [MQTT-4.7.3-2], [MQTT-4.7.3-3]
   if (filter === '$share') return undefined
@@ -24,19 +24,19 @@ export function parseTopicFilter(filter: string, maximumLevels: number): ParsedF
   return parseUnshared(filter.slice(end + 1), shareName, maximumLevels)
 }
 
-/** True when `+` or `#` occurs, which in a valid Topic Filter makes it a wildcard. */
+/** True if the valid Topic Filter has a wildcard, `+` or `#`. */
 export function hasWildcard(topicFilter: string): boolean {
   return topicFilter.includes('+') || topicFilter.includes('#')
 }
 
-/** True when a message that is published to `topic` goes to a subscription to `topicFilter`. */
+/** True if a message published to `topic` matches a subscription to `topicFilter`. */
 export function matches(topicFilter: string, topic: string): boolean {
   const wanted = topicFilter.split('/')
   const levels = topic.split('/')
   if (topic.startsWith('$') && (wanted[0] === '#' || wanted[0] === '+')) return false // [MQTT-4.7.2-1]
 
   for (const [index, level] of wanted.entries()) {
-    if (level === '#') return true // also when index is past the end: 'a/#' includes its parent 'a'
+    if (level === '#') return true // Also past the last level of the topic: 'a/#' matches its parent 'a'.
     if (index >= levels.length) return false
     if (level !== '+' && level !== levels[index]) return false
   }
@@ -54,7 +54,7 @@ function parseUnshared(
   return { topicFilter, shareName, hasWildcard: true }
 }
 
-/** `+` fills a whole level [MQTT-4.7.1-2], `#` a whole level that is the last [MQTT-4.7.1-1]. */
+/** `+` must occupy a whole level [MQTT-4.7.1-2], `#` the whole last level [MQTT-4.7.1-1]. */
 function wildcardsStandAlone(topicFilter: string): boolean {
   const last = topicFilter.length - 1
   for (let index = 0; index <= last; index += 1) {

@@ -5,7 +5,7 @@ const MAXIMUM_BYTES = 65_535
 /** No UTF-16 code unit becomes more than 3 bytes of UTF-8. */
 const ALWAYS_SHORT_ENOUGH = Math.floor(MAXIMUM_BYTES / 3)
 
-/** True for a Topic Name that is not empty, has no wildcard and no U+0000, and at most `maximumLevels` levels. */
+/** True if the Topic Name is not empty, has no wildcard and no U+0000, and has at most `maximumLevels` levels. */
 export function isValidTopicName(topic: string, maximumLevels: number): boolean {
   return (
     topic.length > 0 && // [MQTT-4.7.3-1]
@@ -18,14 +18,14 @@ export function isValidTopicName(topic: string, maximumLevels: number): boolean 
   )
 }
 
-/** How many levels a Topic Name or Topic Filter has: one more than it has separators. */
+/** Number of levels of a Topic Name or Topic Filter: its separators plus one. */
 export function countLevels(topic: string): number {
   let levels = 1
   for (let slash = topic.indexOf('/'); slash !== -1; slash = topic.indexOf('/', slash + 1)) levels += 1
   return levels
 }
 
-/** True when the UTF-8 form has at most 65,535 bytes [MQTT-4.7.3-3]. */
-export function fitsOnTheWire(text: string): boolean {
-  return text.length <= ALWAYS_SHORT_ENOUGH || Buffer.byteLength(text) <= MAXIMUM_BYTES
+/** True if the UTF-8 form has at most 65,535 bytes [MQTT-4.7.3-3]. */
+export function fitsOnTheWire(topic: string): boolean {
+  return topic.length <= ALWAYS_SHORT_ENOUGH || Buffer.byteLength(topic) <= MAXIMUM_BYTES
 }

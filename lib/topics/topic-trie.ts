@@ -5,7 +5,7 @@ class Node<V> implements LevelNode<Node<V>> {
   readonly level: string
   readonly parent: Node<V> | undefined
   children: Node<V> | Map<string, Node<V>> | undefined = undefined
-  /** Of the Topic Name that ends here. */
+  /** The value of the Topic Name that ends here. */
   value: V | undefined = undefined
 
   constructor(level: string, parent: Node<V> | undefined) {
@@ -14,12 +14,12 @@ class Node<V> implements LevelNode<Node<V>> {
   }
 }
 
-// Nodes that are looked at before a search can be left.
-const VISITS = 64
+// A search yields undefined after this many nodes, so that the caller can pause it.
+const NODES_PER_STEP = 64
 
-/** Topic Names with one value each, searched by Topic Filter: the place for retained messages. */
+/** A map from Topic Names to values that can be searched by Topic Filter. It stores the retained messages. */
 export class TopicTrie<V extends object> {
-  /** The nodes that have a value, by their whole Topic Name. */
+  /** The nodes with a value, by their Topic Name. */
   readonly #named = new Map<string, Node<V>>()
   readonly #root = new Node<V>('', undefined)
   #nodes = 0
@@ -29,7 +29,7 @@ export class TopicTrie<V extends object> {
     return this.#named.size
   }
 
-  /** How many levels are kept, for those who watch memory. */
+  /** Number of nodes, for tests of memory use. */
   get nodeCount(): number {
     return this.#nodes
   }
@@ -38,7 +38,7 @@ export class TopicTrie<V extends object> {
     return this.#named.get(topic)?.value
   }
 
-  /** Returns the value that was there before. */
+  /** Returns the previous value. */
   set(topic: string, value: V): V | undefined {
     let node = this.#named.get(topic)
     if (node === undefined) {
@@ -50,7 +50,7 @@ export class TopicTrie<V extends object> {
     return before
   }
 
-  /** Returns the value that was there. */
+  /** Returns the removed value. */
   delete(topic: string): V | undefined {
     const node = this.#named.get(topic)
     if (node === undefined) return undefined
@@ -71,9 +71,9 @@ export class TopicTrie<V extends object> {
   }
 
   /**
-   * Every value whose Topic Name matches, and now and then undefined, so that a search through many nodes that finds
-   * nothing can be left for a while.
-   * The trie may change meanwhile: a value that comes or goes before the end is given or not, all others are given once.
+   * Yields every value whose Topic Name matches, and undefined after every `NODES_PER_STEP` nodes, so that the caller can
+   * pause a long search. A value that is added or removed during the search may be missing; every other value is
+   * yielded once.
    */
   *search(topicFilter: string): Generator<V | undefined, void, undefined> {
     if (!hasWildcard(topicFilter)) {
@@ -82,7 +82,7 @@ export class TopicTrie<V extends object> {
       return
     }
     if (topicFilter === '#') {
-      // The most common big question, answered four times as fast by the flat list.
+      // The most common filter with many matches; the flat list is four times as fast.
       for (const [topic, { value }] of this.#named) if (value !== undefined && !topic.startsWith('$')) yield value
       return
     }
@@ -91,13 +91,13 @@ export class TopicTrie<V extends object> {
     if (withBelow) levels.pop()
     const hidesDollar = levels.length === 0 || levels[0] === '+' // [MQTT-4.7.2-1]
 
-    // What is still to do, one entry per level on the way down: an iterator over a node's children, so that a big answer
-    // needs no list of them, or a single node, or undefined once that node has had its turn.
+    // The unvisited nodes, one entry per level: an iterator over children, so that many children need no list; or a
+    // single node; or undefined after that node was visited.
     const path: (Iterator<Node<V>> | Node<V> | undefined)[] = [this.#root]
     let visited = 0
     while (path.length > 0) {
       visited += 1
-      if (visited % VISITS === 0) yield undefined
+      if (visited % NODES_PER_STEP === 0) yield undefined
       const depth = path.length - 1
       const top = path[depth]
       if (top instanceof Node) path[depth] = undefined

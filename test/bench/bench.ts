@@ -1,4 +1,4 @@
-/** `npm run bench`: does the same works on several brokers, in turn, and compares. See docs/performance.md. */
+/** `npm run bench`: runs the same works on several brokers in turn and compares them. See docs/performance.md. */
 import { availableParallelism, cpus } from 'node:os'
 import { compareBuilds } from './compare-builds.ts'
 import { writeDocs } from './docs.ts'
@@ -9,7 +9,7 @@ import { runWork } from './run-work.ts'
 import { formatNumber, textTable } from './table.ts'
 import type { Work } from './works/work.ts'
 
-// The table is for stdout; how far we are is for whoever waits.
+// The table is written to stdout, the progress to stderr.
 const say = (text: string): void => void process.stderr.write(`${text}\n`)
 
 function findBrokers(wanted: readonly PeerName[]): PeerName[] {
@@ -36,7 +36,7 @@ async function measureAll(options: Options, brokers: readonly PeerName[]): Promi
   const deadline = performance.now() + options.budget * 1_000
   for (let round = 1; round <= options.rounds; round += 1) {
     for (const work of options.works) {
-      // One broker after the other within each work: what else the machine does then strikes all alike.
+      // All brokers in turn within each work, so that other load of the machine affects all equally.
       for (const broker of brokers.filter((name) => takesPart(name, work, options))) {
         if (performance.now() > deadline) {
           collection.remark(work, broker, `the time was over in round ${round}`)
@@ -80,7 +80,7 @@ async function main(): Promise<void> {
   if (options.writeDocs) writeDocs(results)
 }
 
-// Leaving by `exit` ends the brokers too, see peers/peers.ts.
+// `exit` also ends the brokers, see peers/peers.ts.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 
 try {

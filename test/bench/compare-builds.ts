@@ -1,4 +1,4 @@
-/** `npm run bench -- --against <folder>`: two builds do the same works beside each other. See docs/performance.md. */
+/** `npm run bench -- --against <folder>`: runs the same works on two builds in pairs. See docs/performance.md. */
 import { realpathSync } from 'node:fs'
 import type { Report } from './load/load.ts'
 import type { Options } from './options.ts'
@@ -12,7 +12,7 @@ import type { Figure, Work } from './works/work.ts'
 type Pair = readonly [ours: number, theirs: number]
 type Figures = Readonly<Record<string, number>>
 
-/** One work, and what came of it so far. */
+/** A work and its results so far. */
 class ComparedWork {
   readonly work: Work
   readonly figures: readonly (readonly [key: string, figure: Figure])[]
@@ -62,7 +62,7 @@ function figuresOf(compared: ComparedWork, report: Report): Figures | undefined 
   return figures
 }
 
-/** Each is the first of a pair every other time: whatever comes of being started first strikes both alike. */
+/** Each build is the first of every other pair, so that an effect of the order affects both equally. */
 async function round(compared: ComparedWork, { scale }: Options, against: string, isOursFirst: boolean): Promise<void> {
   const builds = isOursFirst ? ([root, against] as const) : ([against, root] as const)
   const [first, second] = (await runPair(compared.work, builds, scale)).map((report) => figuresOf(compared, report))
@@ -88,7 +88,7 @@ function rowsOf(compared: ComparedWork): string[][] {
   })
 }
 
-/** `isSound` is false when a build that was compared with itself came out as another one, and when a work failed. */
+/** `isSound` is false if a build compared with itself shows a difference, or if a work failed. */
 export async function compareBuilds(
   options: Options,
   against: string,

@@ -1,4 +1,4 @@
-/** Writes measured figures into docs/performance.md, between its two marks, and the plot beside it. */
+/** Writes the figures between the two marks of docs/performance.md, and the plot beside that page. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { svgPlot } from './plot.ts'

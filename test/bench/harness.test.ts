@@ -47,7 +47,7 @@ test('the load generator takes WebSocket frames off however the bytes are cut', 
       fc.nat(5_000),
       (sizes, step) => {
         const content = Buffer.concat(sizes.map((size, index) => Buffer.alloc(size, index)))
-        // A server does not mask: its frames are ours without the four bytes of the mask.
+        // A server does not mask, so its frames are ours without the four bytes of the mask.
         const frames = sizes.map((size, index) => {
           const masked = frame(Buffer.alloc(size, index))
           const header = masked.length - size - 4

@@ -1,6 +1,6 @@
 /**
- * `node dist/test/bench/log.js`: what the durable store does in a second. Each message is a publish of 200 bytes and,
- * once that is on the disk, a complete; a message in flight waits for both.
+ * `node dist/test/bench/log.js`: messages per second of the durable store. Each message is a `publish` of 200 bytes
+ * and, after its commit, a `complete`.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,7 +11,7 @@ import type { PersistenceBroker, PersistenceOperation } from '../../types/persis
 const SECONDS = 3
 const CLIENTS = 100
 
-// The log store takes nothing from its broker but the id.
+// The log uses only the id of its broker.
 export const broker = { id: 'broker-1', counter: 0 } as unknown as PersistenceBroker
 
 export function publishOf(
@@ -76,7 +76,7 @@ async function commits(durability: 'fsync' | 'os', inFlight: number): Promise<vo
   rmSync(dir, { recursive: true })
 }
 
-/** One queue with so many messages: filled, read again at the start, and drained. */
+/** Fills a queue with `waiting` messages, reads it at a start, and drains it. */
 async function longQueue(waiting: number): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), 'haltere-bench-'))
   const clientId = 'client 0'

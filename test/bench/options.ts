@@ -2,7 +2,7 @@
 import { existsSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { LEAST_PAIRS } from './paired-samples.ts'
+import { MIN_PAIRS } from './paired-samples.ts'
 import { type PeerName, peerNames } from './peers/peers.ts'
 import type { Scale, Work } from './works/work.ts'
 import { allWorks, judges, works } from './works/works.ts'
@@ -13,13 +13,13 @@ export interface Options {
   readonly rounds: number
   readonly quick: boolean
   readonly scale: Scale
-  /** Seconds after which no further work is begun. */
+  /** Seconds after which no further work is started. */
   readonly budget: number
   readonly json: boolean
   readonly writeDocs: boolean
-  /** The folder of another build of haltere, which takes the place of the other brokers. */
+  /** The folder of another build of haltere, which replaces the other brokers. */
   readonly against: string | undefined
-  /** How often a work is done at most that is noisy; only with `against`. */
+  /** Maximum number of runs of a noisy work; only with `against`. */
   readonly maxRounds: number
 }
 
@@ -74,7 +74,7 @@ function buildIn(folder: string): string {
   return realpathSync(folder)
 }
 
-/** Undefined where only help was asked for, which is then printed. */
+/** Returns undefined after `--help`, which prints the help. */
 export function readOptions(args: string[]): Options | undefined {
   const { values } = parseArgs({
     args,
@@ -101,7 +101,7 @@ export function readOptions(args: string[]): Options | undefined {
   return {
     brokers: brokersOf(values.brokers),
     works: worksOf(values.only, against),
-    rounds: Math.round(positive('rounds', values.rounds, quick ? 1 : against === undefined ? 3 : LEAST_PAIRS)),
+    rounds: Math.round(positive('rounds', values.rounds, quick ? 1 : against === undefined ? 3 : MIN_PAIRS)),
     quick,
     scale: {
       warmUp: quick ? 0.2 : 1,

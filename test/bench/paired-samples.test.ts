@@ -29,7 +29,7 @@ test('the spread goes to the farther end of where the median may be', () => {
 
 test('the interval of the median is that of the sign test at 95 %', () => {
   const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1)
-  // From the tables of the test: how many values are left out at each end.
+  // From tables of the sign test: the number of values that are left out at each end.
   for (const [count, outside] of [
     [1, 0],
     [5, 0],

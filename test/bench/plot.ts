@@ -1,4 +1,4 @@
-/** The ratios as an SVG: for each work the first figure, on a logarithmic scale around mosquitto = 1. */
+/** The ratios as an SVG: the first figure of each work, on a logarithmic scale with mosquitto = 1. */
 import type { PeerName } from './peers/peers.ts'
 import type { Results } from './results.ts'
 import { formatRatio } from './table.ts'

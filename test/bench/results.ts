@@ -1,4 +1,4 @@
-/** What all rounds together say: medians, ratios, and everything that went wrong. */
+/** Combines all rounds: medians, ratios and faults. */
 import type { Report } from './load/load.ts'
 import type { PeerName } from './peers/peers.ts'
 import { median } from './statistics.ts'
@@ -7,7 +7,7 @@ import type { Figure, Work } from './works/work.ts'
 export interface Value {
   readonly median: number
   readonly samples: readonly number[]
-  /** How many times as good as mosquitto, whichever way is better. */
+  /** Factor by which the figure is better than that of mosquitto; below 1 it is worse. */
   readonly ratio: number | undefined
 }
 
@@ -25,13 +25,13 @@ export interface Results {
   readonly rounds: number
   readonly brokers: Partial<Record<PeerName, string>>
   readonly rows: readonly Row[]
-  /** Losses, repetitions, failures and cuts, one a line. */
+  /** Losses, duplicates, failures and cuts, one per line. */
   readonly remarks: readonly string[]
 }
 
 export class Collection {
   readonly #samples = new Map<string, number[]>()
-  /** What is to be said of which brokers. */
+  /** Remarks, with the brokers that each concerns. */
   readonly #remarks = new Map<
     string,
     { readonly work: string; readonly text: string; readonly brokers: Set<PeerName> }

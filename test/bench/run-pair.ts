@@ -1,6 +1,6 @@
 /**
- * Does one work on two builds at the same time, which take turns of 20 ms: what else the machine does
- * in any second strikes both alike. A broker and its load are stopped while the other ones run; no CPU is counted then.
+ * Runs a work on two builds in turns of 20 ms, so that other load of the machine affects both equally. A broker and its
+ * load processes are stopped while the others run; no CPU is counted then.
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Report } from './load/load.ts'
@@ -20,7 +20,7 @@ function set(side: Side, signal: 'SIGSTOP' | 'SIGCONT'): void {
   side.peer.signal(signal)
 }
 
-/** First, second, second, first: what gets slower or faster all the time strikes both alike. */
+/** First, second, second, first: a steady change of speed affects both equally. */
 async function takeTurns([first, second]: readonly [Side, Side], isOver: () => boolean): Promise<void> {
   while (!isOver()) {
     for (const [runs, waits] of [
@@ -42,7 +42,7 @@ export async function runPair(
   builds: readonly [string, string],
   scale: Scale,
 ): Promise<readonly [Report, Report]> {
-  const twice = { ...scale, limit: 2 * scale.limit } // Each has half of the time.
+  const twice = { ...scale, limit: 2 * scale.limit } // Each runs for half of the time.
   const peers: Peer[] = []
   try {
     for (const build of builds) {

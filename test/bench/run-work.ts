@@ -1,4 +1,4 @@
-/** Does one work on one fresh broker. */
+/** Runs a work on a fresh broker. */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import type { Scale, Target, Work } from './works/work.ts'
 
 const loadProcess = join(import.meta.dirname, 'load/load.js')
 
-// Whatever ends this process ends the load processes, also those that are stopped.
+// Any end of this process ends the load processes, including stopped ones.
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')

@@ -1,4 +1,4 @@
-/** Results as text: for the terminal and for the documentation. */
+/** Results as tables for the terminal and the documentation. */
 import type { PeerName } from './peers/peers.ts'
 import type { Results, Row, Value } from './results.ts'
 
@@ -17,7 +17,7 @@ function withUnit(value: Value, unit: string): string {
   return `${formatNumber(value.median)}${unit === '' || unit === '1/s' ? '' : ` ${unit}`}`
 }
 
-/** What the generator cost is a check of the harness, not a figure of a broker. */
+/** The CPU of the generator is a check of the harness, not a figure of a broker. */
 export function rowsToShow(results: Results): readonly Row[] {
   return results.rows.filter((row) => row.key !== 'load' && Object.keys(row.values).length > 0)
 }
@@ -27,7 +27,7 @@ function heading(results: Results): string {
   return `${results.machine}; ${versions.join(', ')}; ${results.rounds} ${results.rounds === 1 ? 'round' : 'rounds'}; ${results.date}`
 }
 
-/** Columns side by side, of which the first ones begin at the left. */
+/** Aligns columns; the first ones are left-aligned. */
 export function table(head: readonly string[], lines: readonly (readonly string[])[], leftColumns: number): string {
   const widths = head.map((name, column) => Math.max(name.length, ...lines.map((cells) => cells[column]!.length)))
   return [head, ...lines]

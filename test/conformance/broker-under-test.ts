@@ -1,11 +1,11 @@
 /**
- * Gives every conformance test a broker of its own.
+ * Starts a broker for every conformance test.
  *
  * - By default it is this library, in this process, on a clock that the test moves.
  * - With `MQTT_TARGET=/usr/sbin/mosquitto` it is Mosquitto, started for each test.
- * - With `MQTT_TARGET=127.0.0.1:1883` it is a broker that runs already. It must start out empty, because the tests share it.
+ * - With `MQTT_TARGET=127.0.0.1:1883` it is a running broker. It must be empty, because the tests share it.
  *
- * Another broker has neither our hooks nor our clock: tests that need them are skipped then.
+ * Tests that need our hooks or clock are skipped with another broker.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -26,7 +26,7 @@ export interface BrokerUnderTest {
   readonly host: string
   readonly port: number
   readonly wsPort: number | undefined
-  /** Only of this library. */
+  /** Only for this library. */
   readonly broker?: Broker
   readonly advance: (milliseconds: number) => Promise<void>
   readonly close: () => Promise<void>
@@ -59,7 +59,7 @@ async function startOurs(options: BrokerOptions): Promise<BrokerUnderTest> {
   }
 }
 
-/** Tries until somebody listens on the port. */
+/** Retries until a program listens on the port. */
 async function listening(port: number): Promise<void> {
   for (;;) {
     const socket = openSocket({ host: '127.0.0.1', port })
@@ -102,9 +102,9 @@ async function noClock(): Promise<never> {
 
 export interface Conformance {
   readonly server: BrokerUnderTest
-  /** A Network Connection on which nothing was sent. */
+  /** Opens a Network Connection without sending a packet. */
   readonly open: (level?: Level) => Promise<Client>
-  /** A Client whose CONNECT was accepted. Its Client Identifier is its name. */
+  /** Connects a Client; its name is its Client Identifier. */
   readonly connect: (id: string, connect?: Omit<Connect, 'id'> & { sessionPresent?: 0 | 1 }) => Promise<Client>
   /** The same over WebSocket. */
   readonly openWebSocket: (protocol?: string | string[]) => Promise<WebSocket>
@@ -112,15 +112,15 @@ export interface Conformance {
 }
 
 export interface Needs {
-  /** The test moves the clock. */
+  /** The test moves the clock, so it needs this library. */
   readonly clock?: boolean
-  /** Hooks and limits of this library. */
+  /** Hooks and limits, which need this library. */
   readonly options?: BrokerOptions
 }
 
 type Body = (conformance: Conformance) => Promise<void>
 
-/** A test of node:test with a broker. Its name is a sentence about MQTT with the numbers of the statements it proves. */
+/** A test of node:test with a broker. Its name is a sentence about MQTT with the numbers of the proven statements. */
 export function test(name: string, ...rest: [Body] | [Needs, Body]): void {
   const [needs, body] = rest.length === 1 ? [{}, rest[0]] : rest
   const skip =

@@ -1,6 +1,6 @@
 /**
- * A Client that knows bytes, not packets: what it sends and expects is written in the notation of notation.ts.
- * It is independent of the library's codec, so that a mistake there cannot hide here.
+ * A Client that sends and expects bytes, not packets, in the notation of notation.ts.
+ * It is independent of the codec of the library, so that a fault of the codec cannot hide here.
  */
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -217,17 +217,17 @@ export class Client {
     return packet
   }
 
-  /** The next packet, whatever it is. */
+  /** Returns the next packet of any type. */
   receivesPacket(waitingFor = 'a packet'): Promise<Buffer> {
     return this.#next(waitingFor)
   }
 
-  /** The next packet is this one. Gives back the bytes that `__` stood for, in hexadecimal digits. */
+  /** Expects this packet next. Returns the bytes in place of `__`, in hexadecimal digits. */
   async receives(notation: string): Promise<string> {
     return await this.receivesOneOf(notation)
   }
 
-  /** The next packet is one of these. */
+  /** Expects one of these packets next. */
   async receivesOneOf(...notations: readonly string[]): Promise<string> {
     const patterns = notations.map(parsePattern)
     const expected = patterns.map(showPattern).join('\n       or ')
@@ -239,7 +239,7 @@ export class Client {
     assert.fail(`\n expected ${expected}\n      got ${show(packet)}`)
   }
 
-  /** The next packets are these, in any order. */
+  /** Expects these packets next, in any order. */
   async receivesInAnyOrder(...notations: readonly string[]): Promise<void> {
     const missing = new Set(notations)
     while (missing.size > 0) {
@@ -250,13 +250,13 @@ export class Client {
     }
   }
 
-  /** Nothing else was on its way: the answer to PINGREQ comes next. */
+  /** Expects no packet: the next one is the PINGRESP to a PINGREQ. */
   async receivesNothing(): Promise<void> {
     this.sends('c0 00')
     await this.receives('d0 00')
   }
 
-  /** CONNACK with this Session Present and this Connect Reason Code. */
+  /** Expects a CONNACK with this Session Present and this Reason Code. */
   async receivesConnack(sessionPresent: 0 | 1 = 0, code = 0): Promise<Properties['values']> {
     const packet = await this.#next('CONNACK')
     assert.equal(packet[0], 0x20, `expected CONNACK, got ${show(packet)}`)
@@ -268,7 +268,7 @@ export class Client {
     return new Map()
   }
 
-  /** SUBACK or UNSUBACK with these codes. In MQTT 5.0 the Server may add a Reason String and User Properties. */
+  /** Expects SUBACK or UNSUBACK with these codes. An MQTT 5.0 Server may add a Reason String and User Properties. */
   async receivesCodes(firstByte: 'SUBACK' | 'UNSUBACK', packetId: string, codes: string): Promise<void> {
     const packet = await this.#next(firstByte)
     assert.equal(packet[0], firstByte === 'SUBACK' ? 0x90 : 0xb0, `expected ${firstByte}, got ${show(packet)}`)
@@ -289,7 +289,7 @@ export class Client {
     await this.receivesCodes('UNSUBACK', packetId, this.level === 5 ? codes : '')
   }
 
-  /** PUBACK, PUBREC, PUBREL or PUBCOMP with one of these Reason Codes; success may leave the code out. */
+  /** Expects an acknowledgement with one of these Reason Codes; success may leave the code out. */
   async receivesAcknowledgement(firstByte: string, packetId: string, ...codes: readonly number[]): Promise<number> {
     const allowed = codes.length === 0 ? [0x00, 0x10] : codes
     const packet = await this.#next(`${firstByte} ${packetId}`)
@@ -303,7 +303,7 @@ export class Client {
     return code
   }
 
-  /** Publishes and takes part in the whole exchange. */
+  /** Publishes a message and completes the exchange of its QoS. */
   async publishes(
     topic: string,
     payload: string,
@@ -323,7 +323,7 @@ export class Client {
     }
   }
 
-  /** The Server closes the connection. Gives back the packets that came before. */
+  /** Expects the Server to close the connection. Returns the packets before. */
   async isClosed(): Promise<Buffer[]> {
     await this.#until(() => this.#ended, 'the end of the connection')
     assert.equal(this.#unread.length, 0, `half a packet before the end: ${show(this.#unread)}`)
@@ -333,8 +333,8 @@ export class Client {
   }
 
   /**
-   * The Server closes after an error. In MQTT 5.0 it may send a DISCONNECT with one of these Reason Codes before;
-   * in MQTT 3 a Server has no DISCONNECT to send.
+   * Expects the Server to close after an error. In MQTT 5.0 it may first send a DISCONNECT with one of these Reason
+   * Codes; in MQTT 3 a Server has no DISCONNECT.
    */
   async isDisconnected(...codes: readonly number[]): Promise<number | undefined> {
     const packets = await this.isClosed()
@@ -350,7 +350,7 @@ export class Client {
     return code
   }
 
-  /** The Server closes without accepting CONNECT. It may send a CONNACK with one of these codes before. */
+  /** Expects the Server to refuse CONNECT and close. It may first send a CONNACK with one of these codes. */
   async isRefused(...codes: readonly number[]): Promise<number | undefined> {
     const packets = await this.isClosed()
     const [packet] = packets
@@ -363,19 +363,19 @@ export class Client {
     return packet[3]
   }
 
-  /** DISCONNECT with Normal disconnection, and the Server has taken note of it. */
+  /** Sends DISCONNECT with Normal disconnection and waits until the Server has processed it. */
   async disconnects(): Promise<void> {
     this.sends('e0 00')
     await this.isClosed()
   }
 
-  /** Ends the connection without DISCONNECT. */
+  /** Closes the connection without DISCONNECT. */
   async drops(how: 'end' | 'reset' = 'end'): Promise<void> {
     const closed = once(this.stream, 'close')
     if (how === 'reset' && 'resetAndDestroy' in this.stream) (this.stream as Socket).resetAndDestroy()
     else {
       this.stream.end()
-      // The Server ends its side, too: then it knows that the Client has gone.
+      // The Server also ends its side, which shows that it has noticed the end.
       await this.#until(() => this.#ended, 'the end of the connection')
       this.stream.destroy()
     }

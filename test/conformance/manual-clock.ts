@@ -6,7 +6,7 @@ interface Alarm {
   readonly run: () => void
 }
 
-/** A clock that stands still until a test moves it. */
+/** A clock that only a test moves. */
 export class ManualClock implements Clock {
   #now = 1_700_000_000_000
   readonly #alarms = new Set<Alarm>()
@@ -25,7 +25,7 @@ export class ManualClock implements Clock {
     this.#alarms.delete(alarm)
   }
 
-  /** Lets this much time pass, and what is due happen, each at its time and in order. */
+  /** Advances the time and calls the due timers, each at its time and in order. */
   async advance(milliseconds: number): Promise<void> {
     const end = this.#now + milliseconds
     for (;;) {
@@ -34,7 +34,7 @@ export class ManualClock implements Clock {
       this.#alarms.delete(next)
       this.#now = Math.max(this.#now, next.due)
       next.run()
-      // What it started may set another alarm.
+      // The callback may have set another timer.
       await new Promise((resolve) => setImmediate(resolve))
     }
     this.#now = end

@@ -1,12 +1,12 @@
 /**
- * Bytes as the conformance tests write them: hexadecimal digits, plus four brackets that save counting.
+ * The notation of bytes in the conformance tests: hexadecimal digits, and brackets that compute lengths.
  *
  *     30 0a 0003 612f62 00 6f6e      plain digits; blanks mean nothing
- *     "a/b"                          UTF-8 Encoded String: two-byte length, then the text
- *     'on'                           the text alone
+ *     "a/b"                          UTF-8 Encoded String: two-byte length, then the characters
+ *     'on'                           the characters alone
  *     ( 0102 )                       Binary Data: two-byte length, then the bytes
  *     [ 01 01 ]                      Variable Byte Integer length, then the bytes: a Property Length, a Remaining Length
- *     __                             any one byte (only in what is expected)
+ *     __                             any one byte (only in expected packets)
  *
  * So `30 ["a/b" [] 'on']` is an MQTT 5.0 PUBLISH without Properties.
  */
@@ -33,7 +33,7 @@ interface Part {
   readonly any: readonly number[]
 }
 
-/** Reads until the bracket that closes this part. */
+/** Reads up to the closing bracket of this part. */
 function parsePart(text: string, start: number, closing: string): Part & { end: number } {
   const bytes: number[] = []
   const any: number[] = []
@@ -87,7 +87,7 @@ export function parseBytes(notation: string | Uint8Array): Buffer {
   return data
 }
 
-/** The bytes that `__` stood for, or undefined when the packet is not of this form. */
+/** Returns the bytes in place of `__`, or undefined if the packet does not match. */
 export function match(pattern: Pattern, packet: Buffer): string | undefined {
   if (packet.length !== pattern.data.length) return undefined
   let captured = ''
@@ -98,7 +98,7 @@ export function match(pattern: Pattern, packet: Buffer): string | undefined {
   return captured
 }
 
-/** `30 05 0001 61 …` as people compare it, with the readable characters behind it. */
+/** `30 05 0001 61 …` followed by the printable characters. */
 export function show(packet: Uint8Array): string {
   const shown = Buffer.from(packet.subarray(0, 200))
   const digits = shown.toString('hex').replace(/(..)(?=.)/g, '$1 ')

@@ -1,4 +1,4 @@
-/** The page docs/conformance.md: every statement, and the tests that prove it. */
+/** The page docs/conformance.md: every statement with the tests that prove it. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { citationsOf, type Statement, sentenceOf, statements, type Version } from './statements.ts'

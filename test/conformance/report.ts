@@ -1,5 +1,5 @@
 /**
- * `npm run conformance`: runs the conformance tests, counts the statements of the standard that they prove,
+ * `npm run conformance`: runs the conformance tests, counts the proven statements of the standard,
  * and writes docs/conformance.md. Exits with 1 when a statement has no test that passed.
  */
 import { readdirSync, writeFileSync } from 'node:fs'
@@ -31,7 +31,7 @@ events.on('test:fail', ({ name, details }) => {
   const { cause } = details.error
   console.log(`failed: ${name}\n${cause instanceof Error ? cause.message : String(cause)}\n`)
 })
-// A statement is proven when one of its tests passed and none failed.
+// A statement is proven if one of its tests passed and none failed.
 const isProven = (statement: Statement): boolean =>
   !failed.has(key(statement)) && (passed.has(key(statement)) || statement.standIn !== undefined)
 

@@ -1,8 +1,8 @@
 /**
- * The numbered statements that bind a Server, each in a few words of ours, and the duties of Clients that a Server
- * can check. The standard has the binding text.
+ * The numbered statements that bind a Server, each as a short paraphrase, and the duties of Clients that a Server
+ * can check. Only the wording of the standard is binding.
  *
- * A test names those that it proves: `[MQTT-3.3.2-2]` is one of MQTT 5.0, `[MQTT-3.1.1: 3.3.2-2]` one of MQTT 3.1.1.
+ * The name of a test lists the statements that it proves: `[MQTT-3.3.2-2]`, or `[MQTT-3.1.1: 3.3.2-2]` of MQTT 3.1.1.
  */
 export type Version = '5.0' | '3.1.1'
 
@@ -10,11 +10,11 @@ export interface Statement {
   readonly version: Version
   readonly id: string
   readonly paraphrase: string
-  /** For a statement that cannot be seen from outside: why, and what stands in for it. */
+  /** For a statement that no Client can observe: the reason, and the proof used instead. */
   readonly standIn?: string
 }
 
-/** Lines of `id paraphrase`; after ` | ` the stand-in. */
+/** Lines of `id paraphrase`, with ` | ` before a proof used instead of a test. */
 function statementsOf(version: Version, lines: string): Statement[] {
   return lines
     .trim()
@@ -382,7 +382,7 @@ const duties311 = `
 3.1.2-22 3.1.2-23 3.1.3-7 3.14.4-1 3.14.4-2 4.5.0-2 6.0.0-3 7.1.2-1
 `
 
-/** Statements for Clients; a test may name them when it shows what a Server does about the opposite. */
+/** Statements for Clients; a test may name one to show the reaction of the Server to its violation. */
 export const clientDuties: Readonly<Record<Version, readonly string[]>> = {
   '5.0': duties5.trim().split(/\s+/),
   '3.1.1': duties311.trim().split(/\s+/),
@@ -393,7 +393,7 @@ export interface Citation {
   readonly id: string
 }
 
-/** The statements that a test's name carries. */
+/** The statements in the name of a test. */
 export function citationsOf(name: string): Citation[] {
   return [...name.matchAll(/\[MQTT-(3\.1\.1: )?([\d.]+-\d+)\]/g)].map(([, older, id]) => ({
     version: older === undefined ? '5.0' : '3.1.1',
@@ -401,7 +401,7 @@ export function citationsOf(name: string): Citation[] {
   }))
 }
 
-/** A test's name without its numbers. */
+/** The name of a test without the numbers of statements. */
 export function sentenceOf(name: string): string {
   return name.replaceAll(/ \[MQTT-[^\]]*\]/g, '')
 }

@@ -1,4 +1,4 @@
-/** A store made for aedes, with our broker in front of it that can be started anew. */
+/** A store made for aedes and a broker that uses it and can be restarted. */
 import mqemitter from 'mqemitter'
 import { AedesStorage } from '../../lib/adapters/aedes/aedes-storage.ts'
 import { brokerHandle } from '../../lib/adapters/aedes/broker-handle.ts'
@@ -14,9 +14,9 @@ import type {
   Persistence,
 } from '../../types/persistence.ts'
 
-/** What is stored outlives each of the persistences that are opened for it. */
+/** The stored data outlives each persistence that is opened for it. */
 export interface AdapterStore {
-  /** A persistence over it, as the package gives it. */
+  /** Opens a persistence of the package for the data. */
   persistence(): unknown
   end(): Promise<void>
 }
@@ -44,7 +44,7 @@ export class AdapterRun {
     this.#wrap = wrap
   }
 
-  /** @param wrap - what to put around each persistence. */
+  /** @param wrap - wraps each persistence. */
   static async start(
     store: AdapterStore,
     options: StorageOptions = {},
@@ -71,7 +71,7 @@ export class AdapterRun {
     await backend.open()
   }
 
-  /** The persistence as aedes would use it. */
+  /** The persistence in the form that aedes uses. */
   async bare(): Promise<{ persistence: Persistence; close(): Promise<unknown> }> {
     const persistence = promiseForm(this.#store.persistence() as object)
     await persistence.setup(brokerHandle('aedes-1', mqemitter()))
@@ -88,7 +88,7 @@ export class AdapterRun {
     await this.#store.end()
   }
 
-  /** A message with the next name. */
+  /** A message with the next message id. */
   message(fields: Partial<PersistedPublish> = {}): PersistedPublish {
     this.counter += 1
     const { brokerId, counter: brokerCounter } = this
@@ -104,14 +104,14 @@ export class AdapterRun {
     }
   }
 
-  /** Queues a message for each of the targets. */
+  /** Queues a message for each target. */
   async publish(fields: Partial<PersistedPublish>, ...targets: readonly PersistedTarget[]): Promise<PersistedPublish> {
     const packet = this.message(fields)
     await this.backend.commit([{ kind: 'publish', packet, targets, retain: false }])
     return packet
   }
 
-  /** Makes sessions that have no end. */
+  /** Creates sessions that do not expire. */
   async sessions(...clientIds: readonly string[]): Promise<void> {
     const session = { expiryInterval: 4_294_967_295, expiresAt: null }
     await this.backend.commit(clientIds.map((clientId) => ({ kind: 'session', clientId, session })))
@@ -138,7 +138,7 @@ export class AdapterRun {
   }
 }
 
-/** The persistence with some of its methods replaced; what is replaced is given the real one. */
+/** The persistence with some methods replaced; each replacement receives the real method. */
 export function withMethods(
   persistence: unknown,
   methods: Readonly<Record<string, (real: (...values: unknown[]) => unknown, ...values: unknown[]) => unknown>>,

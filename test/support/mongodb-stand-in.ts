@@ -1,6 +1,6 @@
 /**
- * As much of a data base of MongoDB as aedes-persistence-mongodb uses, in this process. Every document goes through the
- * real serialiser, so what comes back is what the real one would give: Binary for bytes, null for undefined.
+ * The part of a MongoDB database that aedes-persistence-mongodb uses, in this process. Every document passes the real
+ * serialiser, so results have the real types: Binary for bytes, null for undefined.
  */
 import { BSON, type Document } from 'mongodb'
 
@@ -67,7 +67,7 @@ class Collection {
   async createIndex(): Promise<void> {}
 
   find(filter: Filter): Cursor {
-    // By what the real one would find them with: an index in which messages without an identifier come first.
+    // In the order of the index of the real database, in which messages without an identifier come first.
     const found = this.#documents.filter(matcher(filter))
     const id = (document: Document): number => Number(at(document, ['packet', 'messageId']) ?? 0)
     return new Cursor(found.toSorted((a, b) => id(a) - id(b)))
@@ -124,7 +124,7 @@ class Collection {
     }
   }
 
-  /** Only the count of Clients is asked for. */
+  /** Supports only the count of Clients. */
   aggregate(): Cursor {
     const clientsCount = new Set(this.#documents.map(({ clientId }) => clientId as string)).size
     return new Cursor(clientsCount === 0 ? [] : [{ clientsCount }])

@@ -1,8 +1,8 @@
 /**
- * How long a test waits for what must come: never a measure of speed, only the end of a test that would hang, said with
- * what it was waiting for. So it is far more than any wait takes on a slow machine under load, and less than a file has.
+ * Time limit of a wait in a test, in milliseconds. It never measures speed: it only ends a test that would hang, with a
+ * message about the missing event. So it is far longer than any wait on a slow machine, and shorter than `fileTimeMs`.
  */
 export const patienceMs: number = 3 * 60_000
 
-/** What a test file has as a whole, for a test that waits without saying so. */
+/** Time limit of a whole test file in milliseconds, for waits without their own limit. */
 export const fileTimeMs: number = 30 * 60_000

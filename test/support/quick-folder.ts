@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 
-/** In memory where there is such a place: for tests that ask what is stored, not how long a disk takes. */
+/** A folder in memory if possible, for tests that check stored data and not the speed of a disk. */
 export const quickFolder: string = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()

@@ -1,4 +1,4 @@
-/** A Redis of our own: on a port of its own, with a folder of its own, and every write on the disk. */
+/** A Redis server for one test: with its own port and folder, and every write synced to disk. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
@@ -8,7 +8,7 @@ import { quickFolder } from './quick-folder.ts'
 
 const program = '/usr/bin/redis-server'
 
-/** Why tests that need it cannot run here; false when they can, and where tests must not be left out. */
+/** The reason why tests with Redis are skipped; false if they can run, or if no test may be skipped. */
 export const noRedis: string | false =
   existsSync(program) || process.env.CI !== undefined ? false : `there is no ${program}: apt-get install redis-server`
 
@@ -23,7 +23,7 @@ export class RedisServer {
     return server
   }
 
-  /** The same however often it is started. */
+  /** The port, which is the same after each restart. */
   get port(): number {
     return this.#port
   }
@@ -32,13 +32,13 @@ export class RedisServer {
     return `redis://127.0.0.1:${this.#port}`
   }
 
-  /** Starts it with what is on the disk. */
+  /** Starts the server with the data on the disk. */
   async start(): Promise<void> {
     this.#port ||= await freePort()
     this.#process = await run(this.#port, this.#folder)
   }
 
-  /** Ends it as a fall of the machine would. */
+  /** Ends the server with SIGKILL, like a crash. */
   async kill(): Promise<void> {
     const server = this.#process
     this.#process = undefined
@@ -57,7 +57,7 @@ export class RedisServer {
 function run(port: number, folder: string): Promise<ChildProcess> {
   const words = `--port ${port} --bind 127.0.0.1 --dir ${folder} --appendonly yes --appendfsync always --save`
   const started = spawn(program, [...words.split(' '), ''], { stdio: ['ignore', 'pipe', 'ignore'] })
-  // Also when a test ends without its end, for example at its time limit.
+  // Ends the server if a test does not, for example at its time limit.
   const end = (): boolean => started.kill('SIGKILL')
   process.once('exit', end)
   started.once('exit', () => process.off('exit', end))
@@ -72,5 +72,5 @@ function run(port: number, folder: string): Promise<ChildProcess> {
   })
 }
 
-// At the time limit of a test file its process is asked to end.
+// At the time limit of a test file the runner sends SIGTERM to its process.
 process.once('SIGTERM', () => process.exit(143))

@@ -1,10 +1,10 @@
-/** Publishes a list of QoS 1 messages through one client, up to 100 on their way, and waits for the last PUBACK. */
+/** Publishes QoS 1 messages through one client with a window of 100, and waits for the last PUBACK. */
 import type { Client } from './client.ts'
 import { until } from './until.ts'
 
 const WINDOW = 100
 
-/** `encode` gets the message's index and its Packet Identifier. Returns how many were acknowledged in the time. */
+/** `encode` receives index and Packet Identifier of a message. Returns the number of acknowledged messages. */
 export async function publishAll(
   client: Client,
   count: number,
@@ -29,6 +29,6 @@ export async function publishAll(
   await until(() => failure !== undefined || client.acknowledged - before >= count, seconds)
   client.onChunk = () => {}
   if (failure !== undefined) throw new Error(failure)
-  count = 0 // nothing more is sent
+  count = 0 // Stops sending.
   return client.acknowledged - before
 }

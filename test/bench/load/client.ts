@@ -1,4 +1,4 @@
-/** One MQTT connection of a load generator: a raw socket, packets encoded ahead, answers counted at byte level. */
+/** An MQTT connection of a load generator: a raw socket, packets encoded in advance, replies counted at byte level. */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { PacketReader } from './packet-reader.ts'
@@ -11,11 +11,11 @@ export interface ClientOptions {
   readonly version?: Version
   readonly cleanStart?: boolean
   readonly webSocket?: boolean
-  /** Where messages may come with CONNACK, from a session. */
+  /** Set if messages of a session may arrive with CONNACK. */
   readonly onMessage?: Client['onMessage']
 }
 
-// All sockets read into the same memory, and answers are gathered in one place: reads come one after the other.
+// All sockets share one read buffer and one buffer for replies, because reads happen one after the other.
 const input = Buffer.allocUnsafeSlow(256 * 1024)
 const answers = Buffer.allocUnsafeSlow(1024 * 1024)
 const TIMEOUT_MS = 10_000
@@ -23,15 +23,15 @@ const TIMEOUT_MS = 10_000
 export class Client {
   readonly clientId: string
   readonly version: Version
-  /** The highest alias that the broker takes. */
+  /** Topic Alias Maximum of the broker. */
   topicAliasMaximum = 0
-  /** PUBACK and PUBCOMP packets so far. */
+  /** Number of PUBACK and PUBCOMP packets so far. */
   acknowledged = 0
   pings = 0
   closed = false
-  /** Called for each PUBLISH with the place of its payload. */
+  /** Called for each PUBLISH with the position of its payload. */
   onMessage: (bytes: Buffer, payload: number) => void = () => {}
-  /** Called when all packets of a chunk were counted, before the answers to them leave. */
+  /** Called when all packets of a chunk are counted, before the replies are sent. */
   onChunk: () => void = () => {}
   onClose: (why: string) => void = () => {}
   #socket: Socket
@@ -74,7 +74,7 @@ export class Client {
     return client
   }
 
-  /** Hands bytes to the kernel; what they are in must stay as it is until they were answered. */
+  /** Writes bytes; the caller must not change their buffer until the broker has replied. */
   write(bytes: Uint8Array): boolean {
     return this.#socket.write(this.#isWebSocket ? frame(bytes) : bytes)
   }
@@ -95,7 +95,7 @@ export class Client {
     if (body.at(-1)! >= 0x80) throw new Error(`SUBACK with code ${body.at(-1)}`)
   }
 
-  /** Stops reading, as a program that hangs does. */
+  /** Stops reading, like a program that hangs. */
   freeze(): void {
     this.#socket.pause()
   }
@@ -174,7 +174,7 @@ export class Client {
       this.#gather(qos === 1 ? 0x40 : 0x50, bytes, offset)
       offset += 2
     }
-    if (this.version === 5) offset += 1 + bytes[offset]! // the properties that we send are shorter than 128 bytes
+    if (this.version === 5) offset += 1 + bytes[offset]! // The Properties of our packets are shorter than 128 bytes.
     this.onMessage(bytes, offset)
   }
 
@@ -198,7 +198,7 @@ async function within<T>(promise: Promise<T>, why: string): Promise<T> {
   }
 }
 
-/** Reads the Properties of a CONNACK (section 3.2.2.3) up to the one that is wanted. */
+/** Reads one Property of a CONNACK (section 3.2.2.3). */
 function topicAliasMaximumOf(body: Buffer): number {
   const fixed: Record<number, number> = {
     0x11: 4,
@@ -223,7 +223,7 @@ function topicAliasMaximumOf(body: Buffer): number {
   return 0
 }
 
-/** Connects many, 50 at a time. */
+/** Connects many clients, 50 at a time. */
 export async function connectAll(count: number, optionsOf: (index: number) => ClientOptions): Promise<Client[]> {
   const clients: Client[] = []
   for (let from = 0; from < count; from += 50) {

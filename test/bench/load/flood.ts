@@ -1,4 +1,4 @@
-/** A worker thread with an own event loop: one publisher and its subscriber at full speed, 1,000 messages on their way. */
+/** A worker thread with its own event loop: a publisher and its subscriber at full speed, with a window of 1,000. */
 /* oxlint-disable unicorn/require-post-message-target-origin -- a worker thread has no origin */
 import { parentPort, workerData } from 'node:worker_threads'
 import { Traffic } from './traffic.ts'

@@ -1,14 +1,14 @@
 /**
- * One publisher in a closed loop: it sends again when what it sent has arrived, so that every broker is busy all the
- * time and none is flooded. At QoS 0 a whole burst must have arrived; at QoS 1 and 2 the window slides.
+ * A publisher in a closed loop: it sends again when its messages have arrived, so that every broker is always busy and
+ * none is flooded. At QoS 0 a whole burst must arrive first; at QoS 1 and 2 the window slides.
  */
 import type { Publisher } from './publisher.ts'
 
 export class Flow {
   readonly publisher: Publisher
-  /** Deliveries to all receivers together. */
+  /** Deliveries to all subscribers. */
   delivered = 0
-  /** Set while the flow waits for the end of a chunk to send again. */
+  /** Set while the flow waits for the end of a chunk before it sends again. */
   touched = false
   running = false
   readonly #receivers: number
@@ -37,7 +37,7 @@ export class Flow {
     this.publisher.send(free, performance.now())
   }
 
-  /** Called at intervals: a message that was dropped must not end the work. */
+  /** Called at intervals, so that a dropped message does not stop the loop. */
   unstick(): void {
     if (!this.running) return
     if (this.#seen === this.delivered && this.#receivers > 0 && this.#qos === 0) {

@@ -1,9 +1,9 @@
-/** What one receiver got of each stream: the sequence numbers tell what came twice, late or not at all. */
+/** Counts the messages of each stream at one subscriber; sequence numbers show duplicates, losses and wrong order. */
 export class Ledger {
   received = 0
-  /** Messages that came again, or after a later one. */
+  /** Messages that arrived again, or after a later one. */
   repeated = 0
-  /** Times that a message came before an earlier one, or without it. */
+  /** Number of times that a message arrived before an earlier one, or without it. */
   jumps = 0
   readonly #next: Uint32Array
 
@@ -22,9 +22,9 @@ export class Ledger {
   }
 }
 
-/** Against what MQTT promises; all zero where a broker is right. */
+/** Violations of the standard; all zero for a correct broker. */
 export interface Faults {
-  /** Messages that did not come by the end. At QoS 0 a broker may drop them; then the figure counts only what came. */
+  /** Messages that did not arrive. At QoS 0 a broker may drop messages; the figure then counts arrived ones only. */
   missing: number
   repeated: number
   jumps: number

@@ -1,4 +1,4 @@
-/** The process that loads a broker: gets one work from its parent, does it, answers with the outcome. */
+/** The process that loads a broker: receives a work from its parent, runs it and sends the outcome back. */
 import { allWorks } from '../works/works.ts'
 import type { Outcome, Scale, Target } from '../works/work.ts'
 
@@ -23,4 +23,4 @@ async function obey(order: Order): Promise<Report> {
 process.once('message', (order: Order) => {
   void obey(order).then((report) => process.send!(report, () => process.exit()))
 })
-process.once('disconnect', () => process.exit()) // the parent is gone
+process.once('disconnect', () => process.exit()) // The parent process has ended.

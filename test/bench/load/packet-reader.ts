@@ -1,19 +1,19 @@
 /**
- * Finds packets in what a broker sends, reading fixed headers only. A packet that is cut is joined if it is small;
- * of a large one only the first 512 bytes are kept, which hold all that is checked.
+ * Finds packets in the bytes from a broker by their fixed headers. A small packet that spans chunks is joined; of a
+ * large one only the first 512 bytes are stored, which contain all that is checked.
  */
 const KEPT = 512
 
-/** `start` is where the packet's fixed header begins, `body` what follows it; of large packets the end is not in `bytes`. */
+/** `start` is the position of the fixed header, `body` the one after it. `bytes` may lack the end of a large packet. */
 export type OnPacket = (bytes: Buffer, start: number, body: number) => void
 
 export class PacketReader {
   readonly #onPacket: OnPacket
   readonly #kept = Buffer.alloc(KEPT)
   #keptLength = 0
-  /** What is still to come of a large packet whose first bytes are kept. */
+  /** Bytes of a large packet that are still missing. */
   #skip = 0
-  // Of the packet that #measure saw last.
+  // Results of the last call of #measure.
   #body = 0
   #size = 0
 
@@ -21,7 +21,7 @@ export class PacketReader {
     this.#onPacket = onPacket
   }
 
-  /** False where the fixed header is not complete. */
+  /** Returns false if the fixed header is not complete. */
   #measure(bytes: Buffer, start: number, end: number): boolean {
     let length = 0
     let offset = start + 1
@@ -63,7 +63,7 @@ export class PacketReader {
     if (available >= KEPT) this.#skip = this.#size - available
   }
 
-  /** Adds to the kept bytes; returns where the next packet begins. */
+  /** Adds bytes to the stored ones; returns the position of the next packet. */
   #join(bytes: Buffer, start: number, end: number): number {
     const before = this.#keptLength
     const length = before + bytes.copy(this.#kept, before, start, Math.min(end, start + KEPT - before))

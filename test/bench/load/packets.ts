@@ -1,9 +1,9 @@
-/** The packets that a load generator sends, encoded ahead. Independent of our own codec, so that it measures any broker. */
+/** The packets of a load generator, encoded in advance and without the codec of this library. */
 
 export type Version = 4 | 5
 export type Qos = 0 | 1 | 2
 
-/** Stream number, sequence number and time of sending stand at the start of every payload. */
+/** Every payload starts with stream number, sequence number and time of sending. */
 export const STAMP_BYTES = 16
 
 function text(value: string): Buffer {
@@ -56,7 +56,7 @@ export interface Publication {
   readonly topicAlias?: number
 }
 
-/** A PUBLISH whose payload ends it, so that the stamp stands `payloadBytes` before the end. */
+/** A PUBLISH packet; its stamp is `payloadBytes` before its end. */
 export function publishPacket(publication: Publication): Buffer {
   const { topic, qos, payloadBytes, version, packetId, stream, retain, topicAlias } = publication
   const payload = Buffer.alloc(payloadBytes, 0x78)

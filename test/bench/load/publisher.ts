@@ -1,4 +1,4 @@
-/** A stream of messages with one topic: packets encoded once, their stamps written over before each sending. */
+/** A stream of messages with one topic: packets are encoded once, only their stamps change before each sending. */
 import type { Client } from './client.ts'
 import { publishPacket, type Qos } from './packets.ts'
 
@@ -7,9 +7,9 @@ export interface PublisherOptions {
   readonly qos: Qos
   readonly payloadBytes: number
   readonly stream: number
-  /** How many messages are on their way at most. */
+  /** Maximum number of messages in transit. */
   readonly window: number
-  /** MQTT 5.0: the first packet gives the topic an alias, the others use it. */
+  /** MQTT 5.0: the first packet sets a Topic Alias, the others use it. */
   readonly useTopicAlias?: boolean
   readonly retain?: boolean
 }
@@ -21,7 +21,7 @@ export class Publisher {
   readonly #ring: Buffer
   readonly #packetBytes: number
   readonly #stamp: number
-  /** Sent once, in place of the ring's first packet. */
+  /** Sent once, instead of the first packet of the ring. */
   #first: Buffer | undefined
 
   constructor(client: Client, options: PublisherOptions) {
@@ -40,7 +40,7 @@ export class Publisher {
     this.#stamp = this.#packetBytes - payloadBytes
   }
 
-  /** Sends that many messages, not more than the window has room for, in one write (two where the ring ends). */
+  /** Sends messages in one write, or two at the end of the ring. The window must have room for `count` messages. */
   send(count: number, time = 0): void {
     let rest = count
     if (this.#first !== undefined && rest > 0) {

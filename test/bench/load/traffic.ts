@@ -1,4 +1,4 @@
-/** Publishers and subscribers of one load process, joined in closed loops. */
+/** Publishers and subscribers of one load process in closed loops. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { Client, connectAll } from './client.ts'
 import { Flow } from './flow.ts'
@@ -8,7 +8,7 @@ import { Publisher } from './publisher.ts'
 
 export interface TrafficPlan {
   readonly port: number
-  /** Starts the Client Identifiers, where several plans run on one broker. */
+  /** Prefix of the Client Identifiers, for several plans on one broker. */
   readonly clientPrefix?: string
   readonly publishers: number
   readonly subscribers: number
@@ -16,17 +16,17 @@ export interface TrafficPlan {
   readonly topic: (publisher: number) => string
   /** The Topic Filter of each subscriber. */
   readonly filter: (subscriber: number) => string
-  /** How many subscribers get each message. */
+  /** Number of subscribers that receive each message. */
   readonly receivers: number
   readonly qos: Qos
   readonly window: number
   readonly payloadBytes?: number
   readonly version?: Version
   readonly webSocket?: boolean
-  /** Sessions that outlive their connections: what a store has to keep. */
+  /** Whether sessions outlive their connections, so that a store has to record them. */
   readonly persistent?: boolean
   readonly useTopicAlias?: boolean
-  /** Called with the milliseconds that each delivery took. */
+  /** Called with the latency of each delivery in milliseconds. */
   readonly onLatency?: (milliseconds: number) => void
 }
 
@@ -136,7 +136,7 @@ export class Traffic {
     }, 2_000)
   }
 
-  /** Sends no more and waits for what is on its way, up to three seconds. */
+  /** Stops sending and waits up to three seconds for messages in transit. */
   async finish(): Promise<Faults> {
     clearInterval(this.#timer)
     for (const flow of this.flows) flow.running = false

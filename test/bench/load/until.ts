@@ -1,7 +1,7 @@
-/** Waiting for counts, with an end. */
+/** Waits for a condition, with a time limit. */
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** True when the condition came to hold, false when the time was over. */
+/** Resolves with true when the condition is met, with false after the time limit. */
 export async function until(condition: () => boolean, seconds: number): Promise<boolean> {
   const deadline = performance.now() + seconds * 1_000
   while (!condition()) {

@@ -1,4 +1,4 @@
-/** As much of WebSocket (RFC 6455) as a client of a benchmark needs: one binary frame per write, no fragments out. */
+/** The part of WebSocket (RFC 6455) that a benchmark client needs: one binary frame per write, no fragments. */
 
 export function handshake(port: number): string {
   return [
@@ -13,7 +13,7 @@ export function handshake(port: number): string {
   ].join('\r\n')
 }
 
-/** A masked frame. The mask is zero: the generator need not XOR, while the broker, which must not know, still does. */
+/** A masked frame. The mask is zero, so that only the broker spends time on XOR. */
 export function frame(bytes: Uint8Array): Buffer {
   const { length } = bytes
   const extended = length < 126 ? 0 : length < 65_536 ? 2 : 8
@@ -32,7 +32,7 @@ export function frame(bytes: Uint8Array): Buffer {
   return result
 }
 
-/** Takes the frames off what a server sends and hands their content on. Knows neither pings nor closing. */
+/** Removes the frames of a server and passes on their content. Supports neither ping nor close frames. */
 export class FrameReader {
   readonly #onContent: (bytes: Buffer, start: number, end: number) => void
   readonly #header = Buffer.alloc(10)

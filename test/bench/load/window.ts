@@ -1,4 +1,4 @@
-/** The stretch of time that is measured, and what broker and load generator used in it. */
+/** The measured time window, and the CPU that broker and load generator used in it. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { cpuSeconds, cpuTicks } from '../process-usage.ts'
 import type { Scale } from '../works/work.ts'
@@ -7,7 +7,7 @@ export interface Measured {
   readonly count: number
   readonly seconds: number
   readonly brokerCpu: number
-  /** How much of it was the kernel's, 0 to 1. */
+  /** Share of the kernel, 0 to 1. */
   readonly kernelShare: number
   readonly loadCpu: number
 }
@@ -40,7 +40,7 @@ export class Stopwatch {
   }
 }
 
-/** Lets the work warm up, then counts for so long. */
+/** Measures for `seconds` after a warm-up. */
 export async function measure(pid: number, scale: Scale, count: () => number): Promise<Measured> {
   await pass(pid, scale.warmUp, scale)
   const before = count()

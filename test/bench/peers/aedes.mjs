@@ -1,4 +1,4 @@
-// aedes with its defaults, over TCP and WebSocket; says where it listens in the words of our own command.
+// aedes with its defaults, over TCP and WebSocket. It prints its addresses in the format of the haltere command.
 import { createServer as createHttpServer } from 'node:http'
 import { createServer } from 'node:net'
 import { Aedes } from 'aedes'

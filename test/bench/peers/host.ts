@@ -1,4 +1,4 @@
-/** A program with a broker in it and a timer of its own, which tells how late its timer was. */
+/** A program with an embedded broker and a timer; it reports the delays of its timer. */
 import { Broker } from '../../../lib/index.ts'
 import type { BrokerOptions } from '../../../types/options.ts'
 import { percentile } from '../statistics.ts'
@@ -13,7 +13,7 @@ setInterval(() => {
   last = now
 }, INTERVAL_MS)
 
-// Each answer is about the time since the one before.
+// Each response is about the time since the previous one.
 broker.subscribe(ASK, async () => {
   const payload = Buffer.alloc(16)
   payload.writeDoubleBE(percentile(lateness, 0.99), 0)

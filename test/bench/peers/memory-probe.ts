@@ -1,6 +1,6 @@
 /**
- * Loaded into a broker's process before the broker: tells whoever connects how many bytes are in use once all garbage
- * is collected. `node --expose-gc --import memory-probe.js cli.js`
+ * Loaded into a broker's process before the broker. It sends each connection the number of bytes in use after a garbage
+ * collection. `node --expose-gc --import memory-probe.js cli.js`
  */
 import { createServer } from 'node:net'
 
@@ -8,7 +8,7 @@ const collect = (globalThis as { gc?: () => void }).gc
 
 const server = createServer((socket) => {
   socket.on('error', () => socket.destroy())
-  // What is freed by one collection may be what holds on to something else.
+  // An object that one collection frees may have retained another object.
   for (let times = 0; times < 4; times += 1) collect?.()
   const { heapUsed, external } = process.memoryUsage()
   socket.end(String(heapUsed + external))

@@ -1,4 +1,4 @@
-/** The brokers that are compared: how each is started, found and ended. */
+/** The brokers that are compared: starts and ends each of them and finds its address. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -12,12 +12,12 @@ import { freePort } from '../../support/free-port.ts'
 export type PeerName = 'haltere' | 'mosquitto' | 'aedes' | 'relay'
 export const peerNames: readonly PeerName[] = ['haltere', 'mosquitto', 'aedes', 'relay']
 
-/** A broker that runs. */
+/** A running broker. */
 export interface Peer {
   readonly name: PeerName
   readonly pid: number
   readonly port: number
-  /** Not there where the broker has no WebSocket listener. */
+  /** Undefined if the broker has no WebSocket listener. */
   readonly webSocketPort: number | undefined
   readonly memoryPort: number | undefined
   signal(name: 'SIGSTOP' | 'SIGCONT'): void
@@ -25,18 +25,18 @@ export interface Peer {
 }
 
 export interface StartOptions {
-  /** Keeps what must outlive it, on the disk. */
+  /** Whether the broker stores its state on disk. */
   readonly withStore?: boolean | undefined
-  /** Of haltere only: tells its memory. */
+  /** Haltere only: loads the memory probe. */
   readonly withProbe?: boolean | undefined
-  /** Of haltere only: the folder of another build. */
+  /** Haltere only: the folder of another build. */
   readonly build?: string | undefined
 }
 
-export const root: string = join(import.meta.dirname, '../../../..') // of the package: this runs in dist/test/bench/peers
+export const root: string = join(import.meta.dirname, '../../../..') // From dist/test/bench/peers.
 const aedesFolder = join(root, 'test/bench/peers')
 
-// Every limit that a work would run into; the figures shall be those of the paths, not of the limits.
+// Raises every limit that a work would reach, because the works measure code paths, not limits.
 const haltereConfiguration = {
   limits: {
     maxConnectionsPerIp: 100_000,
@@ -50,19 +50,19 @@ const haltereConfiguration = {
 }
 
 function mosquittoPath(): string | undefined {
-  // The PATH first, so that another release than Debian's can be measured.
+  // PATH first, so that a release other than Debian's can be measured.
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']
   return folders.map((folder) => join(folder, 'mosquitto')).find((path) => existsSync(path))
 }
 
-/** Why a peer cannot run here, or undefined. */
+/** Returns the reason why a peer cannot run here, or undefined. */
 export function absence(name: PeerName): string | undefined {
   if (name === 'mosquitto' && mosquittoPath() === undefined) return 'not installed (apt-get install mosquitto)'
   if (name === 'haltere' && !existsSync(join(root, 'dist/lib/cli.js'))) return 'not built (npm run build)'
   return undefined
 }
 
-/** Fetches what a peer needs that our own package does not have. */
+/** Installs the packages of a peer that are no dependency of this package. */
 export function install(name: PeerName): void {
   if (name !== 'aedes' || existsSync(join(aedesFolder, 'node_modules/aedes'))) return
   execFileSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: aedesFolder, stdio: 'ignore' })
@@ -75,7 +75,7 @@ function versionIn(file: string): string {
 const versions: Record<PeerName, () => string> = {
   haltere: () => versionIn(join(root, 'package.json')),
   aedes: () => versionIn(join(aedesFolder, 'node_modules/aedes/package.json')),
-  // `-h` prints the version, and ends with code 3 in some releases.
+  // `-h` prints the version, and exits with code 3 in some releases.
   mosquitto: () => /version (\S+)/.exec(spawnSync(mosquittoPath()!, ['-h'], { encoding: 'utf8' }).stdout)?.[1] ?? '',
   relay: () => '',
 }
@@ -100,7 +100,7 @@ async function untilItListens(port: number, child: ChildProcess): Promise<void> 
   throw new Error('does not listen after 5 s')
 }
 
-/** Reads `listening URL` lines until there are as many as asked for. */
+/** Reads `count` lines of the form `listening URL`. */
 async function announcedPorts(child: ChildProcess, count: number): Promise<Map<string, number>> {
   const ports = new Map<string, number>()
   let text = ''
@@ -119,7 +119,7 @@ async function announcedPorts(child: ChildProcess, count: number): Promise<Map<s
   })
 }
 
-// Whatever ends this process ends the brokers that it started.
+// Any end of this process ends the brokers that it started.
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
@@ -134,7 +134,7 @@ function peerOf(name: PeerName, child: ChildProcess, ports: Map<string, number>,
     memoryPort: ports.get('memory'),
     signal: (signal) => void child.kill(signal),
     async stop() {
-      // Its sessions and messages die with it: nothing is lost by not asking politely.
+      // SIGKILL, because no session or message of the broker is needed any more.
       if (child.exitCode === null && child.signalCode === null) {
         const ended = once(child, 'exit')
         child.kill('SIGKILL')

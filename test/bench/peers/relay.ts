@@ -1,7 +1,7 @@
 /**
- * The floor: a relay that knows as little of MQTT as the works allow. It reads fixed headers and Topic Names, forwards
- * the bytes of a PUBLISH as they are to whoever subscribed to exactly that name, and writes once per connection and turn.
- * What a Node broker costs above this is its own; what a load generator costs must be below it.
+ * The lower bound: a relay with as little of MQTT as the works allow. It reads fixed headers and Topic Names, forwards
+ * the bytes of a PUBLISH unchanged to subscribers of exactly that name, and writes once per connection and turn.
+ * A broker on Node costs at least this; the load generator must cost less.
  */
 import { createServer, type Socket } from 'node:net'
 
@@ -19,7 +19,7 @@ class Connection {
   readonly #socket: Socket
   #output = Buffer.allocUnsafe(4096)
   #outputLength = 0
-  /** A packet that is not complete, with room for all of it. */
+  /** Buffer for the whole of an incomplete packet. */
   #rest: Buffer | undefined
   #restLength = 0
   #name = ''

@@ -1,4 +1,4 @@
-/** What a connection costs: to open it, and to have it. */
+/** The cost of a connection: CPU to open it, and memory. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Client, connectAll } from '../load/client.ts'
 import { Stopwatch } from '../load/window.ts'

@@ -1,4 +1,4 @@
-/** One publisher takes all it can get. Does a quiet one still get through in time? */
+/** The latency of a quiet publisher beside a publisher at full speed. */
 /* oxlint-disable unicorn/require-post-message-target-origin -- a worker thread has no origin */
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'

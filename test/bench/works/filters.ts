@@ -1,4 +1,4 @@
-/** 100,000 subscriptions, half of them with a wildcard, and messages that each match two. */
+/** 100,000 subscriptions, half of them with a wildcard. Each message matches two of them. */
 import { connectAll } from '../load/client.ts'
 import { publishPacket } from '../load/packets.ts'
 import { Stopwatch, measure } from '../load/window.ts'
@@ -8,7 +8,7 @@ import { streamFigures, streamResults, type Work } from './work.ts'
 export const FILTERS = 100_000
 const SUBSCRIBERS = 100
 const FILTERS_PER_PACKET = 100
-// Messages on their way: ten for each subscriber, as in the works with pairs, and then so few that nothing can be batched.
+// Messages in transit: ten per subscriber, as in the works with pairs, then so few that batching is impossible.
 const WINDOW = 500
 const SMALL_WINDOW = 50
 
@@ -36,7 +36,7 @@ export const filters: Work = {
     const perClient = (devices * 2) / SUBSCRIBERS
     const subscribers = await connectAll(SUBSCRIBERS, (index) => ({ port, clientId: `subscriber-${index}` }))
 
-    // The first half of the clients has the exact filters, the second half those with wildcards.
+    // The first half of the clients has exact filters, the second half filters with wildcards.
     const memory = residentBytes(pid)
     const subscribing = new Stopwatch(pid)
     for (const [index, client] of subscribers.entries()) {
@@ -53,7 +53,7 @@ export const filters: Work = {
     const subscribed = subscribing.read(devices * 2)
     const bytes = (residentBytes(pid) - memory) / subscribed.count
 
-    // Devices in an order that repeats only after all of them: no cache of recent topics helps.
+    // An order of devices that repeats only after all of them, so that a cache of recent topics has no effect.
     const stride = 7_919
     let sent = 0
     let received = 0

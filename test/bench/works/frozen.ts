@@ -1,4 +1,4 @@
-/** One subscriber of eleven stops reading. Do the ten others keep their rate? */
+/** The rate of ten subscribers after an eleventh has stopped reading. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { Client } from '../load/client.ts'
 import { publishPacket } from '../load/packets.ts'
@@ -7,7 +7,7 @@ import { measure } from '../load/window.ts'
 import type { Work } from './work.ts'
 
 const HEALTHY = 10
-const FILL_BYTES = 24 * 1024 * 1024 // more than the buffers of a socket hold, on both of its sides
+const FILL_BYTES = 24 * 1024 * 1024 // More than the socket buffers of both sides.
 
 /** Publishes until the frozen subscriber's socket is full. */
 async function fillSocketOf(port: number): Promise<void> {
@@ -21,7 +21,7 @@ async function fillSocketOf(port: number): Promise<void> {
     stream: 0,
   })
   for (let sent = 0; sent < FILL_BYTES; sent += packet.length) filler.write(packet)
-  // A broker that holds publishers back takes no more; half a second is enough for those that do take it.
+  // A broker with back-pressure stops reading; half a second is enough for all others.
   for (let waited = 0; filler.needsDrain && waited < 1_000; waited += 50) await delay(50)
   filler.onClose = () => {}
 }
@@ -50,7 +50,7 @@ export const frozen: Work = {
     })
     await sleeper.subscribe(['news'], 0)
     await sleeper.subscribe(['frozen-only'], 0)
-    sleeper.onClose = () => {} // a broker may end it: that is one way to keep the others going
+    sleeper.onClose = () => {} // A broker may close this connection to protect the others.
     traffic.start()
     const before = await measure(target.pid, { ...scale, warmUp: scale.warmUp + 1 }, () => traffic.received)
     sleeper.freeze()

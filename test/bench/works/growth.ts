@@ -1,4 +1,4 @@
-/** Ten times as much of something: does it cost ten times as much, or more? */
+/** Compares the cost of a count with the cost of ten times that count. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { publishAll } from '../load/batch-publisher.ts'
 import { Client } from '../load/client.ts'
@@ -11,20 +11,20 @@ import { lookUp, MESSAGES as RETAINED, retainedPackets } from './retained.ts'
 import type { Figure, Outcome, Scale, Target, Work } from './work.ts'
 
 const TIMES = 10
-const LEAST_SIZE = 0.3 // below, one collection of garbage more or less decides the figure
+const MIN_SIZE = 0.3 // Below this size a single garbage collection decides the figure.
 const WARM_UP: Scale = { warmUp: 0, seconds: 0.1, size: 0.1, limit: 4 }
 
 interface Growth {
   readonly name: string
   readonly title: string
-  /** What each key of the costs is the cost of. */
+  /** Description of each key of `costs`. */
   readonly parts: Record<string, string>
   readonly without?: Work['without']
-  /** Seconds of broker CPU for the whole of each part. It leaves nothing behind, so that it can be done again. */
+  /** Seconds of broker CPU for each part. It must remove all its state, so that it can run again. */
   costs(target: Target, scale: Scale): Promise<Record<string, number>>
 }
 
-/** Until the broker has put away what the Clients before left to it. */
+/** Waits until the broker has processed all input of earlier Clients. */
 async function untilIdle(pid: number): Promise<void> {
   for (let attempt = 0; attempt < 100; attempt += 1) {
     const before = cpuSeconds(pid)
@@ -33,13 +33,13 @@ async function untilIdle(pid: number): Promise<void> {
   }
 }
 
-/** What was lost cost nothing: such figures would say too little. */
+/** Throws if messages were lost, because lost messages would make the cost too low. */
 function faultless({ figures, faults }: Outcome): Outcome['figures'] {
   if (faults !== undefined && faults.missing > 0) throw new Error(`${faults.missing} missing`)
   return figures
 }
 
-/** A broker that has just started compiles its code first, which would make the small count look dear. */
+/** Runs after a warm-up, because compilation after the start would increase the cost of the small count. */
 async function warmCosts(growth: Growth, target: Target, scale: Scale): Promise<Record<string, number>> {
   await growth.costs(target, WARM_UP)
   await untilIdle(target.pid)
@@ -56,7 +56,7 @@ function growthWork(growth: Growth): Work {
     takesLong: true,
     ...(growth.without !== undefined && { without: growth.without }),
     async run(target, scale) {
-      const size = Math.max(scale.size, LEAST_SIZE)
+      const size = Math.max(scale.size, MIN_SIZE)
       const few = await warmCosts(growth, target, { ...scale, size: size / TIMES })
       const many = await warmCosts(growth, target.other!, { ...scale, size })
       return {

@@ -1,4 +1,4 @@
-/** What one more of something takes of the broker's memory: in the heap and in buffers, without garbage. */
+/** The memory of one connection, session, subscription or message: heap and buffers, without garbage. */
 import { publishAll } from '../load/batch-publisher.ts'
 import { Client, connectAll } from '../load/client.ts'
 import { bytesInUse } from '../load/heap.ts'
@@ -7,7 +7,7 @@ import { until } from '../load/until.ts'
 import { openFilesLimit } from '../process-usage.ts'
 import type { Scale, Target, Work } from './work.ts'
 
-/** The first ones, for which code is compiled and tables are made, do not count. */
+/** Share of the count that is created before the measurement, for compilation and the creation of tables. */
 const WARM_UP_SHARE = 0.1
 const FILTERS_PER_PACKET = 100
 const SUBSCRIBERS = 10
@@ -18,7 +18,7 @@ interface Thing {
   readonly figure: string
   readonly count: number
   readonly needsStore?: true
-  /** Makes those from `first` on; returns the Clients that must stay. */
+  /** Creates `count` objects from number `first` on; returns the Clients that must stay connected. */
   add(target: Target, first: number, count: number, scale: Scale): Promise<readonly Client[]>
 }
 

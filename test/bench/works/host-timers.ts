@@ -1,4 +1,4 @@
-/** A program carries the broker inside itself. How late are its own timers while the broker has all it can do? */
+/** The delays of a program's own timers while the embedded broker is under full load. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { Client } from '../load/client.ts'
 import { publishPacket } from '../load/packets.ts'
@@ -21,13 +21,13 @@ const loads: Record<string, Load> = {
   fanOut1: { title: '1 to 1000 at QoS 1', ...fanOut, qos: 1, window: 4 },
 }
 
-/** In milliseconds. */
+/** Delays in milliseconds. */
 interface Lateness {
   readonly p99: number
   readonly max: number
 }
 
-/** Asks the program how late its timer was since it was last asked. */
+/** Queries the delays of the program's timer since the previous query. */
 class Enquirer {
   readonly #client: Client
   #answer: Lateness | undefined
@@ -73,7 +73,7 @@ async function run(target: Target, scale: Scale): Promise<Outcome> {
     const traffic = await Traffic.open({ ...load, port })
     traffic.start()
     await delay(scale.warmUp * 1_000)
-    await enquirer.ask() // what came before is not looked at
+    await enquirer.ask() // Discards the delays of the warm-up.
     const before = traffic.received
     await delay(scale.seconds * 1_000)
     const answer = await enquirer.ask()
@@ -93,7 +93,7 @@ export const hostTimers: Work = {
   name: 'host-timers',
   title: `timers of ${INTERVAL_MS} ms in the program that embeds the broker, under full load`,
   figures: Object.fromEntries(Object.entries(loads).flatMap(([key, { title }]) => figuresOf(key, title))),
-  without: ['mosquitto', 'aedes', 'relay'], // they are not ours to put a timer into
+  without: ['mosquitto', 'aedes', 'relay'], // No program of ours embeds them.
   needsHost: true,
   run,
 }

@@ -1,4 +1,4 @@
-/** Messages that nobody subscribed to: what reading, checking and acknowledging cost alone. */
+/** Messages without a subscriber: the cost of reading, checking and acknowledging alone. */
 import { connectAll } from '../load/client.ts'
 import { PINGREQ, publishPacket, type Qos } from '../load/packets.ts'
 import { measure } from '../load/window.ts'
@@ -21,7 +21,7 @@ function ingest(qos: Qos): Work {
         const packets = Array.from({ length: BURST }, (_, index) =>
           publishPacket({ topic: `ingest/${stream}`, qos, payloadBytes: 128, version: 4, packetId: index + 1, stream }),
         )
-        // At QoS 0 the answer to a PINGREQ says that all before it was read.
+        // At QoS 0 a PINGRESP shows that all earlier packets were read.
         const burst = Buffer.concat(qos === 0 ? [...packets, PINGREQ] : packets)
         const onTheirWay = qos === 0 ? BURSTS_ON_THEIR_WAY : 1
         let sent = 0

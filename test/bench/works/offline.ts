@@ -1,4 +1,4 @@
-/** A Client with a session is away while messages come, and takes them all when it is back. */
+/** Messages are queued for a disconnected Client, which then receives all of them after it reconnects. */
 import { publishAll } from '../load/batch-publisher.ts'
 import { Client } from '../load/client.ts'
 import { faultsOf, Ledger } from '../load/ledger.ts'

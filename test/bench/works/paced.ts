@@ -1,4 +1,4 @@
-/** Messages at a given rate, far below what a broker can do: what counts is how long each takes, and what idling costs. */
+/** Messages at a low fixed rate: measures latency and the CPU of a nearly idle broker. */
 import { performance } from 'node:perf_hooks'
 import { Traffic } from '../load/traffic.ts'
 import { measure } from '../load/window.ts'
@@ -12,7 +12,7 @@ export const latencyFigures: Readonly<Record<'p50' | 'p99', Figure>> = {
 
 const topicOf = (index: number): string => `paced/${index}`
 
-/** Sends so many messages a second, each from the next publisher. Returns how to stop it. */
+/** Sends `perSecond` messages per second, each from the next publisher. Returns a function that stops it. */
 export function pace(traffic: Traffic, perSecond: number): () => void {
   const start = performance.now()
   let sent = 0
@@ -37,7 +37,7 @@ export const paced: Work = {
       filter: topicOf,
       receivers: 1,
       qos: 0,
-      window: 1_000, // never full: nothing waits for the broker here
+      window: 1_000, // Never full, so the rate does not depend on the broker.
       onLatency: (milliseconds) => latencies.push(milliseconds),
     })
     const stop = pace(traffic, 10_000)

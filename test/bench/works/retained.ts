@@ -1,4 +1,4 @@
-/** 100,000 retained messages: stored, then read all at once, one by one and by a pattern. */
+/** 100,000 retained messages: stores them, then reads all at once, one by one, and by a filter with a wildcard. */
 import { publishAll } from '../load/batch-publisher.ts'
 import { Client } from '../load/client.ts'
 import { publishPacket } from '../load/packets.ts'
@@ -9,7 +9,7 @@ import type { Target, Work } from './work.ts'
 
 export const MESSAGES = 100_000
 const BUILDINGS = 100
-const KINDS = 10 // so that `building/+/kind` finds one of a thousand
+const KINDS = 10 // `building/+/kind` matches one of a thousand.
 const EXACT_LOOKUPS = 500
 const PATTERN_LOOKUPS = 100
 
@@ -19,7 +19,7 @@ function topicOf(index: number): string {
   return `building-${building}/room-${Math.floor(rest / KINDS)}/kind-${rest % KINDS}`
 }
 
-/** So many messages to be retained, each of another topic; with no payload they remove what is retained there. */
+/** `count` PUBLISH packets with RETAIN and different topics; an empty payload removes the retained messages. */
 export function retainedPackets(count: number, payloadBytes = 128): readonly Buffer[] {
   return Array.from({ length: count }, (_, index) =>
     publishPacket({
@@ -34,7 +34,7 @@ export function retainedPackets(count: number, payloadBytes = 128): readonly Buf
   )
 }
 
-/** Subscribes again and again; the broker's CPU for one lookup, with the delivery of what it finds. */
+/** Subscribes repeatedly. Returns the broker's CPU for one lookup with its deliveries. */
 export async function lookUp(
   target: Target,
   filterOf: (index: number) => string,

@@ -1,4 +1,4 @@
-/** Works in which messages flow from publishers to subscribers in closed loops. */
+/** Works with messages from publishers to subscribers in closed loops. */
 import { Traffic, type TrafficPlan } from '../load/traffic.ts'
 import { measure } from '../load/window.ts'
 import type { PeerName } from '../peers/peers.ts'
@@ -83,7 +83,7 @@ export const streams: readonly Work[] = [
     webSocket: true,
     without: ['relay', 'mosquitto'], // Debian builds mosquitto without WebSocket
   }),
-  // Every acknowledgement waits for the disk; mosquitto writes to it now and then.
+  // Every acknowledgement waits for the disk, except in mosquitto, which writes at intervals.
   ...([1, 2] as const).map((qos) =>
     streamWork(`durable-qos${qos}`, `64 pairs of persistent sessions on the disk, QoS ${qos}, 20 in flight`, {
       ...pairs(64),

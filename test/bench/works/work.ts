@@ -1,4 +1,4 @@
-/** What a work is: something that clients do to a broker, with figures that come out of it. */
+/** A work is one benchmark: a load that clients put on a broker, with the figures that it measures. */
 import type { PeerName } from '../peers/peers.ts'
 import type { Faults } from '../load/ledger.ts'
 import type { Measured } from '../load/window.ts'
@@ -7,23 +7,23 @@ export interface Target {
   readonly port: number
   readonly webSocketPort: number | undefined
   readonly pid: number
-  /** Of the memory probe, for works that ask for one. */
+  /** Port of the memory probe, for works that request one. */
   readonly memoryPort: number | undefined
-  /** A second fresh broker, for works that ask for one. */
+  /** A second fresh broker, for works that request one. */
   readonly other?: Target
 }
 
-/** How much of a work is done. */
+/** The size of a run of a work. */
 export interface Scale {
   readonly warmUp: number
   readonly seconds: number
-  /** Share of the counts that a work names: 1, or less to be quick. */
+  /** Factor for the counts of a work: 1, or less for a quick run. */
   readonly size: number
-  /** Seconds after which a part that must run to its end is cut, with the figure of what was done. */
+  /** Seconds after which a part with a fixed count is cut; its figure is then that of the completed share. */
   readonly limit: number
   /**
-   * `warmUp` and `seconds` are of the broker's CPU, so that one that gets little of it is as warm, and does as much, as
-   * one that has the machine for itself.
+   * `warmUp` and `seconds` count CPU time of the broker, so that a broker on a busy machine is equally warm and does as
+   * much as a broker that has the machine for itself.
    */
   readonly isCpuTime?: true
 }
@@ -31,16 +31,16 @@ export interface Scale {
 export interface Figure {
   readonly title: string
   readonly unit: string
-  /** Neither is better where a figure only tells what the others come from: it is not compared. */
+  /** `neither` for a figure that only explains the others; it is not compared. */
   readonly better: 'more' | 'less' | 'neither'
-  /** It is about the broker's CPU or memory alone, so that two builds can be compared by it. */
+  /** The figure depends on the broker's CPU or memory alone, so that two builds can be compared by it. */
   readonly isCompared?: true
 }
 
 export interface Outcome {
   readonly figures: Record<string, number>
   readonly faults?: Faults
-  /** Said beside the table, as "cut after 20 s". */
+  /** A remark beside the table, such as "cut after 20 s". */
   readonly note?: string
 }
 
@@ -48,22 +48,22 @@ export interface Work {
   readonly name: string
   readonly title: string
   readonly figures: Record<string, Figure>
-  /** Brokers that have not got what the work needs. */
+  /** Brokers that lack a feature that the work needs. */
   readonly without?: readonly PeerName[]
-  /** In a quick round only haltere does it. */
+  /** A quick round runs this work with haltere only. */
   readonly takesLong?: true
-  /** Two fresh brokers, the second as `target.other`. */
+  /** Needs two fresh brokers, the second as `target.other`. */
   readonly needsTwo?: true
-  /** The broker is to keep what must outlive it, on the disk. */
+  /** Needs a broker that stores its state on disk. */
   readonly needsStore?: true
-  /** The broker's process is to tell its memory, see `peers/memory-probe.ts`. */
+  /** Needs the memory probe in the broker's process, see `peers/memory-probe.ts`. */
   readonly needsProbe?: true
-  /** The broker is to run inside a program that has timers of its own, see `peers/host.ts`. */
+  /** Needs a program with its own timer around the broker, see `peers/host.ts`. */
   readonly needsHost?: true
   run(target: Target, scale: Scale): Promise<Outcome>
 }
 
-/** The figures of every work that moves messages. */
+/** The figures of every work that transfers messages. */
 export const streamFigures: Readonly<Record<'cpu' | 'wall' | 'kernel' | 'load', Figure>> = {
   cpu: { title: 'messages per second of broker CPU', unit: '1/s', better: 'more', isCompared: true },
   wall: { title: 'messages per second', unit: '1/s', better: 'more' },

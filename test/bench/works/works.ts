@@ -27,10 +27,10 @@ export const works: readonly Work[] = [
   hostTimers,
 ]
 
-/** All that a load process may be told to do. */
+/** All works that a load process knows. */
 export const allWorks: readonly Work[] = [...works, ...heaps]
 
-/** By what one build is judged against another, unless other works are asked for. */
+/** The works that compare two builds by default. */
 export const judges: readonly Work[] = [
   'ingest-qos0',
   'ingest-qos1',
