@@ -429,7 +429,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   }
 
   async #open(commits: CommitQueue): Promise<void> {
-    await commits.storage.open()
+    await commits.open()
     this.#isStoreOpen = true
     const { shared } = commits.storage
     if (shared === undefined || this.#settings.emitter === undefined) await recover(this.#core, commits)

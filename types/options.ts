@@ -2,6 +2,7 @@ import type { Client } from './client.ts'
 import type { Emitter } from './emitter.ts'
 import type { Plugin } from './hooks.ts'
 import type { Persistence } from './persistence.ts'
+import type { Storage } from './storage.ts'
 
 /** What one Client, and all of them together, may take. Every limit holds; 0 and Infinity mean what they say. */
 export interface Limits {
@@ -111,10 +112,10 @@ export interface BrokerOptions<S = unknown> {
    */
   readonly store?: string
   /**
-   * Where sessions, queued messages, retained messages and Wills are kept: `log({ dir })`, or an adapter of aedes such as
-   * aedes-persistence-redis. Not together with `store`. Default: nothing outlives the process.
+   * Where sessions, queued messages, retained messages and Wills are kept: `log({ dir })`, a `Storage` of your own, or an
+   * adapter of aedes such as aedes-persistence-redis. Not together with `store`. Default: nothing outlives the process.
    */
-  readonly persistence?: Persistence
+  readonly persistence?: Storage | Persistence
   /** Default: no log. */
   readonly logger?: Logger
   /** Aborting it closes the broker. */

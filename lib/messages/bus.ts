@@ -5,7 +5,7 @@ import { EmitterCluster } from '../cluster/emitter-cluster.ts'
 import type { SessionOwnership } from '../cluster/session-ownership.ts'
 import type { Core } from '../core.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
-import type { SharedReading } from '../storage/storage.ts'
+import type { SharedReading } from '../../types/storage.ts'
 import type { Message } from './message.ts'
 
 /**

@@ -11,7 +11,7 @@ import type {
 import { BackPressure } from '../sessions/back-pressure.ts'
 import type { Delivery } from '../sessions/delivery.ts'
 import type { Message } from '../messages/message.ts'
-import type { Storage } from './storage.ts'
+import type { Storage, StorageBroker } from '../../types/storage.ts'
 import type { Timer, Timers } from '../timers.ts'
 import { packetOf, type StoredPacket } from './stored-message.ts'
 import { rollback, dropSuperseded } from './superseded.ts'
@@ -47,7 +47,7 @@ class Batch {
 }
 
 interface CommitQueueOptions {
-  readonly brokerId: string
+  readonly broker: StorageBroker
   readonly timers: Timers
   /** Milliseconds for the store to answer. */
   readonly timeoutMs: number
@@ -113,6 +113,11 @@ export class CommitQueue {
 
   get storage(): Storage {
     return this.#storage
+  }
+
+  /** Opens the store. Rejects when it cannot be used. */
+  open(): Promise<void> {
+    return this.#storage.open(this.#options.broker)
   }
 
   /** The ticket of what is told now. */
@@ -275,7 +280,7 @@ export class CommitQueue {
 
   #nextMessageId(): { brokerId: string; brokerCounter: number } {
     this.#counter += 1
-    return { brokerId: this.#options.brokerId, brokerCounter: this.#counter }
+    return { brokerId: this.#options.broker.id, brokerCounter: this.#counter }
   }
 
   #append(operation: PersistenceOperation): void {

@@ -10,26 +10,32 @@ import { crc32 as zlibCrc32 } from 'node:zlib'
 import { crc32, crc32ByTable } from '../../lib/storage/log/checksum.ts'
 import { type File, type Files, machineFiles } from '../../lib/storage/log/files.ts'
 import { log, type LogOptions, LogPersistence } from '../../lib/storage/log/log-persistence.ts'
+import type { PersistenceOperation } from '../../types/persistence.ts'
 import { directories } from './log-directories.ts'
 import { step } from './log-child.ts'
-import { broker, contentsOf } from './log-operations.ts'
+import { contentsOf } from './log-operations.ts'
 
 const { make, removeAll } = directories()
 after(removeAll)
 
 const child = join(import.meta.dirname, 'log-child.js')
 
+const session: PersistenceOperation = {
+  kind: 'session',
+  clientId: 'c',
+  session: { owner: undefined, expiryInterval: 60, expiresAt: null },
+}
+
 async function open(options: LogOptions, files?: Files): Promise<LogPersistence> {
   const store = new LogPersistence({ onWarning: (message) => assert.fail(message), ...options }, files)
-  await store.setup(broker)
+  await store.open()
+  if ((await store.readSession('c')) === undefined) await store.commit([session])
   return store
 }
 
 /** The counters of the queue of `c`. */
 async function queued(store: LogPersistence): Promise<number[]> {
-  const counters: number[] = []
-  for await (const packet of store.outgoingStream({ id: 'c' })) counters.push(packet.brokerCounter!)
-  return counters
+  return Array.from((await store.readSession('c'))?.queue ?? [], ({ packet }) => packet.brokerCounter!)
 }
 
 const segments = (dir: string): string[] =>
@@ -49,7 +55,7 @@ async function filled(count = 200): Promise<string> {
   const dir = make()
   const store = await open({ dir, segmentBytes: 16_384 })
   for (let number = 1; number <= count; number += 1) await store.commit(step(number).slice(0, 1))
-  await store.destroy()
+  await store.close()
   return dir
 }
 
@@ -62,10 +68,10 @@ suite('log: a damaged store', () => {
     assert.deepEqual((await queued(store)).length, 20)
     assert.match(warnings.join('\n'), /00000001\.log: cut off at byte \d+/)
     await store.commit(step(21))
-    await store.destroy()
+    await store.close()
     const again = await open({ dir })
     assert.equal((await queued(again)).at(-1), 21)
-    await again.destroy()
+    await again.close()
   })
 
   test('damage before the end is refused with file and offset, and nothing is touched', async () => {
@@ -75,11 +81,11 @@ suite('log: a damaged store', () => {
       flip(join(dir, name), 300)
       const before = fs.readdirSync(dir).map((each) => [each, fs.readFileSync(join(dir, each), 'latin1')])
       const store = log({ dir })
-      await assert.rejects(store.setup(broker), {
+      await assert.rejects(store.open(), {
         code: 'ECORRUPT',
         message: new RegExp(`${name}: damaged at byte \\d+`),
       })
-      await store.destroy()
+      await store.close()
       assert.deepEqual(
         fs.readdirSync(dir).map((each) => [each, fs.readFileSync(join(dir, each), 'latin1')]),
         before,
@@ -92,7 +98,7 @@ suite('log: a damaged store', () => {
       const dir = await filled()
       const name = segments(dir)[index]!
       fs.rmSync(join(dir, name))
-      await assert.rejects(log({ dir }).setup(broker), { message: new RegExp(`${name}.*missing`) })
+      await assert.rejects(log({ dir }).open(), { message: new RegExp(`${name}.*missing`) })
     }
   })
 
@@ -107,12 +113,12 @@ suite('log: a damaged store', () => {
     assert.match(warnings.join('\n'), new RegExp(`${second}: damaged at byte`))
     await store.commit(step(201))
     const contents = await contentsOf(store)
-    await store.destroy()
+    await store.close()
     assert.ok(fs.existsSync(join(dir, `${second}.corrupt`)))
     assert.ok(!fs.existsSync(join(dir, first)))
     const again = await open({ dir })
     assert.deepEqual(await contentsOf(again), contents)
-    await again.destroy()
+    await again.close()
   })
 
   test('another version of the format is refused, also with repair', async () => {
@@ -121,7 +127,7 @@ suite('log: a damaged store', () => {
     const bytes = fs.readFileSync(path)
     bytes.writeUInt32BE(2, 8)
     fs.writeFileSync(path, bytes)
-    await assert.rejects(log({ dir, repair: true }).setup(broker), /version 2 of the format, expected 1/)
+    await assert.rejects(log({ dir, repair: true }).open(), /version 2 of the format, expected 1/)
   })
 
   test('both ways to compute a checksum give the same', () => {
@@ -136,11 +142,11 @@ suite('log: the lock of a directory', () => {
     const dir = make()
     const store = await open({ dir })
     const second = log({ dir })
-    await assert.rejects(second.setup(broker), new RegExp(`in use by this process, pid ${process.pid}`))
-    await second.destroy()
+    await assert.rejects(second.open(), new RegExp(`in use by this process, pid ${process.pid}`))
+    await second.close()
     await store.commit(step(1))
-    await store.destroy()
-    await (await open({ dir })).destroy()
+    await store.close()
+    await (await open({ dir })).close()
     assert.deepEqual(fs.readdirSync(dir), ['00000001.log'])
   })
 
@@ -148,27 +154,27 @@ suite('log: the lock of a directory', () => {
     const dir = make()
     const other = spawn(process.execPath, [child, dir, 'hold'])
     await once(createInterface(other.stdout), 'line')
-    await assert.rejects(log({ dir }).setup(broker), new RegExp(`another process, pid ${other.pid}`))
+    await assert.rejects(log({ dir }).open(), new RegExp(`another process, pid ${other.pid}`))
     other.kill('SIGKILL')
     await once(other, 'exit')
     const store = await open({ dir, onWarning: () => undefined })
-    await store.destroy()
+    await store.close()
   })
 
   test('a lock whose pid belongs to somebody else now is taken over', async (t) => {
     if (!fs.existsSync('/proc/self/stat')) return t.skip('only where the start of a process is known')
     const dir = make()
     fs.writeFileSync(join(dir, 'lock'), JSON.stringify({ pid: process.ppid, started: '1' }))
-    await (await open({ dir })).destroy()
+    await (await open({ dir })).close()
     fs.writeFileSync(join(dir, 'lock'), '')
-    await (await open({ dir })).destroy()
+    await (await open({ dir })).close()
   })
 
   test('what is not a directory is refused', async () => {
     const path = join(make(), 'file')
     fs.writeFileSync(path, '')
-    await assert.rejects(log({ dir: path }).setup(broker), /file: cannot use this directory/)
-    await assert.rejects(log({ dir: join(path, 'below') }).setup(broker), /cannot use this directory/)
+    await assert.rejects(log({ dir: path }).open(), /file: cannot use this directory/)
+    await assert.rejects(log({ dir: join(path, 'below') }).open(), /cannot use this directory/)
   })
 })
 
@@ -244,10 +250,10 @@ suite('log: a disk that fails', () => {
         const copy = make()
         fs.cpSync(dir, copy, { recursive: true, filter: (path) => !path.includes('lock') })
         for (const each of [copy, dir]) {
-          if (each === dir) await store.destroy()
+          if (each === dir) await store.close()
           const again = await open({ dir: each })
           assert.deepEqual(await queued(again), [1, 2, 3, 6])
-          await again.destroy()
+          await again.close()
         }
       })
     }
@@ -260,7 +266,7 @@ suite('log: a disk that fails', () => {
     control.fail = (call, length) => (call === 'write' && length > 100_000 ? 'ENOSPC' : undefined)
     await store.commit(step(1))
     assert.deepEqual(await queued(store), [1])
-    await store.destroy()
+    await store.close()
   })
 
   test('a compaction without room fails alone: what is committed meanwhile is stored', async () => {
@@ -269,7 +275,8 @@ suite('log: a disk that fails', () => {
     const store = await open({ dir, durability: 'os', segmentBytes: 32_768 }, control.files)
     for (let number = 1; number <= 10; number += 1) await store.commit(step(number))
     const payload = Buffer.alloc(200_000)
-    await store.storeRetained({ cmd: 'publish', topic: 'large', payload, qos: 0, retain: true })
+    const packet = { cmd: 'publish', topic: 'large', payload, qos: 0, retain: true } as const
+    await store.commit([{ kind: 'publish', packet, targets: [], retain: true }])
     control.fail = (call, length) => (call === 'write' && length > 100_000 ? 'ENOSPC' : undefined)
     const compaction = assert.rejects(store.compact(), { code: 'ENOSPC' })
     for (let number = 11; number <= 50; number += 1) await store.commit(step(number))
@@ -277,10 +284,10 @@ suite('log: a disk that fails', () => {
     control.fail = () => undefined
     await store.compact()
     const contents = await contentsOf(store)
-    await store.destroy()
+    await store.close()
     const again = await open({ dir })
     assert.deepEqual(await contentsOf(again), contents)
-    await again.destroy()
+    await again.close()
   })
 
   test("with durability 'none' a disk that fails is a warning", async () => {
@@ -293,7 +300,7 @@ suite('log: a disk that fails', () => {
     control.fail = () => 'ENOSPC'
     await store.commit(step(1))
     assert.deepEqual(await queued(store), [1])
-    await store.destroy()
+    await store.close()
     assert.match(warnings.join('\n'), /not stored: .*ENOSPC/)
   })
 
@@ -308,7 +315,7 @@ suite('log: a disk that fails', () => {
     assert.match(message!, /ulimit -f/)
     const store = await open({ dir, onWarning: () => undefined })
     assert.equal((await queued(store)).at(-1), Number(number) - 1)
-    await store.destroy()
+    await store.close()
   })
 })
 
@@ -337,7 +344,7 @@ suite('log: the end of the process', () => {
         counters,
         Array.from({ length: 10 }, (_, index) => last - 9 + index),
       )
-      await store.destroy()
+      await store.close()
       first = last + 1
     }
   })
@@ -365,13 +372,14 @@ suite('log: the size of the journal', () => {
     for (let counter = 10_001; counter <= 12_000; counter += 1) {
       await store.commit([{ kind: 'complete', clientId: 'c', messageId: counter }])
     }
+    await store.commit([{ kind: 'end session', clientId: 'c' }])
     await store.compact()
     assert.ok(store.diskUse.bytes < 1000, JSON.stringify(store.diskUse))
     assert.equal(store.diskUse.liveBytes, 0)
-    await store.destroy()
+    await store.close()
     const again = await open({ dir })
     assert.deepEqual(await queued(again), [])
-    await again.destroy()
+    await again.close()
   })
 
   test('the event loop is not held up by a compaction', async () => {
@@ -394,6 +402,6 @@ suite('log: the size of the journal', () => {
     turns.sort((a, b) => a - b)
     // The machine may hold up a turn or two; the compaction itself would hold up many.
     assert.ok(turns.at(-5)! < 20, `${turns.slice(-5).join(', ')} ms`)
-    await store.destroy()
+    await store.close()
   })
 })

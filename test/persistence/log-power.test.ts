@@ -6,7 +6,7 @@ import { LogPersistence } from '../../lib/storage/log/log-persistence.ts'
 import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.ts'
 import { Random } from '../fuzz/random.ts'
 import { directories } from './log-directories.ts'
-import { broker, commits, contentsOf } from './log-operations.ts'
+import { commits, contentsOf } from './log-operations.ts'
 import { SimulatedDisk } from './simulated-disk.ts'
 
 const { make, removeAll } = directories()
@@ -18,7 +18,7 @@ async function open(disk: SimulatedDisk): Promise<LogPersistence> {
     { dir: make(), durability: 'fsync', segmentBytes: 4096, onWarning: () => undefined },
     disk.files,
   )
-  await store.setup(broker)
+  await store.open()
   return store
 }
 
@@ -54,7 +54,7 @@ test('after a loss of power everything is there that was said to be safe, and th
         unsafe += disk.unsafe
         disk = disk.afterPowerLoss()
         losses += 1
-        void store.destroy().catch(() => undefined)
+        void store.close().catch(() => undefined)
         store = await open(disk)
         const contents = await contentsOf(store)
         const found = expected.findLastIndex((each, count) => count >= safe && isSame(each, contents))
@@ -69,7 +69,7 @@ test('after a loss of power everything is there that was said to be safe, and th
         safeCount = expected.length - 1
         pending.length = 0
       }
-      await store.destroy()
+      await store.close()
     }),
     { numRuns: 150, seed: 1 },
   )

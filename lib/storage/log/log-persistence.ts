@@ -1,8 +1,7 @@
-import type { PersistenceBroker, PersistenceCapabilities } from '../../../types/persistence.ts'
+import type { PersistedSessionState, PersistedState, PersistenceOperation } from '../../../types/persistence.ts'
+import type { Storage } from '../../../types/storage.ts'
 import { join } from 'node:path'
 import { InvalidOptionError } from '../../errors.ts'
-import type { LogRecord } from '../memory/log-record.ts'
-import { MemoryPersistence } from '../memory/memory-persistence.ts'
 import { sequencesOf, StoredState } from '../memory/stored-state.ts'
 import { compact, rewriteSegment } from './compaction.ts'
 import { DirectoryLock } from './directory-lock.ts'
@@ -42,8 +41,8 @@ const LARGE_JOURNAL = 16 * MEBIBYTE
  * Keeps everything in this process and writes every change to files, from which it is read again at the start.
  * One directory, one process, no other software: the store for a broker on one machine.
  */
-export class LogPersistence extends MemoryPersistence {
-  override readonly capabilities: PersistenceCapabilities
+export class LogPersistence implements Storage {
+  readonly #state: StoredState
   readonly #dir: string
   readonly #durability: Durability
   readonly #segmentBytes: number
@@ -62,8 +61,6 @@ export class LogPersistence extends MemoryPersistence {
 
   /** `files` is there for tests. */
   constructor(options: LogOptions, files: Files = machineFiles) {
-    const live = new LiveBytes()
-    super(new StoredState(live))
     const { dir, durability = 'fsync', segmentBytes = DEFAULT_SEGMENT, repair = false } = options
     if (typeof dir !== 'string' || dir === '')
       throw new InvalidOptionError(`dir: expected a path, got ${JSON.stringify(dir)}`)
@@ -83,14 +80,8 @@ export class LogPersistence extends MemoryPersistence {
       options.onWarning ??
       ((message) => (options.logger === undefined ? process.emitWarning(message) : options.logger.warn(message)))
     this.#files = files
-    this.#live = live
-    const durable = ({ fsync: 'machine', os: 'process', none: undefined } as const)[durability]
-    this.capabilities = {
-      packetProperties: true,
-      ordered: true,
-      atomic: true,
-      ...(durable === undefined ? undefined : { durable }),
-    }
+    this.#live = new LiveBytes()
+    this.#state = new StoredState(this.#live)
   }
 
   /** The bytes of all files and how many of them are still needed, nearly. */
@@ -98,8 +89,8 @@ export class LogPersistence extends MemoryPersistence {
     return { bytes: this.#journal?.bytes ?? 0, liveBytes: this.#live.bytes }
   }
 
-  override async setup(broker: PersistenceBroker): Promise<void> {
-    await super.setup(broker)
+  // It asks nothing of the broker.
+  async open(): Promise<void> {
     await this.#openDirectory()
     try {
       this.#journal = await this.#openJournal()
@@ -112,8 +103,7 @@ export class LogPersistence extends MemoryPersistence {
   }
 
   /** Waits for what is under way. Also closes a store that could not be opened. */
-  override async destroy(): Promise<void> {
-    await super.destroy()
+  async close(): Promise<void> {
     this.#isCompactionStopped = true
     await this.#compacting
     await this.#journal?.close()
@@ -121,10 +111,18 @@ export class LogPersistence extends MemoryPersistence {
     this.#lock = undefined
   }
 
+  async *readAll(): AsyncGenerator<PersistedState, void, undefined> {
+    yield* this.#state.all()
+  }
+
+  async readSession(clientId: string): Promise<PersistedSessionState | undefined> {
+    return this.#state.session(clientId)
+  }
+
   /** Rewrites what is needed and frees the rest, which otherwise happens when it is worth while. */
   async compact(): Promise<void> {
     while (this.#compacting !== undefined) await this.#compacting
-    if (this.#journal === undefined) throw new Error('setup() was not called')
+    if (this.#journal === undefined) throw new Error(`${this.#dir}: the store is not open`)
     let failure: unknown
     this.#compacting = this.#compact(this.#journal, () => true)
       .catch((error: unknown) => (failure = error))
@@ -133,7 +131,8 @@ export class LogPersistence extends MemoryPersistence {
     if (failure !== undefined) throw failure as Error
   }
 
-  protected override perform(changes: readonly LogRecord[]): Promise<unknown> {
+  /** Stores all of the changes or none. Calls may overlap: they are done in the order in which they came. */
+  commit(operations: readonly PersistenceOperation[]): Promise<void> {
     const journal = this.#journal
     if (journal === undefined) return Promise.reject(new Error(`${this.#dir}: the store is not open`))
     const order = this.#next
@@ -141,27 +140,25 @@ export class LogPersistence extends MemoryPersistence {
       journal.append(
         (writer) => {
           let next = order
-          for (const change of changes) {
-            writeChange(writer, change, next, this.state)
-            next += sequencesOf(change)
+          for (const operation of operations) {
+            writeChange(writer, operation, next, this.#state)
+            next += sequencesOf(operation)
           }
           this.#next = next
         },
-        this.#durability === 'none' ? nothing : () => resolve(this.#apply(changes, order)),
+        this.#durability === 'none' ? nothing : () => resolve(this.#apply(operations, order)),
         this.#durability === 'none' ? (error) => this.#warn(`not stored: ${error.message}`) : reject,
       )
-      if (this.#durability === 'none') resolve(this.#apply(changes, order))
+      if (this.#durability === 'none') resolve(this.#apply(operations, order))
     })
   }
 
-  #apply(changes: readonly LogRecord[], first: number): unknown {
+  #apply(operations: readonly PersistenceOperation[], first: number): void {
     let order = first
-    let result: unknown
-    for (const change of changes) {
-      result = this.state.apply(change, order)
-      order += sequencesOf(change)
+    for (const operation of operations) {
+      this.#state.apply(operation, order)
+      order += sequencesOf(operation)
     }
-    return result
   }
 
   async #openDirectory(): Promise<void> {
@@ -183,10 +180,10 @@ export class LogPersistence extends MemoryPersistence {
       warn: this.#warn,
       onFrame: ({ bytes, start, end }) => {
         reader.open(bytes, start)
-        while (reader.position < end) this.#next = Math.max(this.#next, reader.applyTo(this.state) + 1)
+        while (reader.position < end) this.#next = Math.max(this.#next, reader.applyTo(this.#state) + 1)
       },
     })
-    this.state.sort()
+    this.#state.sort()
     const journal = await this.#startJournal(result)
     if (result.isIncomplete) await this.#quarantine(journal, result)
     else await this.#removeLeftovers(journal, result.oldest)
@@ -275,7 +272,7 @@ export class LogPersistence extends MemoryPersistence {
   }
 
   #compactionOptions(journal: Journal, isWorthwhile: () => boolean) {
-    return { files: this.#files, dir: this.#dir, journal, state: this.state, isWorthwhile }
+    return { files: this.#files, dir: this.#dir, journal, state: this.#state, isWorthwhile }
   }
 }
 

@@ -2,13 +2,14 @@ import type {
   MatchedSubscription,
   PersistedPublish,
   PersistedSessionInfo,
+  PersistedSessionState,
   PersistedState,
   PersistedSubscription,
   PersistedTarget,
   PersistedWill,
   PublishOperation,
 } from '../../../types/persistence.ts'
-import { SubscriptionTree } from '../../topics/subscription-tree.ts'
+import type { SubscriptionTree } from '../../topics/subscription-tree.ts'
 import { TopicTrie } from '../../topics/topic-trie.ts'
 import type { LogRecord } from './log-record.ts'
 import { Entry, StoredMessage, StoredQueue, type DeliveryOptions, deliveryOptionsOf } from './stored-queue.ts'
@@ -21,7 +22,7 @@ export interface Sequenced<T> {
 
 export interface StoredSubscription {
   readonly subscription: PersistedSubscription
-  /** What the tree holds, above QoS 0. */
+  /** What the tree holds, if there is one, above QoS 0. */
   readonly matched: MatchedSubscription | undefined
   readonly order: number
 }
@@ -53,7 +54,8 @@ export class StoredState {
     string,
     Map<string, StoredSubscription>
   >()
-  readonly tree: SubscriptionTree<MatchedSubscription> = new SubscriptionTree<MatchedSubscription>()
+  /** The subscriptions above QoS 0 by Topic Filter; only for a store that is asked which of them match. */
+  readonly tree: SubscriptionTree<MatchedSubscription> | undefined
   readonly outgoing: Map<string, StoredQueue> = new Map<string, StoredQueue>()
   /** By Client Identifier, then by Packet Identifier. */
   readonly incoming: Map<string, Map<number, Sequenced<PersistedPublish | undefined>>> = new Map<
@@ -64,8 +66,9 @@ export class StoredState {
   #emptyQueues = 0
   readonly #gauge: SizeListener | undefined
 
-  constructor(gauge?: SizeListener) {
+  constructor(gauge?: SizeListener, tree?: SubscriptionTree<MatchedSubscription>) {
     this.#gauge = gauge
+    this.tree = tree
   }
 
   /**
@@ -147,16 +150,23 @@ export class StoredState {
 
   *all(): Generator<PersistedState, void, undefined> {
     for (const { value } of this.retained.values()) yield { kind: 'retained', packet: value.packet }
-    for (const [clientId, { value: session }] of this.sessions) {
-      yield {
-        kind: 'session',
-        clientId,
-        session,
-        subscriptions: Array.from(this.subscriptions.get(clientId)?.values() ?? [], ({ subscription }) => subscription),
-        queue: this.outgoing.get(clientId)?.items(clientId) ?? [],
-        incoming: [...(this.incoming.get(clientId)?.keys() ?? [])],
-        will: this.wills.get(clientId)?.value,
-      }
+    for (const [clientId, { value: session }] of this.sessions) yield this.#stateOf(clientId, session)
+  }
+
+  session(clientId: string): PersistedSessionState | undefined {
+    const session = this.sessions.get(clientId)
+    return session === undefined ? undefined : this.#stateOf(clientId, session.value)
+  }
+
+  #stateOf(clientId: string, session: PersistedSessionInfo): PersistedSessionState {
+    return {
+      kind: 'session',
+      clientId,
+      session,
+      subscriptions: Array.from(this.subscriptions.get(clientId)?.values() ?? [], ({ subscription }) => subscription),
+      queue: this.outgoing.get(clientId)?.items(clientId) ?? [],
+      incoming: [...(this.incoming.get(clientId)?.keys() ?? [])],
+      will: this.wills.get(clientId)?.value,
     }
   }
 
@@ -211,8 +221,8 @@ export class StoredState {
     for (const given of subscriptions) {
       const { topic, qos, rh, rap, nl, subscriptionIdentifier, grantedTopic, requestedQos } = given
       this.#unsubscribed(clientId, stored.get(topic))
-      const matched = qos > 0 ? { clientId, topic, qos, rh, rap, nl } : undefined
-      if (matched !== undefined) this.tree.add(topic, matched)
+      const matched = qos > 0 && this.tree !== undefined ? { clientId, topic, qos, rh, rap, nl } : undefined
+      if (matched !== undefined) this.tree?.add(topic, matched)
       const subscription: { -readonly [Field in keyof PersistedSubscription]: PersistedSubscription[Field] } = {
         topic,
         qos,
@@ -245,7 +255,7 @@ export class StoredState {
 
   #unsubscribed(clientId: string, stored: StoredSubscription | undefined): void {
     if (stored === undefined) return
-    if (stored.matched !== undefined) this.tree.remove(stored.subscription.topic, stored.matched)
+    if (stored.matched !== undefined) this.tree?.remove(stored.subscription.topic, stored.matched)
     this.#gauge?.subscription(clientId, stored.subscription, -1)
   }
 
