@@ -6,10 +6,11 @@ import { sequencesOf, StoredState } from '../memory/stored-state.ts'
 import { compact, rewriteSegment } from './compaction.ts'
 import { DirectoryLock } from './directory-lock.ts'
 import { fileError, type Files, machineFiles } from './files.ts'
+import { FORMAT_VERSION } from './frames.ts'
 import { type Durability, Journal } from './journal.ts'
 import { LiveBytes } from './live-bytes.ts'
 import { readSegments, type ReadResult } from './read-segments.ts'
-import { RecordReader } from './record-reader.ts'
+import { RecordReaders } from './record-readers.ts'
 import { ActiveSegment, type ActiveSegmentOptions, segmentName } from './segment.ts'
 import { writeChange } from './write-records.ts'
 
@@ -172,13 +173,14 @@ export class LogPersistence implements Storage {
   }
 
   async #openJournal(): Promise<Journal> {
-    const reader = new RecordReader()
+    const readers = new RecordReaders()
     const result = await readSegments({
       files: this.#files,
       dir: this.#dir,
       repair: this.#repair,
       warn: this.#warn,
-      onFrame: ({ bytes, start, end }) => {
+      onFrame: ({ bytes, start, end }, version) => {
+        const reader = readers.of(version)
         reader.open(bytes, start)
         while (reader.position < end) this.#next = Math.max(this.#next, reader.applyTo(this.#state) + 1)
       },
@@ -190,7 +192,7 @@ export class LogPersistence implements Storage {
     return journal
   }
 
-  async #startJournal({ segments, salt, sequence, oldest, isIncomplete }: ReadResult): Promise<Journal> {
+  async #startJournal({ segments, salt, version, sequence, oldest, isIncomplete }: ReadResult): Promise<Journal> {
     const last = segments.at(-1)
     const options: ActiveSegmentOptions = {
       files: this.#files,
@@ -199,12 +201,13 @@ export class LogPersistence implements Storage {
       segmentBytes: this.#segmentBytes,
       preallocate: this.#durability === 'fsync',
     }
-    let active: ActiveSegment
-    if (last === undefined || isIncomplete) {
-      const number = last === undefined ? oldest : last.number + 1
-      active = await ActiveSegment.create({ ...options, number }, sequence + 1, oldest)
-    } else active = await this.#reopen(options, salt, last.bytes)
-    const sealed = last === undefined || isIncomplete ? segments : segments.slice(0, -1)
+    // A segment has one version of the format from its beginning to its end.
+    const goesOn = last !== undefined && !isIncomplete && version === FORMAT_VERSION
+    const number = last === undefined ? oldest : last.number + 1
+    const active = goesOn
+      ? await this.#reopen(options, salt, last.bytes)
+      : await ActiveSegment.create({ ...options, number }, sequence + 1, oldest)
+    const sealed = goesOn ? segments.slice(0, -1) : segments
     const journalOptions = {
       files: this.#files,
       dir: this.#dir,

@@ -1,4 +1,3 @@
-import type { QoS } from '../../../types/packets.ts'
 import type {
   PersistedPacket,
   PersistedPublish,
@@ -6,6 +5,7 @@ import type {
   PersistedQueueItem,
   PersistedTarget,
 } from '../../../types/persistence.ts'
+import { optionalFields, targetFields } from '../records.ts'
 
 /** A message, shared by all queues that it is in. */
 export class StoredMessage {
@@ -19,12 +19,7 @@ export class StoredMessage {
 }
 
 /** What is a queue's own about a message. */
-export interface DeliveryOptions {
-  readonly qos: QoS
-  readonly retain: boolean
-  readonly subscriptionIdentifiers?: readonly number[] | undefined
-  readonly sharedFilter?: string | undefined
-}
+export type DeliveryOptions = Omit<PersistedTarget, 'clientId' | 'messageId' | 'isElsewhere'>
 
 /** Nearly every entry has one of these and nothing else of its own. */
 const common: readonly DeliveryOptions[] = ([0, 1, 2] as const).flatMap((qos) => [
@@ -32,14 +27,10 @@ const common: readonly DeliveryOptions[] = ([0, 1, 2] as const).flatMap((qos) =>
   { qos, retain: true },
 ])
 
-export function deliveryOptionsOf({
-  qos,
-  retain,
-  subscriptionIdentifiers,
-  sharedFilter,
-}: DeliveryOptions): DeliveryOptions {
-  if (subscriptionIdentifiers === undefined && sharedFilter === undefined) return common[qos * 2 + (retain ? 1 : 0)]!
-  return { qos, retain, subscriptionIdentifiers, sharedFilter }
+export function deliveryOptionsOf(target: DeliveryOptions): DeliveryOptions {
+  const { qos, retain } = target
+  const more = optionalFields(targetFields, target)
+  return more === undefined ? common[qos * 2 + (retain ? 1 : 0)]! : { qos, retain, ...more }
 }
 
 /** A message in one queue, or the PUBREL that is left of it. */
@@ -92,9 +83,9 @@ export class StoredQueue {
   }
 
   /** Appends a message, which must not change any more. */
-  push(packet: PersistedPublish, own: DeliveryOptions = deliveryOptionsOf(packet)): void {
+  push(packet: PersistedPublish, { qos, retain }: Pick<DeliveryOptions, 'qos' | 'retain'> = packet): void {
     const order = (this.#entries.at(-1)?.order ?? this.#length) + 1
-    this.add(new Entry(new StoredMessage(packet), own, undefined, order))
+    this.add(new Entry(new StoredMessage(packet), deliveryOptionsOf({ qos, retain }), undefined, order))
   }
 
   /** Appends an entry whose order is the highest. */
@@ -173,7 +164,7 @@ export class StoredQueue {
     const before = entry.content
     if (packet.cmd === 'publish') {
       entry.content = new StoredMessage({ ...packet })
-      entry.own = deliveryOptionsOf(packet)
+      entry.own = deliveryOptionsOf({ qos: packet.qos, retain: packet.retain })
     } else entry.content = { ...packet }
     return before
   }
@@ -348,10 +339,7 @@ export function packetOf({ content, own, messageId }: Entry): PersistedPacket {
 
 function itemOf({ content, own, messageId }: Entry, clientId: string): PersistedQueueItem {
   if (!(content instanceof StoredMessage)) return { packet: content, target: undefined }
-  const { qos, retain, subscriptionIdentifiers, sharedFilter } = own
-  const target: { -readonly [Field in keyof PersistedTarget]: PersistedTarget[Field] } = { clientId, qos, retain }
-  if (subscriptionIdentifiers !== undefined) target.subscriptionIdentifiers = subscriptionIdentifiers
-  if (sharedFilter !== undefined) target.sharedFilter = sharedFilter
+  const target: { -readonly [Field in keyof PersistedTarget]: PersistedTarget[Field] } = { clientId, ...own }
   if (messageId !== undefined) target.messageId = messageId
   return { packet: content.packet, target }
 }
@@ -382,5 +370,6 @@ export function copyOf(
   if (packet.messageExpiry !== undefined) copy.messageExpiry = packet.messageExpiry
   if (packet.clientId !== undefined) copy.clientId = packet.clientId
   if (packet.nl !== undefined) copy.nl = packet.nl
+  if (packet.unknownFields !== undefined) copy.unknownFields = packet.unknownFields
   return copy
 }

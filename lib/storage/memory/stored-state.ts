@@ -11,6 +11,7 @@ import type {
 } from '../../../types/persistence.ts'
 import type { SubscriptionTree } from '../../topics/subscription-tree.ts'
 import { TopicTrie } from '../../topics/topic-trie.ts'
+import { optionalFields, subscriptionFields } from '../records.ts'
 import type { LogRecord } from './log-record.ts'
 import { Entry, StoredMessage, StoredQueue, type DeliveryOptions, deliveryOptionsOf } from './stored-queue.ts'
 
@@ -219,20 +220,11 @@ export class StoredState {
       this.subscriptions.set(clientId, stored)
     }
     for (const given of subscriptions) {
-      const { topic, qos, rh, rap, nl, subscriptionIdentifier, grantedTopic, requestedQos } = given
+      const { topic, qos, rh, rap, nl } = given
       this.#unsubscribed(clientId, stored.get(topic))
       const matched = qos > 0 && this.tree !== undefined ? { clientId, topic, qos, rh, rap, nl } : undefined
       if (matched !== undefined) this.tree?.add(topic, matched)
-      const subscription: { -readonly [Field in keyof PersistedSubscription]: PersistedSubscription[Field] } = {
-        topic,
-        qos,
-        rh,
-        rap,
-        nl,
-      }
-      if (subscriptionIdentifier !== undefined) subscription.subscriptionIdentifier = subscriptionIdentifier
-      if (grantedTopic !== undefined) subscription.grantedTopic = grantedTopic
-      if (requestedQos !== undefined) subscription.requestedQos = requestedQos
+      const subscription = { topic, qos, rh, rap, nl, ...optionalFields(subscriptionFields, given) }
       stored.set(topic, { subscription, matched, order })
       this.#gauge?.subscription(clientId, subscription, 1)
     }
