@@ -4,7 +4,7 @@ import type {
   PersistedSubscription,
   PersistedWill,
 } from '../../../types/persistence.ts'
-import { StoredMessage, type DeliveryOptions } from '../memory/stored-queue.ts'
+import { type DeliveryOptions, isCommon, messageIn } from '../memory/stored-queue.ts'
 import type { SizeListener } from '../memory/stored-state.ts'
 import { messageFields, sessionFields, subscriptionFields, targetFields, willFields } from '../records.ts'
 import { RECORD_HEADER } from './record-kinds.ts'
@@ -19,7 +19,7 @@ export class LiveBytes implements SizeListener {
   }
 
   entry(...[clientId, content, own, sign]: Parameters<SizeListener['entry']>): void {
-    this.bytes += sign * (content instanceof StoredMessage ? entryBytes(clientId, own) : pubrelBytes(clientId))
+    this.bytes += sign * (messageIn(content) === undefined ? pubrelBytes(clientId) : entryBytes(clientId, own))
   }
 
   subscription(...[clientId, subscription, sign]: Parameters<SizeListener['subscription']>): void {
@@ -49,7 +49,7 @@ function publishBytes(packet: PersistedPublish): number {
 
 /** The same of one of its places. */
 function entryBytes(clientId: string, own: DeliveryOptions): number {
-  return 5 + clientId.length + fieldBytes(targetFields, own)
+  return 5 + clientId.length + (isCommon(own) ? 0 : fieldBytes(targetFields, own))
 }
 
 function pubrelBytes(clientId: string): number {

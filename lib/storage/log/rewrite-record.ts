@@ -1,6 +1,6 @@
 import type { Writer } from '../../packets/writer.ts'
 import type { PersistedSubscription } from '../../../types/persistence.ts'
-import { type Entry, StoredMessage } from '../memory/stored-queue.ts'
+import { type Entry, packetIn, SharedMessage, type StoredMessage } from '../memory/stored-queue.ts'
 import type { StoredState } from '../memory/stored-state.ts'
 import type { RecordReader } from './record-reader.ts'
 import { RecordKind } from './record-kinds.ts'
@@ -94,7 +94,7 @@ function writePlaces(writer: Writer, places: readonly Place[], retained?: Stored
   if (retained !== undefined) byMessage.set(retained, [])
   for (const place of places) {
     const { content } = place.entry
-    if (!(content instanceof StoredMessage)) {
+    if (!(content instanceof SharedMessage) && content.cmd === 'pubrel') {
       writeKeptPubrel(writer, place.clientId, place.entry, content)
       continue
     }
@@ -105,7 +105,7 @@ function writePlaces(writer: Writer, places: readonly Place[], retained?: Stored
   for (const [message, same] of byMessage) {
     for (let from = 0; from === 0 || from < same.length; from += MOST_ENTRIES) {
       const isRetained = message === retained && from === 0
-      writeKept(writer, message.packet, order, isRetained, same.slice(from, from + MOST_ENTRIES))
+      writeKept(writer, packetIn(message), order, isRetained, same.slice(from, from + MOST_ENTRIES))
     }
   }
 }

@@ -16,7 +16,7 @@ import type { Storage } from '../../../types/storage.ts'
 import { SubscriptionTree } from '../../topics/subscription-tree.ts'
 import type { TopicTrie } from '../../topics/topic-trie.ts'
 import type { LogRecord } from './log-record.ts'
-import { copyOf, Entry, type StoredMessage, packetOf } from './stored-queue.ts'
+import { copyOf, Entry, packetIn, packetOf, type StoredMessage } from './stored-queue.ts'
 import { type Sequenced, sequencesOf, type StoredSubscription, StoredState } from './stored-state.ts'
 
 /**
@@ -86,7 +86,8 @@ export class MemoryPersistence implements Persistence, Storage {
   }
 
   async retainedGet(topic: string): Promise<PersistedPublish | undefined> {
-    return this.#state.retained.get(topic)?.value.packet
+    const stored = this.#state.retained.get(topic)
+    return stored === undefined ? undefined : packetIn(stored.value)
   }
 
   createRetainedStream(topicFilter: string): Answer<PersistedPublish> {
@@ -240,12 +241,13 @@ function* matchAny(
   retained: TopicTrie<Sequenced<StoredMessage>>,
   topicFilters: readonly string[],
 ): Generator<PersistedPublish> {
-  const given = topicFilters.length > 1 ? new Set<StoredMessage>() : undefined
+  const given = topicFilters.length > 1 ? new Set<PersistedPublish>() : undefined
   for (const topicFilter of topicFilters) {
-    for (const { value: message } of retained.match(topicFilter)) {
-      if (given?.has(message)) continue
-      given?.add(message)
-      yield message.packet
+    for (const { value } of retained.match(topicFilter)) {
+      const packet = packetIn(value)
+      if (given?.has(packet)) continue
+      given?.add(packet)
+      yield packet
     }
   }
 }

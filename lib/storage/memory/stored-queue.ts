@@ -7,8 +7,8 @@ import type {
 } from '../../../types/persistence.ts'
 import { optionalFields, targetFields } from '../records.ts'
 
-/** A message, shared by all queues that it is in. */
-export class StoredMessage {
+/** A message that several places hold: queues, or a queue and the retained messages. */
+export class SharedMessage {
   readonly packet: PersistedPublish
   /** How many entries of queues, and places for retained messages, hold it. */
   references = 0
@@ -16,6 +16,24 @@ export class StoredMessage {
   constructor(packet: PersistedPublish) {
     this.packet = packet
   }
+}
+
+/** A message in one place or in several. Most are in one, and then there is no object between. */
+export type StoredMessage = PersistedPublish | SharedMessage
+
+/** A message, or the PUBREL that is left of it. */
+export type Content = StoredMessage | PersistedPubrel
+
+/** Undefined for a PUBREL. */
+export function messageIn(content: Content): PersistedPublish | undefined {
+  const packet = packetIn(content)
+  return packet.cmd === 'publish' ? packet : undefined
+}
+
+export function packetIn(content: StoredMessage): PersistedPublish
+export function packetIn(content: Content): PersistedPacket
+export function packetIn(content: Content): PersistedPacket {
+  return content instanceof SharedMessage ? content.packet : content
 }
 
 /** What is a queue's own about a message. */
@@ -33,9 +51,14 @@ export function deliveryOptionsOf(target: DeliveryOptions): DeliveryOptions {
   return more === undefined ? common[qos * 2 + (retain ? 1 : 0)]! : { qos, retain, ...more }
 }
 
+/** Whether there is nothing beside QoS and RETAIN, as for nearly every entry. */
+export function isCommon(own: DeliveryOptions): boolean {
+  return own === common[own.qos * 2 + (own.retain ? 1 : 0)]
+}
+
 /** A message in one queue, or the PUBREL that is left of it. */
 export class Entry {
-  content: StoredMessage | PersistedPubrel
+  content: Content
   own: DeliveryOptions
   messageId: number | undefined
   /** Higher than that of the entry before it, for as long as the queue is kept. */
@@ -43,12 +66,7 @@ export class Entry {
   /** Its place in the list, or -1 once it is removed. */
   position = -1
 
-  constructor(
-    content: StoredMessage | PersistedPubrel,
-    own: DeliveryOptions,
-    messageId: number | undefined,
-    order: number,
-  ) {
+  constructor(content: Content, own: DeliveryOptions, messageId: number | undefined, order: number) {
     this.content = content
     this.own = own
     this.messageId = messageId
@@ -85,7 +103,7 @@ export class StoredQueue {
   /** Appends a message, which must not change any more. */
   push(packet: PersistedPublish, { qos, retain }: Pick<DeliveryOptions, 'qos' | 'retain'> = packet): void {
     const order = (this.#entries.at(-1)?.order ?? this.#length) + 1
-    this.add(new Entry(new StoredMessage(packet), deliveryOptionsOf({ qos, retain }), undefined, order))
+    this.add(new Entry(packet, deliveryOptionsOf({ qos, retain }), undefined, order))
   }
 
   /** Appends an entry whose order is the highest. */
@@ -160,12 +178,10 @@ export class StoredQueue {
   }
 
   /** Puts another packet in the place of an entry; returns what was there. */
-  replace(entry: Entry, packet: PersistedPacket): StoredMessage | PersistedPubrel {
+  replace(entry: Entry, packet: PersistedPacket): Content {
     const before = entry.content
-    if (packet.cmd === 'publish') {
-      entry.content = new StoredMessage({ ...packet })
-      entry.own = deliveryOptionsOf({ qos: packet.qos, retain: packet.retain })
-    } else entry.content = { ...packet }
+    entry.content = { ...packet }
+    if (packet.cmd === 'publish') entry.own = deliveryOptionsOf({ qos: packet.qos, retain: packet.retain })
     return before
   }
 
@@ -327,21 +343,22 @@ export class StoredQueue {
 }
 
 function hasName({ content }: Entry, brokerId: string, brokerCounter: number | undefined): boolean {
-  const { brokerId: id, brokerCounter: counter } = content instanceof StoredMessage ? content.packet : content
+  const { brokerId: id, brokerCounter: counter } = packetIn(content)
   return counter === brokerCounter && id === brokerId
 }
 
 /** A packet of the caller's own, since the contract lets it write on it. */
 export function packetOf({ content, own, messageId }: Entry): PersistedPacket {
-  if (!(content instanceof StoredMessage)) return { ...content }
-  return copyOf(content.packet, messageId, own)
+  const packet = packetIn(content)
+  return packet.cmd === 'publish' ? copyOf(packet, messageId, own) : { ...packet }
 }
 
 function itemOf({ content, own, messageId }: Entry, clientId: string): PersistedQueueItem {
-  if (!(content instanceof StoredMessage)) return { packet: content, target: undefined }
+  const packet = packetIn(content)
+  if (packet.cmd === 'pubrel') return { packet, target: undefined }
   const target: { -readonly [Field in keyof PersistedTarget]: PersistedTarget[Field] } = { clientId, ...own }
   if (messageId !== undefined) target.messageId = messageId
-  return { packet: content.packet, target }
+  return { packet, target }
 }
 
 /**

@@ -13,7 +13,17 @@ import type { SubscriptionTree } from '../../topics/subscription-tree.ts'
 import { TopicTrie } from '../../topics/topic-trie.ts'
 import { optionalFields, subscriptionFields } from '../records.ts'
 import type { LogRecord } from './log-record.ts'
-import { Entry, StoredMessage, StoredQueue, type DeliveryOptions, deliveryOptionsOf } from './stored-queue.ts'
+import {
+  type Content,
+  type DeliveryOptions,
+  deliveryOptionsOf,
+  Entry,
+  messageIn,
+  packetIn,
+  SharedMessage,
+  type StoredMessage,
+  StoredQueue,
+} from './stored-queue.ts'
 
 /** Something that is kept, and the number of the change that it comes from. */
 export interface Sequenced<T> {
@@ -116,8 +126,9 @@ export class StoredState {
 
   /** Keeps a message that a journal has: its entries may be there already, and their order is what it was. */
   restore(packet: PersistedPublish, order: number, retained: boolean, entries: readonly RestoredEntry[]): void {
-    const message = new StoredMessage(packet)
-    if (retained) this.#retain(message, order)
+    const isShared = entries.length + (retained ? 1 : 0) > 1
+    const message = isShared ? new SharedMessage(packet) : packet
+    if (retained) this.#retain(message, packet, order)
     for (const { target, order: entryOrder } of entries) {
       this.restoreEntry(target.clientId, new Entry(message, deliveryOptionsOf(target), target.messageId, entryOrder))
     }
@@ -150,7 +161,7 @@ export class StoredState {
   }
 
   *all(): Generator<PersistedState, void, undefined> {
-    for (const { value } of this.retained.values()) yield { kind: 'retained', packet: value.packet }
+    for (const { value } of this.retained.values()) yield { kind: 'retained', packet: packetIn(value) }
     for (const [clientId, { value: session }] of this.sessions) yield this.#stateOf(clientId, session)
   }
 
@@ -172,8 +183,9 @@ export class StoredState {
   }
 
   #publish({ packet, targets, retain, incoming }: PublishOperation, order: number): void {
-    const message = new StoredMessage(packet)
-    if (retain) this.#retain(message, order)
+    const isShared = targets.length + (retain ? 1 : 0) > 1
+    const message = isShared ? new SharedMessage(packet) : packet
+    if (retain) this.#retain(message, packet, order)
     let entryOrder = order
     for (const target of targets) {
       const entry = new Entry(message, deliveryOptionsOf(target), target.messageId, entryOrder)
@@ -184,8 +196,7 @@ export class StoredState {
     if (incoming !== undefined) this.#keepIncoming(incoming.clientId, incoming.messageId, undefined, order)
   }
 
-  #retain(message: StoredMessage, order: number): void {
-    const { topic, payload } = message.packet
+  #retain(message: StoredMessage, { topic, payload }: PersistedPublish, order: number): void {
     let before: Sequenced<StoredMessage> | undefined
     if (payload.length === 0) before = this.retained.delete(topic)
     else {
@@ -253,8 +264,8 @@ export class StoredState {
 
   #release(clientId: string, messageId: number): void {
     const entry = this.outgoing.get(clientId)?.identified(messageId)
-    if (entry === undefined || !(entry.content instanceof StoredMessage)) return
-    const { packet } = entry.content
+    const packet = entry === undefined ? undefined : messageIn(entry.content)
+    if (entry === undefined || packet === undefined) return
     this.#removed(clientId, entry)
     entry.content = { cmd: 'pubrel', messageId, brokerId: packet.brokerId, brokerCounter: packet.brokerCounter }
     this.#added(clientId, entry)
@@ -357,23 +368,27 @@ export class StoredState {
   }
 
   #added(clientId: string, entry: Entry): void {
-    if (entry.content instanceof StoredMessage) this.#refer(entry.content)
+    this.#refer(entry.content)
     this.#gauge?.entry(clientId, entry.content, entry.own, 1)
   }
 
   #removed(clientId: string, { content, own }: Pick<Entry, 'content' | 'own'>): void {
-    if (content instanceof StoredMessage) this.#unrefer(content)
+    this.#unrefer(content)
     this.#gauge?.entry(clientId, content, own, -1)
   }
 
-  #refer(message: StoredMessage): void {
-    message.references += 1
-    if (message.references === 1) this.#gauge?.message(message.packet, 1)
+  #refer(content: Content): void {
+    if (content instanceof SharedMessage) {
+      content.references += 1
+      if (content.references === 1) this.#gauge?.message(content.packet, 1)
+    } else if (content.cmd === 'publish') this.#gauge?.message(content, 1)
   }
 
-  #unrefer(message: StoredMessage): void {
-    message.references -= 1
-    if (message.references === 0) this.#gauge?.message(message.packet, -1)
+  #unrefer(content: Content): void {
+    if (content instanceof SharedMessage) {
+      content.references -= 1
+      if (content.references === 0) this.#gauge?.message(content.packet, -1)
+    } else if (content.cmd === 'publish') this.#gauge?.message(content, -1)
   }
 }
 
