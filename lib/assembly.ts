@@ -148,7 +148,7 @@ export class Assembly {
 
   async #restore(commits: CommitQueue): Promise<void> {
     const { storage } = commits
-    await storage.open()
+    await commits.open()
     this.#openStorage = commits
     if (storage.shared === undefined || this.cluster === singleBroker) {
       await recover(this, commits)

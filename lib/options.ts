@@ -5,6 +5,7 @@ import type { Plugin } from '../types/hooks.ts'
 import type { SubscribeOptions } from '../types/local-subscription.ts'
 import type { BrokerOptions, Clock, Limits, Logger } from '../types/options.ts'
 import type { Persistence } from '../types/persistence.ts'
+import type { Storage } from '../types/storage.ts'
 import { InvalidOptionError } from './errors.ts'
 import { hookNames } from './hooks.ts'
 
@@ -19,7 +20,7 @@ export interface Settings {
   readonly responseInformation: (clientId: string) => string | undefined
   readonly sysInterval: number | false
   readonly emitter: Emitter | undefined
-  readonly persistence: Persistence | undefined
+  readonly persistence: Persistence | Storage | undefined
   readonly store: string | undefined
   readonly logger: Logger | undefined
   readonly signal: AbortSignal | undefined
@@ -140,7 +141,12 @@ const types: Record<keyof BrokerOptions, (option: string, value: unknown) => voi
       expected(option, 'milliseconds from 1, or false', value)
   },
   emitter: (option, value) => hasMethods(option, value, ['on', 'emit', 'removeListener', 'close']),
-  persistence: (option, value) => hasMethods(option, value, ['setup', 'outgoingEnqueue', 'outgoingStream', 'destroy']),
+  persistence: (option, value) => {
+    if (has(value, ['open', 'readAll', 'readSession', 'commit', 'close'])) return
+    if (has(value, ['setup', 'outgoingEnqueue', 'outgoingStream', 'destroy'])) return
+    const storage = 'a Storage with the methods open, readAll, readSession, commit and close'
+    expected(option, `log({ dir }), ${storage}, or a persistence made for aedes`, value)
+  },
   store: (option, value) => {
     if (typeof value !== 'string' || value === '') expected(option, 'the path of a directory', value)
   },
@@ -156,11 +162,12 @@ function isBoolean(option: string, value: unknown): void {
 }
 
 function hasMethods(option: string, value: unknown, methods: readonly string[]): void {
-  const missing =
-    isObject(value) || typeof value === 'function'
-      ? methods.filter((name) => typeof (value as Record<string, unknown>)[name] !== 'function')
-      : methods
-  if (missing.length > 0) expected(option, `an object with the methods ${methods.join(', ')}`, value)
+  if (!has(value, methods)) expected(option, `an object with the methods ${methods.join(', ')}`, value)
+}
+
+function has(value: unknown, methods: readonly string[]): boolean {
+  if (!isObject(value) && typeof value !== 'function') return false
+  return methods.every((name) => typeof (value as Record<string, unknown>)[name] === 'function')
 }
 
 function checkLimit(name: keyof Limits, value: unknown): void {

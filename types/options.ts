@@ -2,6 +2,7 @@ import type { Client } from './client.ts'
 import type { Emitter } from './emitter.ts'
 import type { Plugin } from './hooks.ts'
 import type { Persistence } from './persistence.ts'
+import type { Storage } from './storage.ts'
 
 /** Limits for one Client and for all Clients. Whole numbers from 0, or in the range given; Infinity is no limit. */
 export interface Limits {
@@ -112,10 +113,11 @@ export interface BrokerOptions<S = unknown> {
    */
   readonly store?: string
   /**
-   * The store of sessions, queued messages, retained messages and Wills: `log({ dir })`, or an aedes persistence such
-   * as aedes-persistence-redis. Not together with `store`. Default: none, nothing outlives the process.
+   * The store of sessions, queued messages, retained messages and Wills: `log({ dir })`, a `Storage` of your own, or an
+   * aedes persistence such as aedes-persistence-redis. Not together with `store`. Default: none, nothing outlives the
+   * process.
    */
-  readonly persistence?: Persistence
+  readonly persistence?: Storage | Persistence
   /** Receives log messages. Default: none. */
   readonly logger?: Logger
   /** A signal whose abort closes the broker. Default: none. */

@@ -53,6 +53,8 @@ export interface PersistedPublish {
   readonly properties?: PublishProperties | undefined
   /** When the message expires, in milliseconds since 1970. */
   readonly messageExpiry?: number | undefined
+  /** Fields that a later version stored with it. They are not looked at, and stay in the store as they are. */
+  readonly unknownFields?: Uint8Array | undefined
 }
 
 /** What stands in a queue for a QoS 2 message after PUBREC. */
@@ -81,11 +83,13 @@ export interface PersistedSubscription {
   readonly grantedTopic?: string | undefined
   /** The QoS that the Client asked for, when a hook granted another one. */
   readonly requestedQos?: QoS | undefined
+  /** Fields that a later version stored with it. They are not looked at, and stay in the store as they are. */
+  readonly unknownFields?: Uint8Array | undefined
 }
 
 /** A subscription that matches a Topic Name. Without its Subscription Identifier, which adapters do not keep here. */
 export interface MatchedSubscription
-  extends Omit<PersistedSubscription, 'subscriptionIdentifier' | 'grantedTopic' | 'requestedQos'> {
+  extends Omit<PersistedSubscription, 'subscriptionIdentifier' | 'grantedTopic' | 'requestedQos' | 'unknownFields'> {
   readonly clientId: string
 }
 
@@ -101,6 +105,8 @@ export interface PersistedWill {
   /** Written by `putWill`, on the object that it is given. */
   clientId?: string
   brokerId?: string
+  /** Fields that a later version stored with it. They are not looked at, and stay in the store as they are. */
+  readonly unknownFields?: Uint8Array | undefined
 }
 
 /**
@@ -262,6 +268,8 @@ export interface PersistedTarget {
   readonly messageId?: number | undefined
   /** True when another broker has the session: what becomes of the message is told to the store by that one. */
   readonly isElsewhere?: boolean | undefined
+  /** Fields that a later version stored with it. They are not looked at, and stay in the store as they are. */
+  readonly unknownFields?: Uint8Array | undefined
 }
 
 /** A queued message that another broker has told to the store that they share, and this one has heard of only. */
@@ -278,6 +286,8 @@ export interface PersistedSessionInfo {
   readonly expiryInterval: number
   /** Milliseconds since 1970 at which it ends; null while its Client is connected, and when it never ends. */
   readonly expiresAt: number | null
+  /** Fields that a later version stored with it. They are not looked at, and stay in the store as they are. */
+  readonly unknownFields?: Uint8Array | undefined
 }
 
 /** One piece of everything that is kept. */

@@ -5,7 +5,7 @@ import { noGaps, type SessionGaps } from '../sessions/session-environment.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Change } from '../storage/commit-batch.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
-import type { SharedReading } from '../storage/storage.ts'
+import type { SharedReading } from '../../types/storage.ts'
 
 /** The other brokers, as the rest of this one sees them. */
 export interface Cluster {

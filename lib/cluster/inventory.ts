@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { startExpiry } from '../storage/recovery.ts'
-import type { SharedReading } from '../storage/storage.ts'
+import type { SharedReading } from '../../types/storage.ts'
 import { type AdoptedSession, type Ownership, type OwnershipEnvironment, TAKE_OVER_MS } from './ownership.ts'
 import type { Peers } from './peers.ts'
 import type { RemoteSessions } from './remote-sessions.ts'

@@ -7,6 +7,7 @@ import type {
   PersistedWill,
   PersistenceOperation,
 } from '../../types/persistence.ts'
+import type { Storage, StorageBroker } from '../../types/storage.ts'
 import type { MessageId, StoredPacket } from '../messages/message-id.ts'
 import type { Publication } from '../messages/publication.ts'
 import type { QueuedMessage } from '../messages/queued-message.ts'
@@ -14,12 +15,11 @@ import { BackPressure } from '../sessions/back-pressure.ts'
 import type { Delivery } from '../sessions/delivery.ts'
 import type { Timer, Timers } from '../timers.ts'
 import { type Change, CommitBatch, type OpenPublish } from './commit-batch.ts'
-import type { Storage } from './storage.ts'
 import { packetOf } from './stored-message.ts'
 import { dropSuperseded, rollback } from './superseded.ts'
 
 interface CommitQueueOptions {
-  readonly brokerId: string
+  readonly broker: StorageBroker
   readonly timers: Timers
   /** Time limit of one commit in milliseconds. */
   readonly timeoutMs: number
@@ -82,6 +82,11 @@ export class CommitQueue {
 
   get storage(): Storage {
     return this.#storage
+  }
+
+  /** Opens the storage. Rejects when it cannot be used. */
+  open(): Promise<void> {
+    return this.#storage.open(this.#options.broker)
   }
 
   /** The commit number of the open batch. */
@@ -249,7 +254,7 @@ export class CommitQueue {
 
   #nextMessageId(): MessageId {
     this.#counter += 1
-    return { brokerId: this.#options.brokerId, brokerCounter: this.#counter }
+    return { brokerId: this.#options.broker.id, brokerCounter: this.#counter }
   }
 
   #append(operation: PersistenceOperation, publication?: Publication): void {

@@ -1,69 +1,65 @@
 import type { Emitter } from '../../types/emitter.ts'
 import type { BrokerEvents } from '../../types/events.ts'
-import type { Persistence } from '../../types/persistence.ts'
+import type { Storage } from '../../types/storage.ts'
 import type { Settings } from '../options.ts'
-import { brokerHandle } from '../adapters/aedes/broker-handle.ts'
-import { NativeStorage, type NativePersistence } from './native-storage.ts'
-import type { StorageBroker } from './storage.ts'
-import { LazyStorage } from './lazy-storage.ts'
 import type { Timers } from '../timers.ts'
 import type { Change } from './commit-batch.ts'
 import { CommitQueue } from './commit-queue.ts'
+import { isStorage } from './is-storage.ts'
+import { lazyStorage } from './lazy-storage.ts'
 
 interface StorageEnvironment {
   readonly emitter: Emitter
-  /** Told of what the store has now. */
+  /** Called with the changes that are committed. */
   committed(changes: Iterable<Change>): void
   notify<Name extends keyof BrokerEvents>(name: Name, ...values: BrokerEvents[Name]): void
   reportError(error: Error): void
 }
 
-/** The store that the options ask for, not open yet; undefined when nothing is to outlive the process. */
+/** The commit queue of the store that the options ask for, not open yet; undefined when nothing is to be stored. */
 export function createStorage(
   settings: Settings,
   bootId: string,
   timers: Timers,
-  surroundings: StorageEnvironment,
+  environment: StorageEnvironment,
 ): CommitQueue | undefined {
-  const { limits, logger, store: dir } = settings
-  const warn = (text: string): void => {
-    if (logger === undefined) process.emitWarning(text)
-    else logger.warn(text)
+  const { limits, logger } = settings
+  const warn = (message: string): void => {
+    if (logger === undefined) process.emitWarning(message)
+    else logger.warn(message)
   }
-  const { persistence } = settings
-  if (dir === undefined && persistence === undefined) return undefined
-  const broker: StorageBroker = {
-    id: bootId,
-    emitter: surroundings.emitter,
-    warn,
-    now: () => timers.toWallClock(timers.now()),
-  }
-  const storage = isNative(persistence)
-    ? new NativeStorage(persistence, brokerHandle(bootId, surroundings.emitter))
-    : new LazyStorage(async () => {
-        const { storageOf } = await import('../adapters/aedes/storage-of.ts')
-        if (dir === undefined) return storageOf(persistence, broker)
-        const { log } = await import('./log/log-persistence.ts')
-        return storageOf(log({ dir, onWarning: warn }), broker)
-      })
+  const storage = storageOfOptions(settings, warn)
+  if (storage === undefined) return undefined
   return new CommitQueue(storage, {
-    brokerId: bootId,
+    broker: { id: bootId, emitter: environment.emitter, warn, now: () => timers.toWallClock(timers.now()) },
     timers,
     timeoutMs: limits.storeTimeoutMs,
     changed: (error) => {
       if (error === undefined) {
-        surroundings.notify('storeRecovered')
+        environment.notify('storeRecovered')
         return
       }
-      surroundings.notify('storeFailed', error)
-      surroundings.reportError(error)
+      environment.notify('storeFailed', error)
+      environment.reportError(error)
     },
-    committed: (changes) => surroundings.committed(changes),
-    report: (error) => surroundings.reportError(error),
+    committed: (changes) => environment.committed(changes),
+    report: (error) => environment.reportError(error),
   })
 }
 
-/** One that takes whole lists of changes needs no code of ours. */
-function isNative(persistence: Partial<Persistence> | undefined): persistence is NativePersistence {
-  return persistence?.commit !== undefined && persistence.readAll !== undefined
+function storageOfOptions(
+  { store: dir, persistence }: Settings,
+  onWarning: (message: string) => void,
+): Storage | undefined {
+  if (dir !== undefined) {
+    return lazyStorage(async () => {
+      const { log } = await import('./log/log-persistence.ts')
+      return log({ dir, onWarning })
+    })
+  }
+  if (persistence === undefined || isStorage(persistence)) return persistence
+  return lazyStorage(async () => {
+    const { storageOf } = await import('../adapters/aedes/storage-of.ts')
+    return storageOf(persistence)
+  })
 }

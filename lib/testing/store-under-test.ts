@@ -1,30 +1,34 @@
 import type { Persistence, PersistenceBroker } from '../../types/persistence.ts'
+import type { Storage } from '../../types/storage.ts'
 import { LocalEmitter } from './local-emitter.ts'
 import type { PersistencePart } from './test-case.ts'
 
 type Awaitable<T> = T | Promise<T>
 
+/** What the suite tests: a store of our own port, one made for aedes, or one that is both. */
+export type TestedStore = Storage | Persistence
+
 /** How stores come and go. */
 export interface StoreSource {
-  readonly open: () => Awaitable<Persistence>
-  readonly reopen?: ((closed: Persistence) => Awaitable<Persistence>) | undefined
-  readonly remove?: ((closed: Persistence) => unknown) | undefined
+  readonly open: () => Awaitable<TestedStore>
+  readonly reopen?: ((closed: TestedStore) => Awaitable<TestedStore>) | undefined
+  readonly remove?: ((closed: TestedStore) => unknown) | undefined
   readonly without: readonly PersistencePart[]
 }
 
-/** `commit` and `readAll` of a store that has both. */
-export type CommitStore = Required<Pick<Persistence, 'commit' | 'readAll'>>
+/** `commit` and `readAll` of a store that has both, and `readSession` of a `Storage`. */
+export type CommitStore = Pick<Storage, 'commit' | 'readAll'> & Partial<Pick<Storage, 'readSession'>>
 
 /** The store that one test has for itself, set up as a broker does it. */
 export class StoreUnderTest {
   readonly #source: StoreSource
   readonly #restarts: boolean
-  #persistence: Persistence
+  #store: TestedStore
   #starts = 0
 
-  private constructor(source: StoreSource, persistence: Persistence, restarts: boolean) {
+  private constructor(source: StoreSource, given: TestedStore, restarts: boolean) {
     this.#source = source
-    this.#persistence = persistence
+    this.#store = given
     this.#restarts = restarts
   }
 
@@ -34,9 +38,15 @@ export class StoreUnderTest {
     return store
   }
 
-  /** Another one after each restart. */
+  /** True when the store has a method, of whichever of the two contracts. */
+  has(method: keyof Persistence | keyof Storage): boolean {
+    return (this.#store as Partial<Record<typeof method, unknown>>)[method] !== undefined
+  }
+
+  /** The store as one made for aedes. Another object after each restart. */
   get persistence(): Persistence {
-    return this.#persistence
+    if (!isPersistence(this.#store)) throw new Error('a Storage does not have the methods of aedes')
+    return this.#store
   }
 
   /** The id of the broker that uses the store now. */
@@ -46,9 +56,9 @@ export class StoreUnderTest {
 
   /** The same object, seen as a store that has `commit`. */
   get commits(): CommitStore {
-    const { commit, readAll } = this.#persistence
+    const { commit, readAll } = this.#store
     if (commit === undefined || readAll === undefined) throw new Error('a store has both commit and readAll or neither')
-    return this.#persistence as Persistence & CommitStore // both were looked at in the line above
+    return this.#store as TestedStore & CommitStore // both were looked at in the line above
   }
 
   lacks(part: PersistencePart): boolean {
@@ -59,20 +69,31 @@ export class StoreUnderTest {
   async restart(): Promise<boolean> {
     const { reopen } = this.#source
     if (!this.#restarts || reopen === undefined) return false
-    await this.#persistence.destroy()
-    this.#persistence = await reopen(this.#persistence)
+    await this.#end()
+    this.#store = await reopen(this.#store)
     await this.#setup()
     return true
   }
 
   async close(): Promise<void> {
-    await this.#persistence.destroy()
-    await this.#source.remove?.(this.#persistence)
+    await this.#end()
+    await this.#source.remove?.(this.#store)
+  }
+
+  async #end(): Promise<void> {
+    if (isStorage(this.#store)) await this.#store.close()
+    else await this.#store.destroy()
   }
 
   async #setup(): Promise<void> {
     this.#starts += 1
     const mq = new LocalEmitter()
+    if (isStorage(this.#store)) {
+      const warn = (message: string): void => process.emitWarning(message)
+      await this.#store.open({ id: this.brokerId, emitter: mq, warn, now: Date.now })
+    }
+    // A store that is both is opened by both ways: the methods of aedes know their broker from `setup`.
+    if (!isPersistence(this.#store)) return
     const broker: PersistenceBroker = {
       id: this.brokerId,
       counter: 0,
@@ -82,6 +103,14 @@ export class StoreUnderTest {
       subscribe: mq.on.bind(mq),
       unsubscribe: mq.removeListener.bind(mq),
     }
-    await this.#persistence.setup(broker)
+    await this.#store.setup(broker)
   }
+}
+
+function isStorage(store: TestedStore): store is Storage {
+  return 'open' in store && typeof store.open === 'function'
+}
+
+function isPersistence(store: TestedStore): store is Persistence {
+  return 'setup' in store
 }

@@ -4,6 +4,8 @@ import type { StoreUnderTest } from './store-under-test.ts'
 export type PersistencePart =
   /** `commit` and `readAll`. Left out without being declared when the store has no `commit`. */
   | 'commit'
+  /** The methods of aedes-persistence. Left out without being declared when the store is a `Storage` without them. */
+  | 'aedes-methods'
   /** Calls about one Client that overlap. The broker makes them one after another, `commit` excepted. */
   | 'concurrency'
   /** `properties` and `messageExpiry` of queued messages and of QoS 2 messages that came in. */
@@ -40,7 +42,7 @@ export interface TestCase {
   /** True when it is to be repeated with a restart wherever `run` calls `store.restart()`. */
   readonly restarts?: boolean
   /** A method that not every store has; without it nothing is run. */
-  readonly needs?: 'commit' | 'cleanOutgoing' | 'cleanIncoming' | 'allSubscriptions'
+  readonly needs?: 'commit' | 'setup' | 'cleanOutgoing' | 'cleanIncoming' | 'allSubscriptions'
   /** Nothing is run when the store does without one of these. */
   readonly parts?: readonly PersistencePart[]
   run(store: StoreUnderTest): Promise<void>

@@ -1,5 +1,4 @@
 import { test as nodeTest } from 'node:test'
-import type { Persistence } from '../../types/persistence.ts'
 import { InvalidOptionError } from '../errors.ts'
 import { commitQueueCases } from './commit/queues.ts'
 import { sessionCases } from './commit/sessions.ts'
@@ -8,7 +7,7 @@ import { clientCases } from './contract/clients.ts'
 import { queueCases } from './contract/queues.ts'
 import { retainedCases } from './contract/retained.ts'
 import { subscriptionCases } from './contract/subscriptions.ts'
-import { type StoreSource, StoreUnderTest } from './store-under-test.ts'
+import { StoreUnderTest, type StoreSource, type TestedStore } from './store-under-test.ts'
 import type { PersistencePart, TestCase } from './test-case.ts'
 
 /** A function such as `test` of `node:test`: it runs what it is given, now or later, and reports under the name. */
@@ -19,17 +18,16 @@ export interface TestFunctionContext {
   skip(reason: string): void
 }
 
-export interface PersistenceTestOptions {
+/** How the suite gets the store that it tests: a `Storage`, a persistence made for aedes, or one that is both. */
+export interface PersistenceTestOptions<Store extends TestedStore = TestedStore> {
   /** Stands before the name of every test. */
   readonly name: string
-  /** Makes an empty store, on which `setup` was not called. Called once for each test. */
-  readonly open: () => Persistence | Promise<Persistence>
-  /**
-   * Opens again what a store kept on which `destroy` was called. Without it no restart is tested: a store in memory.
-   */
-  readonly reopen?: (closed: Persistence) => Persistence | Promise<Persistence>
-  /** Removes what a store kept, at the end of its test, after `destroy`. */
-  readonly remove?: (closed: Persistence) => unknown
+  /** Makes an empty store that is not open yet: neither `open` nor `setup` was called. Called once for each test. */
+  readonly open: () => Store | Promise<Store>
+  /** Makes a store of what a closed one has stored. Without it no restart is tested: a store in memory. */
+  readonly reopen?: (closed: Store) => Store | Promise<Store>
+  /** Removes what a store has stored, at the end of its test, after `close` or `destroy`. */
+  readonly remove?: (closed: Store) => unknown
   /** What the store does without. The suite checks nothing about it. @defaultValue `[]` */
   readonly without?: readonly PersistencePart[]
   /** Runs the tests. @defaultValue `test` of `node:test` */
@@ -44,6 +42,7 @@ export interface PersistenceTestOptions {
 
 const parts: Readonly<Record<PersistencePart, true>> = {
   commit: true,
+  'aedes-methods': true,
   concurrency: true,
   'packet-properties': true,
   'binary-properties': true,
@@ -60,26 +59,33 @@ const parts: Readonly<Record<PersistencePart, true>> = {
   'optional-methods': true,
 }
 
-/** Tests a store: what aedes-persistence 11 asks of it, and `commit` and `readAll` when it has them. */
-export function testPersistence(options: PersistenceTestOptions): void {
+/**
+ * Tests a store: of a `Storage` what {@link Storage} says, of a persistence made for aedes what aedes-persistence 11 asks,
+ * and `commit` and `readAll` when it has them.
+ */
+export function testPersistence<Store extends TestedStore>(options: PersistenceTestOptions<Store>): void {
   const { name, open, reopen, remove, without = [], test = nodeTest } = options
   const { seed = 1, conversations = 5, timeLimit = 60 } = options
   for (const part of without) {
     if (Object.hasOwn(parts, part)) continue
     throw new InvalidOptionError(`without: expected some of ${Object.keys(parts).join(', ')}, got ${part}`)
   }
-  const source: StoreSource = { open, reopen, remove, without }
+  // The suite gives back to these two only what `open` and `reopen` made.
+  const source = { open, reopen, remove, without } as unknown as StoreSource
   const contract = [...queueCases, ...retainedCases, ...subscriptionCases, ...clientCases]
   const commits = [...sessionCases, ...commitQueueCases, ...togetherCases]
   for (let count = 0; count < conversations; count += 1) {
     const number = seed + count
     commits.push(randomCase(number, `random operations leave what the model has, seed ${number}`))
   }
-  const cases = [...contract, ...commits.map((each) => ({ ...each, needs: 'commit' }) as const)]
+  const cases: TestCase[] = [
+    ...contract.map((each) => ({ needs: 'setup', ...each }) as const),
+    ...commits.map((each) => ({ ...each, needs: 'commit' }) as const),
+  ]
 
   for (const each of cases) {
     if (each.parts?.some((part) => without.includes(part)) === true) continue
-    if (each.needs === 'commit' && without.includes('commit')) continue
+    if (without.includes(each.needs === 'commit' ? 'commit' : 'aedes-methods')) continue
     const prefix = each.needs === 'commit' ? `${name}: commit: ` : `${name}: `
     test(`${prefix}${each.name}`, (context) => runCase(each, source, false, timeLimit, context))
     if (reopen === undefined || each.restarts !== true) continue
@@ -97,7 +103,7 @@ async function runCase(
   const store = await within(timeLimit, StoreUnderTest.open(source, restarts))
   const { needs } = testCase
   try {
-    if (needs !== undefined && store.persistence[needs] === undefined) context.skip(`the store has no ${needs}`)
+    if (needs !== undefined && !store.has(needs)) context.skip(`the store has no ${needs}`)
     else await within(timeLimit, testCase.run(store))
   } catch (error) {
     await within(timeLimit, store.close()).catch(() => undefined) // the author wants to know what went wrong first

@@ -6,13 +6,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type LogOptions, LogPersistence } from '../../lib/storage/log/log-persistence.ts'
-import type { PersistenceBroker, PersistenceOperation } from '../../types/persistence.ts'
+import type { PersistenceOperation } from '../../types/persistence.ts'
 
 const SECONDS = 3
 const CLIENTS = 100
 
-// The log uses only the id of its broker.
-export const broker = { id: 'broker-1', counter: 0 } as unknown as PersistenceBroker
+export const broker = { id: 'broker-1' }
 
 export function publishOf(
   brokerCounter: number,
@@ -37,7 +36,7 @@ export function publishOf(
 
 async function open(options: LogOptions): Promise<LogPersistence> {
   const store = new LogPersistence(options)
-  await store.setup(broker)
+  await store.open()
   return store
 }
 
@@ -72,7 +71,7 @@ async function commits(durability: 'fsync' | 'os', inFlight: number): Promise<vo
       `(${Math.round((2 * done) / seconds)} commits/s), ${((user + system) / done).toFixed(1)} µs CPU a message, ` +
       `commit p50 ${half} ms, p99 ${most} ms`,
   )
-  await store.destroy()
+  await store.close()
   rmSync(dir, { recursive: true })
 }
 
@@ -82,7 +81,7 @@ async function longQueue(waiting: number): Promise<void> {
   const clientId = 'client 0'
   const store = await open({ dir, durability: 'os' })
   await inSteps(waiting, (counter) => store.commit([publishOf(counter, undefined, clientId)]))
-  await store.destroy()
+  await store.close()
   const cpu = process.cpuUsage()
   const start = performance.now()
   const again = await open({ dir, durability: 'os' })
@@ -105,7 +104,7 @@ async function longQueue(waiting: number): Promise<void> {
   console.log(
     `sent and completed: ${rate} messages/s; ${before} bytes on the disk, ${again.diskUse.bytes} after a compaction`,
   )
-  await again.destroy()
+  await again.close()
   rmSync(dir, { recursive: true })
 }
 

@@ -66,9 +66,11 @@ export function adapterConformance(name: string, create: () => Promise<AdapterSt
         properties: allProperties,
         messageExpiry: 1_900_000_000_123,
         payload: Buffer.from([0, 1, 255]),
+        unknownFields: Buffer.from([0x1e, 0xff]),
       })
+      const unknownFields = Buffer.from([0x9e, 0, 1, 0x61])
       const targets = [
-        to('c', { qos: 1, subscriptionIdentifiers: [268_435_455, 1], sharedFilter: '$share/g/a' }),
+        to('c', { qos: 1, subscriptionIdentifiers: [268_435_455, 1], sharedFilter: '$share/g/a', unknownFields }),
         to('d', { qos: 2, retain: true, messageId: 65_535 }),
       ]
       await run.backend.commit([{ kind: 'publish', packet, targets, retain: false }])
@@ -123,7 +125,8 @@ export function adapterConformance(name: string, create: () => Promise<AdapterSt
       const run = await start(context)
       await run.sessions('c')
       const fields = { properties: allProperties, messageExpiry: 1_900_000_000_123, qos: 2 } as const
-      const target = to('c', { qos: 2, subscriptionIdentifiers: [5], sharedFilter: '$share/g/a' })
+      const unknownFields = Buffer.from([0x1e, 0xff])
+      const target = to('c', { qos: 2, subscriptionIdentifiers: [5], sharedFilter: '$share/g/a', unknownFields })
       const packet = await run.publish(fields, target)
       await run.restart()
       await run.read()

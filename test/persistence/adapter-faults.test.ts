@@ -3,12 +3,13 @@ import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import { after, before, mock, suite, test } from 'node:test'
 import mqemitter from 'mqemitter'
+import type { AdapterOptions } from '../../lib/adapters/aedes/aedes-storage.ts'
+import { CommitPersistence } from '../../lib/adapters/aedes/commit-persistence.ts'
 import { storageOf } from '../../lib/adapters/aedes/storage-of.ts'
 import { StoreError } from '../../lib/adapters/aedes/calls.ts'
 import { KeyedQueue } from '../../lib/adapters/aedes/keyed-queue.ts'
-import { NativeStorage } from '../../lib/storage/native-storage.ts'
-import type { StorageOptions, StorageBroker } from '../../lib/storage/storage.ts'
 import type { PersistedTarget, PersistenceOperation } from '../../types/persistence.ts'
+import type { StorageBroker } from '../../types/storage.ts'
 import { AdapterRun, withMethods } from '../support/adapter-run.ts'
 import { adapterConformance } from './adapter-conformance.ts'
 
@@ -16,7 +17,7 @@ const memory: (options?: object) => object = createRequire(import.meta.url)('aed
 
 /** Of a clock that moves only when a call never answers. */
 const TIMEOUT = 50
-const options: StorageOptions = { callTimeout: TIMEOUT, setupTimeout: TIMEOUT }
+const options: AdapterOptions = { callTimeout: TIMEOUT, setupTimeout: TIMEOUT }
 
 type Fault = 'none' | 'throws' | 'rejects' | 'never answers'
 
@@ -241,11 +242,11 @@ suite('a store of another shape', () => {
   }
 
   test('what is no persistence is refused, with what it lacks', () => {
-    assert.throws(() => storageOf('redis', broker), {
+    assert.throws(() => storageOf('redis'), {
       name: 'InvalidOptionError',
       message: /expected an object, got redis/,
     })
-    assert.throws(() => storageOf({}, broker), { name: 'InvalidOptionError', message: /missing storeRetained, / })
+    assert.throws(() => storageOf({}), { name: 'InvalidOptionError', message: /missing storeRetained, / })
   })
 
   test('one that has commit and readAll is given everything as it is', async () => {
@@ -260,9 +261,9 @@ suite('a store of another shape', () => {
         yield* states
       },
     }
-    const backend = storageOf(persistence, broker)
-    assert(backend instanceof NativeStorage)
-    await backend.open()
+    const backend = storageOf(persistence)
+    assert(backend instanceof CommitPersistence)
+    await backend.open(broker)
     const operations = [{ kind: 'end session', clientId: 'c' }] as const
     await backend.commit(operations)
     assert.equal(await backend.readSession('b'), states[1])

@@ -28,7 +28,7 @@ export function step(number: number): PersistenceOperation[] {
 
 async function main([dir = '', mode = '', first = '1']: readonly string[]): Promise<void> {
   const store = new LogPersistence({ dir, segmentBytes: 65_536, durability: 'os', onWarning: () => undefined })
-  await store.setup(broker)
+  await store.open()
   await store.commit([
     { kind: 'session', clientId: 'c', session: { owner: undefined, expiryInterval: 60, expiresAt: null } },
   ])

@@ -9,6 +9,7 @@ import type {
   PersistedSessionState,
   PersistenceOperation,
 } from '../../types/persistence.ts'
+import type { Storage } from '../../types/storage.ts'
 import { directories } from './log-directories.ts'
 import { broker } from './log-operations.ts'
 
@@ -29,12 +30,12 @@ function to(clientId: string, brokerCounter: number, messageId?: number): Persis
   return { kind: 'publish', packet: message(brokerCounter), targets: [target], retain: false }
 }
 
-async function stateOf(store: MemoryPersistence, clientId: string): Promise<PersistedSessionState | undefined> {
+async function stateOf(store: Storage, clientId: string): Promise<PersistedSessionState | undefined> {
   for await (const state of store.readAll()) if (state.kind === 'session' && state.clientId === clientId) return state
   return undefined
 }
 
-async function queueOf(store: MemoryPersistence, clientId: string): Promise<PersistedQueueItem[]> {
+async function queueOf(store: Storage, clientId: string): Promise<PersistedQueueItem[]> {
   return [...((await stateOf(store, clientId))?.queue ?? [])]
 }
 
@@ -44,9 +45,9 @@ const stores = [
 ] as const
 
 for (const [name, create] of stores) {
-  const open = async (): Promise<MemoryPersistence> => {
+  const open = async (): Promise<Storage> => {
     const store = create()
-    await store.setup(broker)
+    await store.open()
     await store.commit([{ kind: 'session', clientId: 'c', session }])
     return store
   }
@@ -67,11 +68,13 @@ for (const [name, create] of stores) {
       assert.equal(d?.packet, packet, 'not a copy')
       assert.deepEqual(c.target, targets[0])
       assert.deepEqual(d.target, targets[1])
-      const [read] = [...store.outgoingStream({ id: 'c' })] as [PersistedPublish]
-      assert.deepEqual([read.qos, read.retain], [1, true])
-      assert.deepEqual(read.properties, { contentType: 'text/plain', subscriptionIdentifiers: [7, 8] })
+      if (store instanceof MemoryPersistence) {
+        const [read] = [...store.outgoingStream({ id: 'c' })] as [PersistedPublish]
+        assert.deepEqual([read.qos, read.retain], [1, true])
+        assert.deepEqual(read.properties, { contentType: 'text/plain', subscriptionIdentifiers: [7, 8] })
+      }
       assert.deepEqual(packet.properties, { contentType: 'text/plain' })
-      await store.destroy()
+      await store.close()
     })
 
     test('PUBREC leaves a PUBREL in the place of the message, and PUBCOMP nothing', async () => {
@@ -87,7 +90,7 @@ for (const [name, create] of stores) {
         (await queueOf(store, 'c')).map(({ packet }) => packet.brokerCounter),
         [2, 3],
       )
-      await store.destroy()
+      await store.close()
     })
 
     test('what was sent comes before what waits', async () => {
@@ -100,7 +103,7 @@ for (const [name, create] of stores) {
         (await queueOf(store, 'c')).map(({ packet }) => packet.brokerCounter),
         [3, 1, 2],
       )
-      await store.destroy()
+      await store.close()
     })
 
     test('a message is discarded where it was not sent, and from these queues only', async () => {
@@ -115,7 +118,7 @@ for (const [name, create] of stores) {
         [1, 3],
       )
       assert.equal((await queueOf(store, 'd')).length, 1)
-      await store.destroy()
+      await store.close()
     })
 
     test('the end of a session takes all that is its own, and a new one begins with nothing', async () => {
@@ -139,7 +142,7 @@ for (const [name, create] of stores) {
       await store.commit([{ kind: 'session', clientId: 'c', session }])
       const after = await stateOf(store, 'c')
       assert.deepEqual([after?.subscriptions, [...after!.queue], after?.incoming, after?.will], [[], [], [], undefined])
-      await store.destroy()
+      await store.close()
     })
 
     test('all retained messages are read, also those of $ topics', async () => {
@@ -152,21 +155,21 @@ for (const [name, create] of stores) {
       const topics: string[] = []
       for await (const state of store.readAll()) if (state.kind === 'retained') topics.push(state.packet.topic)
       assert.deepEqual(topics, ['$SYS/x', 'a'])
-      await store.destroy()
+      await store.close()
     })
   })
 }
 
 test('log: what cannot be written down is refused as a whole, and what follows is stored', async () => {
   const store = new LogPersistence({ dir: make(), durability: 'os' })
-  await store.setup(broker)
+  await store.open()
   const tooLong = 'x'.repeat(70_000)
   await assert.rejects(store.commit([to('c', 1), { kind: 'end session', clientId: tooLong }]), RangeError)
-  await store.commit([to('c', 2)])
+  await store.commit([{ kind: 'session', clientId: 'c', session }, to('c', 2)])
   assert.deepEqual(
-    [...store.outgoingStream({ id: 'c' })].map(({ brokerCounter }) => brokerCounter),
+    (await queueOf(store, 'c')).map(({ packet }) => packet.brokerCounter),
     [2],
   )
-  await store.destroy()
+  await store.close()
   await assert.rejects(store.commit([to('c', 3)]), /closed/)
 })

@@ -11,9 +11,10 @@ import { crc32, crc32ByTable } from '../../lib/storage/log/checksum.ts'
 import { type File, type Files, machineFiles } from '../../lib/storage/log/files.ts'
 import { log, type LogOptions, LogPersistence } from '../../lib/storage/log/log-persistence.ts'
 import { isLong } from '../support/length.ts'
+import type { PersistenceOperation } from '../../types/persistence.ts'
 import { directories } from './log-directories.ts'
 import { step } from './log-child.ts'
-import { broker, contentsOf } from './log-operations.ts'
+import { contentsOf } from './log-operations.ts'
 
 const { make, removeAll } = directories()
 after(removeAll)
@@ -22,17 +23,22 @@ const KILLS = isLong ? 20 : 3
 
 const child = join(import.meta.dirname, 'log-child.js')
 
+const session: PersistenceOperation = {
+  kind: 'session',
+  clientId: 'c',
+  session: { owner: undefined, expiryInterval: 60, expiresAt: null },
+}
+
 async function open(options: LogOptions, files?: Files): Promise<LogPersistence> {
   const store = new LogPersistence({ onWarning: (message) => assert.fail(message), ...options }, files)
-  await store.setup(broker)
+  await store.open()
+  if ((await store.readSession('c')) === undefined) await store.commit([session])
   return store
 }
 
 /** The counters of the queue of `c`. */
 async function queued(store: LogPersistence): Promise<number[]> {
-  const counters: number[] = []
-  for await (const packet of store.outgoingStream({ id: 'c' })) counters.push(packet.brokerCounter!)
-  return counters
+  return Array.from((await store.readSession('c'))?.queue ?? [], ({ packet }) => packet.brokerCounter!)
 }
 
 const segments = (dir: string): string[] =>
@@ -52,7 +58,7 @@ async function filled(count = 200): Promise<string> {
   const dir = make()
   const store = await open({ dir, segmentBytes: 16_384 })
   for (let number = 1; number <= count; number += 1) await store.commit(step(number).slice(0, 1))
-  await store.destroy()
+  await store.close()
   return dir
 }
 
@@ -65,10 +71,10 @@ suite('log: a damaged store', () => {
     assert.deepEqual((await queued(store)).length, 20)
     assert.match(warnings.join('\n'), /00000001\.log: cut off at byte \d+/)
     await store.commit(step(21))
-    await store.destroy()
+    await store.close()
     const again = await open({ dir })
     assert.equal((await queued(again)).at(-1), 21)
-    await again.destroy()
+    await again.close()
   })
 
   test('damage before the end is refused with file and offset, and nothing is touched', async () => {
@@ -78,11 +84,11 @@ suite('log: a damaged store', () => {
       flip(join(dir, name), 300)
       const before = fs.readdirSync(dir).map((each) => [each, fs.readFileSync(join(dir, each), 'latin1')])
       const store = log({ dir })
-      await assert.rejects(store.setup(broker), {
+      await assert.rejects(store.open(), {
         code: 'ECORRUPT',
         message: new RegExp(`${name}: damaged at byte \\d+`),
       })
-      await store.destroy()
+      await store.close()
       assert.deepEqual(
         fs.readdirSync(dir).map((each) => [each, fs.readFileSync(join(dir, each), 'latin1')]),
         before,
@@ -95,7 +101,7 @@ suite('log: a damaged store', () => {
       const dir = await filled()
       const name = segments(dir)[index]!
       fs.rmSync(join(dir, name))
-      await assert.rejects(log({ dir }).setup(broker), { message: new RegExp(`${name}.*missing`) })
+      await assert.rejects(log({ dir }).open(), { message: new RegExp(`${name}.*missing`) })
     }
   })
 
@@ -110,21 +116,21 @@ suite('log: a damaged store', () => {
     assert.match(warnings.join('\n'), new RegExp(`${second}: damaged at byte`))
     await store.commit(step(201))
     const contents = await contentsOf(store)
-    await store.destroy()
+    await store.close()
     assert.ok(fs.existsSync(join(dir, `${second}.corrupt`)))
     assert.ok(!fs.existsSync(join(dir, first)))
     const again = await open({ dir })
     assert.deepEqual(await contentsOf(again), contents)
-    await again.destroy()
+    await again.close()
   })
 
   test('another version of the format is refused, also with repair', async () => {
     const dir = await filled(5)
     const path = join(dir, segments(dir)[0]!)
     const bytes = fs.readFileSync(path)
-    bytes.writeUInt32BE(2, 8)
+    bytes.writeUInt32BE(3, 8)
     fs.writeFileSync(path, bytes)
-    await assert.rejects(log({ dir, repair: true }).setup(broker), /version 2 of the format, expected 1/)
+    await assert.rejects(log({ dir, repair: true }).open(), /version 3 of the format, expected at most 2/)
   })
 
   test('both ways to compute a checksum give the same', () => {
@@ -139,11 +145,11 @@ suite('log: the lock of a directory', () => {
     const dir = make()
     const store = await open({ dir })
     const second = log({ dir })
-    await assert.rejects(second.setup(broker), new RegExp(`in use by this process, pid ${process.pid}`))
-    await second.destroy()
+    await assert.rejects(second.open(), new RegExp(`in use by this process, pid ${process.pid}`))
+    await second.close()
     await store.commit(step(1))
-    await store.destroy()
-    await (await open({ dir })).destroy()
+    await store.close()
+    await (await open({ dir })).close()
     assert.deepEqual(fs.readdirSync(dir), ['00000001.log'])
   })
 
@@ -151,27 +157,27 @@ suite('log: the lock of a directory', () => {
     const dir = make()
     const other = spawn(process.execPath, [child, dir, 'hold'])
     await once(createInterface(other.stdout), 'line')
-    await assert.rejects(log({ dir }).setup(broker), new RegExp(`another process, pid ${other.pid}`))
+    await assert.rejects(log({ dir }).open(), new RegExp(`another process, pid ${other.pid}`))
     other.kill('SIGKILL')
     await once(other, 'exit')
     const store = await open({ dir, onWarning: () => undefined })
-    await store.destroy()
+    await store.close()
   })
 
   test('a lock whose pid belongs to somebody else now is taken over', async (t) => {
     if (!fs.existsSync('/proc/self/stat')) return t.skip('only where the start of a process is known')
     const dir = make()
     fs.writeFileSync(join(dir, 'lock'), JSON.stringify({ pid: process.ppid, started: '1' }))
-    await (await open({ dir })).destroy()
+    await (await open({ dir })).close()
     fs.writeFileSync(join(dir, 'lock'), '')
-    await (await open({ dir })).destroy()
+    await (await open({ dir })).close()
   })
 
   test('what is not a directory is refused', async () => {
     const path = join(make(), 'file')
     fs.writeFileSync(path, '')
-    await assert.rejects(log({ dir: path }).setup(broker), /file: cannot use this directory/)
-    await assert.rejects(log({ dir: join(path, 'below') }).setup(broker), /cannot use this directory/)
+    await assert.rejects(log({ dir: path }).open(), /file: cannot use this directory/)
+    await assert.rejects(log({ dir: join(path, 'below') }).open(), /cannot use this directory/)
   })
 })
 
@@ -247,10 +253,10 @@ suite('log: a disk that fails', () => {
         const copy = make()
         fs.cpSync(dir, copy, { recursive: true, filter: (path) => !path.includes('lock') })
         for (const each of [copy, dir]) {
-          if (each === dir) await store.destroy()
+          if (each === dir) await store.close()
           const again = await open({ dir: each })
           assert.deepEqual(await queued(again), [1, 2, 3, 6])
-          await again.destroy()
+          await again.close()
         }
       })
     }
@@ -263,7 +269,7 @@ suite('log: a disk that fails', () => {
     control.fail = (call, length) => (call === 'write' && length > 100_000 ? 'ENOSPC' : undefined)
     await store.commit(step(1))
     assert.deepEqual(await queued(store), [1])
-    await store.destroy()
+    await store.close()
   })
 
   test('a compaction without room fails alone: what is committed meanwhile is stored', async () => {
@@ -272,7 +278,8 @@ suite('log: a disk that fails', () => {
     const store = await open({ dir, durability: 'os', segmentBytes: 32_768 }, control.files)
     for (let number = 1; number <= 10; number += 1) await store.commit(step(number))
     const payload = Buffer.alloc(200_000)
-    await store.storeRetained({ cmd: 'publish', topic: 'large', payload, qos: 0, retain: true })
+    const packet = { cmd: 'publish', topic: 'large', payload, qos: 0, retain: true } as const
+    await store.commit([{ kind: 'publish', packet, targets: [], retain: true }])
     control.fail = (call, length) => (call === 'write' && length > 100_000 ? 'ENOSPC' : undefined)
     const compaction = assert.rejects(store.compact(), { code: 'ENOSPC' })
     for (let number = 11; number <= 50; number += 1) await store.commit(step(number))
@@ -280,10 +287,10 @@ suite('log: a disk that fails', () => {
     control.fail = () => undefined
     await store.compact()
     const contents = await contentsOf(store)
-    await store.destroy()
+    await store.close()
     const again = await open({ dir })
     assert.deepEqual(await contentsOf(again), contents)
-    await again.destroy()
+    await again.close()
   })
 
   test("with durability 'none' a disk that fails is a warning", async () => {
@@ -296,7 +303,7 @@ suite('log: a disk that fails', () => {
     control.fail = () => 'ENOSPC'
     await store.commit(step(1))
     assert.deepEqual(await queued(store), [1])
-    await store.destroy()
+    await store.close()
     assert.match(warnings.join('\n'), /not stored: .*ENOSPC/)
   })
 
@@ -311,7 +318,7 @@ suite('log: a disk that fails', () => {
     assert.match(message!, /ulimit -f/)
     const store = await open({ dir, onWarning: () => undefined })
     assert.equal((await queued(store)).at(-1), Number(number) - 1)
-    await store.destroy()
+    await store.close()
   })
 })
 
@@ -340,7 +347,7 @@ suite('log: the end of the process', () => {
         counters,
         Array.from({ length: 10 }, (_, index) => last - 9 + index),
       )
-      await store.destroy()
+      await store.close()
       first = last + 1
     }
   })
@@ -368,13 +375,14 @@ suite('log: the size of the journal', () => {
     for (let counter = 10_001; counter <= 12_000; counter += 1) {
       await store.commit([{ kind: 'complete', clientId: 'c', messageId: counter }])
     }
+    await store.commit([{ kind: 'end session', clientId: 'c' }])
     await store.compact()
     assert.ok(store.diskUse.bytes < 1000, JSON.stringify(store.diskUse))
     assert.equal(store.diskUse.liveBytes, 0)
-    await store.destroy()
+    await store.close()
     const again = await open({ dir })
     assert.deepEqual(await queued(again), [])
-    await again.destroy()
+    await again.close()
   })
 
   test('a compaction lets the event loop go on each time that its 4 ms are over', async (t) => {
@@ -398,6 +406,6 @@ suite('log: the size of the journal', () => {
     await compaction
     assert.ok(time > 20_000 / 16, `${time} looks at the clock`)
     assert.ok(longest <= 6, `${longest} ms in one turn of the event loop`)
-    await store.destroy()
+    await store.close()
   })
 })

@@ -9,7 +9,7 @@ import { LogPersistence } from '../../lib/storage/log/log-persistence.ts'
 import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.ts'
 import { isLong } from '../support/length.ts'
 import { directories } from './log-directories.ts'
-import { broker, commits, contentsOf } from './log-operations.ts'
+import { commits, contentsOf } from './log-operations.ts'
 
 const { make, removeAll } = directories()
 after(removeAll)
@@ -19,7 +19,7 @@ const unexpected = (message: string): never => assert.fail(`unexpected warning: 
 
 async function open(dir: string, files?: Files, onWarning: (message: string) => void = unexpected) {
   const store = new LogPersistence({ dir, durability: 'os', segmentBytes: 4096, onWarning }, files)
-  await store.setup(broker)
+  await store.open()
   return store
 }
 
@@ -36,7 +36,7 @@ test('after restarts and compactions everything is as it is in memory', async ()
         const next = between[index]
         if (next === 'restart') {
           await compaction
-          await store.destroy()
+          await store.close()
           store = await open(dir)
           assert.deepEqual(await contentsOf(store), await contentsOf(model), `after commit ${index}`)
         } else if (next === 'compact') compaction = store.compact()
@@ -47,11 +47,11 @@ test('after restarts and compactions everything is as it is in memory', async ()
       }
       await compaction
       const { liveBytes } = store.diskUse
-      await store.destroy()
+      await store.close()
       store = await open(dir)
       assert.deepEqual(await contentsOf(store), await contentsOf(model))
       assert.equal(store.diskUse.liveBytes, liveBytes, 'what is needed is counted')
-      await store.destroy()
+      await store.close()
     }),
     { numRuns: isLong ? 60 : 20, seed },
   )
@@ -72,10 +72,10 @@ test('commits that overlap, with a compaction beside them, are done in their ord
       }
       await Promise.all(done)
       assert.deepEqual(await contentsOf(store), await contentsOf(model))
-      await store.destroy()
+      await store.close()
       const again = await open(dir)
       assert.deepEqual(await contentsOf(again), await contentsOf(model))
-      await again.destroy()
+      await again.close()
     }),
     { numRuns: isLong ? 60 : 20, seed },
   )
@@ -94,7 +94,7 @@ test('a last segment that is cut off anywhere has the commits before that place'
     ends.push(store.diskUse.bytes)
     expected.push(await contentsOf(model))
   }
-  await store.destroy()
+  await store.close()
   const name = readdirSync(dir).find((each) => each.endsWith('.log'))!
   const bytes = readFileSync(join(dir, name))
   assert.equal(bytes.length, ends.at(-1))
@@ -106,7 +106,7 @@ test('a last segment that is cut off anywhere has the commits before that place'
     const count = ends.findLastIndex((end) => end <= length)
     assert.deepEqual(await contentsOf(again), expected[count], `cut off at byte ${length}`)
     await again.commit([{ kind: 'end session', clientId: 'nobody' }])
-    await again.destroy()
+    await again.close()
   }
 })
 
@@ -177,7 +177,7 @@ test('a process that stops at any moment, also of a compaction, loses and double
       resolved += 1
     }
     await compaction
-    await store.destroy()
+    await store.close()
     assert.ok(crashes.length > 100, `${crashes.length} moments`)
     for (const [index, crash] of crashes.entries()) {
       const again = await open(crash.dir, undefined, () => undefined)
@@ -186,7 +186,7 @@ test('a process that stops at any moment, also of a compaction, loses and double
       if (!possible.some((each) => isEqual(each, contents))) {
         assert.deepEqual(contents, possible[0], `moment ${index}, ${crash.from} to ${crash.to} commits`)
       }
-      await again.destroy()
+      await again.close()
     }
   }
 })

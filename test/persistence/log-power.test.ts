@@ -7,7 +7,7 @@ import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.t
 import { Random } from '../fuzz/random.ts'
 import { isLong } from '../support/length.ts'
 import { directories } from './log-directories.ts'
-import { broker, commits, contentsOf } from './log-operations.ts'
+import { commits, contentsOf } from './log-operations.ts'
 import { SimulatedDisk } from './simulated-disk.ts'
 
 const { make, removeAll } = directories()
@@ -21,7 +21,7 @@ async function open(disk: SimulatedDisk): Promise<LogPersistence> {
     { dir: make(), durability: 'fsync', segmentBytes: 4096, onWarning: () => undefined },
     disk.files,
   )
-  await store.setup(broker)
+  await store.open()
   return store
 }
 
@@ -57,7 +57,7 @@ test('after a loss of power everything is there that was said to be safe, and th
         unsafe += disk.unsafe
         disk = disk.afterPowerLoss()
         losses += 1
-        void store.destroy().catch(() => undefined)
+        void store.close().catch(() => undefined)
         store = await open(disk)
         const contents = await contentsOf(store)
         const found = expected.findLastIndex((each, count) => count >= safe && isSame(each, contents))
@@ -72,7 +72,7 @@ test('after a loss of power everything is there that was said to be safe, and th
         safeCount = expected.length - 1
         pending.length = 0
       }
-      await store.destroy()
+      await store.close()
     }),
     { numRuns: RUNS, seed: 1 },
   )

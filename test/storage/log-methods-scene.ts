@@ -1,4 +1,7 @@
-/** Fills a log store through its own methods with every kind of record and every field, once there and once not. */
+/**
+ * Fills a log store through `commit` with every kind of record and every field, once there and once not. In 0.1.0 the log
+ * had the methods of aedes-persistence too: the records that only these wrote are in the golden files of 0.1.0.
+ */
 import type {
   LogPersistence,
   PersistedPublish,
@@ -173,41 +176,6 @@ async function fillPart(store: LogPersistence, first: number): Promise<void> {
     { kind: 'will', clientId: `will taken back ${part}`, will: undefined },
     { kind: 'end session', clientId: `ended ${part}` },
   ])
-  await fillAsAedes(store, first)
-}
-
-/** With the methods of the contract of aedes-persistence. */
-async function fillAsAedes(store: LogPersistence, first: number): Promise<void> {
-  const part = `part${first}`
-  const packet = (offset: number): PersistedPublish => ({
-    cmd: 'publish',
-    topic: `aedes/${offset}`,
-    payload: `aedes ${offset}`,
-    qos: 2,
-    retain: false,
-    brokerId: BROKER_ID,
-    brokerCounter: first + offset,
-  })
-  for (const id of [`aedes ${part}`, `cleaned ${part}`]) {
-    const client = { id, brokerId: BROKER_ID }
-    await store.addSubscriptions(client, [{ topic: 'a', qos: 1, rh: 0, rap: false, nl: false }])
-    await store.outgoingEnqueueCombi([{ clientId: id }], packet(20))
-    for (const offset of [21, 22, 23]) await store.outgoingEnqueue({ clientId: id }, packet(offset))
-    await store.outgoingUpdate(client, { ...packet(20), messageId: 20 })
-    await store.outgoingUpdate(client, { ...packet(21), messageId: 21 })
-    await store.outgoingUpdate(client, { cmd: 'pubrel', messageId: 21 })
-    await store.outgoingUpdate(client, { ...packet(22), messageId: 22 })
-    await store.outgoingClearMessageId(client, { messageId: 22 })
-    for (const messageId of [1, 2]) await store.incomingStorePacket(client, { ...packet(24), messageId })
-    await store.incomingDelPacket(client, { messageId: 2 })
-    await store.putWill(client, { topic: 'will/aedes', payload: 'x', qos: 1, retain: false })
-    await store.delWill(client)
-  }
-  const cleaned = { id: `cleaned ${part}` }
-  await store.cleanSubscriptions(cleaned)
-  await store.cleanOutgoing(cleaned)
-  await store.cleanIncoming(cleaned)
-  await store.storeRetained({ ...packet(25), topic: `r/${first}/aedes`, retain: true })
 }
 
 /** The first part is written down again by a compaction, the second one is left as it was written. */
@@ -295,23 +263,10 @@ export function expectedAfterFilling(): Expected {
           }),
         ),
       }),
-      ...parts.flatMap((first) => [
-        session(`aedes part${first}`, {
-          queue: [
-            expectedMessage('aedes/20', 'aedes 20', { qos: 2, dup: true, packetId: 20 }),
-            { pubrel: 21 },
-            expectedMessage('aedes/23', 'aedes 23', { qos: 2 }),
-          ],
-          subscriptions: Object.fromEntries([subscription('a', {})]),
-          incoming: [1],
-        }),
-        session(`cleaned part${first}`),
-        session(`will taken back part${first}`),
-      ]),
+      ...parts.flatMap((first) => [session(`will taken back part${first}`)]),
     ],
     ended: ['nobody', ...parts.flatMap((first) => [`ended part${first}`, `over part${first}`])],
     retained: parts.flatMap((first) => [
-      expectedMessage(`r/${first}/aedes`, 'aedes 25', { qos: 2, retain: true }),
       expectedMessage(`r/${first}/all`, `message ${first + 10}`, { qos: 2, retain: true, properties: later }),
       expectedMessage(`r/${first}/few`, 'second', { qos: 0, retain: true }),
     ]),

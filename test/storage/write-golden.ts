@@ -6,7 +6,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } fro
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
-import { log, type LogOptions, LogPersistence, type Persistence, type PersistenceBroker } from '../../lib/index.ts'
+import { type BrokerOptions, log, type LogOptions, LogPersistence, type Persistence } from '../../lib/index.ts'
 import { RedisServer } from '../support/redis.ts'
 import { expectedAfterScene, playScene } from './broker-scene.ts'
 import { type Expected, GoldenClock, goldenBroker } from './golden.ts'
@@ -39,13 +39,16 @@ function removeLocks(dir: string): void {
 async function writeLogByMethods(): Promise<void> {
   const dir = join(folderFor('log-methods', expectedAfterFilling()), 'files')
   const store = new LogPersistence({ ...segments(dir), durability: 'os' })
-  await store.setup({ id: 'broker-1', counter: 0 } as unknown as PersistenceBroker)
+  await store.open()
   await fillLog(store)
-  await store.destroy()
+  await store.close()
   removeLocks(dir)
 }
 
-async function writeWithBroker(persistence: Persistence, beforeItCloses?: () => void): Promise<void> {
+async function writeWithBroker(
+  persistence: NonNullable<BrokerOptions['persistence']>,
+  beforeItCloses?: () => void,
+): Promise<void> {
   const errors: Error[] = []
   const broker = goldenBroker(new GoldenClock(), { persistence })
   broker.on('error', (error) => errors.push(error))

@@ -1,10 +1,9 @@
 /** A store made for aedes and a broker that uses it and can be restarted. */
 import mqemitter from 'mqemitter'
-import { AedesStorage } from '../../lib/adapters/aedes/aedes-storage.ts'
+import { type AdapterOptions, AedesStorage } from '../../lib/adapters/aedes/aedes-storage.ts'
 import { brokerHandle } from '../../lib/adapters/aedes/broker-handle.ts'
 import { promiseForm } from '../../lib/adapters/aedes/promise-form.ts'
 import { storageOf } from '../../lib/adapters/aedes/storage-of.ts'
-import type { StorageOptions } from '../../lib/storage/storage.ts'
 import type { Emitter } from '../../types/emitter.ts'
 import type {
   PersistedPublish,
@@ -32,13 +31,13 @@ let starts = 0
 export class AdapterRun {
   readonly warnings: string[] = []
   readonly #store: AdapterStore
-  readonly #options: StorageOptions
+  readonly #options: AdapterOptions
   readonly #wrap: (persistence: unknown) => unknown
   backend!: AedesStorage
   brokerId = ''
   counter = 0
 
-  private constructor(store: AdapterStore, options: StorageOptions, wrap: (persistence: unknown) => unknown) {
+  private constructor(store: AdapterStore, options: AdapterOptions, wrap: (persistence: unknown) => unknown) {
     this.#store = store
     this.#options = options
     this.#wrap = wrap
@@ -47,7 +46,7 @@ export class AdapterRun {
   /** @param wrap - wraps each persistence. */
   static async start(
     store: AdapterStore,
-    options: StorageOptions = {},
+    options: AdapterOptions = {},
     wrap: (persistence: unknown) => unknown = (persistence) => persistence,
   ): Promise<AdapterRun> {
     const run = new AdapterRun(store, options, wrap)
@@ -65,10 +64,10 @@ export class AdapterRun {
       warn: (text: string) => this.warnings.push(text),
       now: () => Date.now(),
     }
-    const backend = storageOf(this.#wrap(this.#store.persistence()), broker, this.#options)
+    const backend = storageOf(this.#wrap(this.#store.persistence()), this.#options)
     if (!(backend instanceof AedesStorage)) throw new Error('it was taken for one of our own')
     this.backend = backend
-    await backend.open()
+    await backend.open(broker)
   }
 
   /** The persistence in the form that aedes uses. */

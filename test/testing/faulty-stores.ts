@@ -15,7 +15,7 @@ export interface Fault {
   /** In the name of the tests that have to fail, of those without a restart unless it says `with a restart`. */
   readonly foundBy: string
   /** The methods that are wrong. */
-  spoil(store: SoundStore): Partial<Persistence>
+  spoil(store: SoundStore): Partial<SoundStore>
   /** What happens wrongly when it is opened again. */
   reopen?(store: SoundStore): void
 }
@@ -560,6 +560,16 @@ export const faults: readonly Fault[] = [
     spoil: ({ readAll }) => ({
       readAll: () =>
         change(readAll(), (piece) => (piece.kind === 'session' && piece.clientId === '__proto__' ? [] : [piece])),
+    }),
+  },
+  {
+    name: 'gives another queue by readSession',
+    foundBy: 'a message is sent, sent anew',
+    spoil: ({ readSession }) => ({
+      readSession: async (clientId) => {
+        const session = await readSession(clientId)
+        return session && { ...session, queue: [] }
+      },
     }),
   },
   committed('forgets a Packet Identifier once it is complete', 'random operations', (operation) =>

@@ -1,14 +1,16 @@
 import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.ts'
 import { StoreModel } from '../../lib/testing/commit/model.ts'
 import type {
+  PersistedSessionState,
   PersistedState,
   PersistedSubscription,
   Persistence,
   PersistenceClient,
   PersistenceOperation,
 } from '../../types/persistence.ts'
+import type { Storage } from '../../types/storage.ts'
 
-export interface SoundStore extends Required<Persistence> {
+export interface SoundStore extends Required<Persistence>, Pick<Storage, 'open' | 'readSession' | 'close'> {
   readonly model: StoreModel
 }
 
@@ -19,6 +21,19 @@ export function soundStore(): SoundStore {
   const granted = new Map<string, PersistedSubscription>()
   const add = memory.addSubscriptions.bind(memory)
   const byClient = memory.subscriptionsByClient.bind(memory)
+  const stateOf = (clientId: string): PersistedSessionState | undefined => {
+    const session = model.sessions.get(clientId)
+    return (
+      session && {
+        ...session,
+        kind: 'session',
+        clientId,
+        subscriptions: [...session.subscriptions.values()],
+        queue: [...session.sent, ...session.waiting],
+        incoming: [...session.incoming],
+      }
+    )
+  }
   return Object.assign(memory, {
     model,
     destroy: async () => undefined,
@@ -35,16 +50,8 @@ export function soundStore(): SoundStore {
     },
     async *readAll(): AsyncGenerator<PersistedState, void, undefined> {
       for (const packet of model.retained.values()) yield { kind: 'retained', packet }
-      for (const [clientId, session] of model.sessions) {
-        yield {
-          ...session,
-          kind: 'session',
-          clientId,
-          subscriptions: [...session.subscriptions.values()],
-          queue: [...session.sent, ...session.waiting],
-          incoming: [...session.incoming],
-        }
-      }
+      for (const clientId of model.sessions.keys()) yield stateOf(clientId)!
     },
+    readSession: async (clientId: string) => stateOf(clientId),
   })
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { type PersistencePart, testPersistence } from '../../lib/testing/index.ts'
 import { InvalidOptionError } from '../../lib/errors.ts'
 import type { Persistence } from '../../types/persistence.ts'
+import type { Storage } from '../../types/storage.ts'
 import { namesInTables, page } from '../docs/pages.ts'
 import { patienceMs } from '../support/patience.ts'
 import { type Fault, faults } from './faulty-stores.ts'
@@ -21,14 +22,14 @@ interface Collected {
 }
 
 /** The tests of the suite for a store, to be run one by one. */
-function collect(
-  open: () => Persistence,
-  reopen?: (closed: Persistence) => Persistence,
+function collect<Store extends Persistence | Storage>(
+  open: () => Store,
+  reopen?: (closed: Store) => Store,
   without: readonly PersistencePart[] = [],
   timeLimit = patienceMs / 1000,
 ): Collected[] {
   const collected: Collected[] = []
-  testPersistence({
+  testPersistence<Store>({
     name: 'store',
     open,
     ...(reopen === undefined ? {} : { reopen }),
@@ -101,6 +102,23 @@ test('a store without commit is not asked for it, and says so', async () => {
     declared.filter(({ name }) => name.includes('commit:')),
     [],
   )
+})
+
+test('a Storage without the methods of aedes is not asked for them, and says so', async () => {
+  const open = (): Storage => {
+    const { open: start, readAll, readSession, commit, close } = methodsOf(soundStore())
+    return { open: start, readAll, readSession, commit, close }
+  }
+  const found = collect(open)
+  const outcomes = async (isCommit: boolean): Promise<Set<unknown>> => {
+    const wanted = found.filter(({ name }) => name.includes(': commit: ') === isCommit)
+    assert.ok(wanted.length > 20)
+    return new Set(await Promise.all(wanted.map(({ run }) => run())))
+  }
+  assert.deepEqual(await outcomes(false), new Set(['skipped']))
+  assert.deepEqual(await outcomes(true), new Set(['passed']))
+  const declared = collect(open, undefined, ['aedes-methods'])
+  assert.ok(declared.every(({ name }) => name.includes(': commit: ')))
 })
 
 test('what a store does without is not checked', async () => {

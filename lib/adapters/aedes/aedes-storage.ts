@@ -9,7 +9,7 @@ import type {
   PersistenceOperation,
   PublishOperation,
 } from '../../../types/persistence.ts'
-import type { Storage, StorageOptions, StorageBroker, SharedReading } from '../../storage/storage.ts'
+import type { SharedReading, Storage, StorageBroker } from '../../../types/storage.ts'
 import { type BrokerHandle, brokerHandle } from './broker-handle.ts'
 import { Calls } from './calls.ts'
 import { KeyedQueue } from './keyed-queue.ts'
@@ -42,8 +42,17 @@ const forever: PersistedSessionInfo = { expiryInterval: 4_294_967_295, expiresAt
 /** A Client without a session that has a Will: it was connected when its broker ended. */
 const ended: PersistedSessionInfo = { expiryInterval: 0, expiresAt: null }
 
+export interface AdapterOptions {
+  /** Milliseconds that one call of a method of the store may take. @defaultValue 5000 */
+  readonly callTimeout?: number
+  /** Milliseconds that `setup` may take. @defaultValue 30000 */
+  readonly setupTimeout?: number
+}
+
 /** What works only once it is known what the adapter can do. */
 interface Parts {
+  readonly broker: StorageBroker
+  readonly handle: BrokerHandle
   readonly capabilities: Capabilities
   readonly queues: StoredQueues
   readonly incoming: StoredIncoming
@@ -62,9 +71,7 @@ interface Enqueues {
  */
 export class AedesStorage implements Storage {
   readonly reserved: string = RESERVED
-  readonly #broker: StorageBroker
   readonly #adapter: string
-  readonly #handle: BrokerHandle
   readonly #calls: Calls
   readonly #setupTimeout: number
   readonly #cleansIncoming: boolean
@@ -75,26 +82,27 @@ export class AedesStorage implements Storage {
   #lastOwnerWrite = 0
 
   /** @param adapter - what it is called in messages. */
-  constructor(persistence: Persistence, adapter: string, broker: StorageBroker, options: StorageOptions = {}) {
-    this.#broker = broker
+  constructor(persistence: Persistence, adapter: string, options: AdapterOptions = {}) {
     this.#adapter = adapter
-    this.#handle = brokerHandle(BROKER_ID, broker.emitter)
     this.#calls = new Calls(persistence, adapter, options.callTimeout ?? 5000)
     this.#setupTimeout = options.setupTimeout ?? 30_000
     this.#cleansIncoming = typeof persistence.cleanIncoming === 'function'
   }
 
-  async open(): Promise<void> {
-    await this.#calls.call('setup', (store) => store.setup(this.#handle), this.#setupTimeout)
-    const capabilities = await probe(this.#calls, this.#handle, this.#broker.id, this.#cleansIncoming)
+  async open(broker: StorageBroker): Promise<void> {
+    const handle = brokerHandle(BROKER_ID, broker.emitter)
+    await this.#calls.call('setup', (store) => store.setup(handle), this.#setupTimeout)
+    const capabilities = await probe(this.#calls, handle, broker.id, this.#cleansIncoming)
     this.#opened = {
+      broker,
+      handle,
       capabilities,
       queues: new StoredQueues(this.#calls, capabilities),
       incoming: new StoredIncoming(this.#calls, capabilities),
-      wills: new StoredWills(this.#calls, capabilities, BROKER_ID, this.#broker),
+      wills: new StoredWills(this.#calls, capabilities, BROKER_ID, broker),
     }
     const losses = lossesOf(capabilities)
-    if (losses.length > 0) this.#broker.warn(`${this.#adapter}: does not keep ${losses.join('; ')}`)
+    if (losses.length > 0) broker.warn(`${this.#adapter}: does not keep ${losses.join('; ')}`)
   }
 
   /** What this store promises, once it is open. */
@@ -114,7 +122,7 @@ export class AedesStorage implements Storage {
 
   /** An adapter that tells other brokers of subscriptions is one that they can share. */
   get shared(): SharedReading | undefined {
-    if (!this.#handle.isShared) return undefined
+    if (this.#opened?.handle.isShared !== true) return undefined
     return { readSessions: () => this.#readSessions(), readRetained: () => this.#readRetained() }
   }
 
@@ -174,7 +182,7 @@ export class AedesStorage implements Storage {
     try {
       await this.#calls.call('destroy', (store) => store.destroy())
     } catch (error) {
-      this.#broker.warn((error as Error).message)
+      this.#opened?.broker.warn((error as Error).message)
     }
   }
 
@@ -289,7 +297,7 @@ export class AedesStorage implements Storage {
     const topic = ownerTopic(session.owner)
     const records = [sessionRecord(session)]
     if (topic !== undefined && known[0] !== topic) {
-      this.#lastOwnerWrite = Math.max(this.#lastOwnerWrite + 1, this.#broker.now())
+      this.#lastOwnerWrite = Math.max(this.#lastOwnerWrite + 1, this.#parts.broker.now())
       records.push(ownerRecord(topic, this.#lastOwnerWrite))
     }
     await this.#addSubscriptions(clientId, records)
@@ -382,7 +390,7 @@ export class AedesStorage implements Storage {
     const { clientsCount } = await this.#calls.callWithRetry('countOffline', (store) => store.countOffline())
     if (clientsCount <= found) return
     const more = clientsCount - found
-    this.#broker.warn(
+    this.#parts.broker.warn(
       `${this.#adapter}: ${more} sessions were written by another broker and cannot be listed; each comes back when its Client connects, and until then it gets no messages`,
     )
   }

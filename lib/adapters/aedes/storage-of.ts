@@ -1,9 +1,8 @@
 import type { Persistence } from '../../../types/persistence.ts'
+import type { Storage } from '../../../types/storage.ts'
 import { InvalidOptionError } from '../../errors.ts'
-import type { Storage, StorageOptions, StorageBroker } from '../../storage/storage.ts'
-import { AedesStorage } from './aedes-storage.ts'
-import { brokerHandle } from './broker-handle.ts'
-import { NativeStorage, type NativePersistence } from '../../storage/native-storage.ts'
+import { type AdapterOptions, AedesStorage } from './aedes-storage.ts'
+import { CommitPersistence, type PersistenceWithCommit } from './commit-persistence.ts'
 import { promiseForm } from './promise-form.ts'
 
 /** What every persistence has had since aedes-persistence 9. */
@@ -31,22 +30,23 @@ const methods = [
   'destroy',
 ] as const satisfies readonly (keyof Persistence)[]
 
-/** The way to use a persistence, by what it can do. */
-export function storageOf(persistence: unknown, broker: StorageBroker, options: StorageOptions = {}): Storage {
+/** The `Storage` that uses a persistence, by the methods that the persistence has. */
+export function storageOf(persistence: unknown, options: AdapterOptions = {}): Storage {
   if (typeof persistence !== 'object' || persistence === null) {
     throw new InvalidOptionError(`persistence: expected an object, got ${String(persistence)}`)
   }
   const given = persistence as Partial<Record<keyof Persistence, unknown>>
   if (typeof given.commit === 'function' && typeof given.readAll === 'function') {
-    return new NativeStorage(persistence as NativePersistence, brokerHandle(broker.id, broker.emitter))
+    return new CommitPersistence(persistence as PersistenceWithCommit)
   }
   const missing = methods.filter((method) => typeof given[method] !== 'function')
   if (missing.length > 0) {
     throw new InvalidOptionError(
-      `persistence: expected the methods of aedes-persistence, missing ${missing.join(', ')}`,
+      'persistence: expected open, readAll, readSession, commit and close of a Storage, or the methods of ' +
+        `aedes-persistence, missing ${missing.join(', ')}`,
     )
   }
-  return new AedesStorage(promiseForm(persistence), nameOf(persistence), broker, options)
+  return new AedesStorage(promiseForm(persistence), nameOf(persistence), options)
 }
 
 /** Most are wrapped into one class by aedes-persistence; the name of what is inside says more. */

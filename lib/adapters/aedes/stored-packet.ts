@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { PersistedPublish, PersistedTarget } from '../../../types/persistence.ts'
 import type { PublishProperties } from '../../../types/properties.ts'
+import { type Field, type FieldValues, isOfKind, messageFields, targetFields } from '../../storage/records.ts'
 import { openEnvelope, putIntoEnvelope } from './envelope.ts'
 import { bytesOf, fieldsOf, numberOf, qosOf, textOf } from './plain-value.ts'
 import { RESERVED, storedTopic, topicOf } from './stored-topic.ts'
@@ -35,9 +36,41 @@ interface Ours {
   readonly qos?: number
   /** RETAIN of the message, when the receiver gets another. */
   readonly retain?: boolean
-  readonly sharedFilter?: string
+  /** The other fields of the message. */
+  readonly message?: object
   /** True when we stored it, and not aedes. */
   readonly haltere: true
+  /** The other fields of the target, under their names. */
+  readonly [field: string]: unknown
+}
+
+/** A packet of aedes has a place for these; Subscription Identifiers are among its Properties. */
+const placesOfMessage = [
+  'topic',
+  'payload',
+  'qos',
+  'retain',
+  'dup',
+  'brokerId',
+  'brokerCounter',
+  'messageId',
+  'clientId',
+  'nl',
+  'properties',
+  'messageExpiry',
+]
+const placesOfTarget = ['clientId', 'qos', 'retain', 'messageId', 'subscriptionIdentifiers']
+const otherFieldsOfMessage = messageFields.all.filter(({ name }) => !placesOfMessage.includes(name))
+const otherFieldsOfTarget = targetFields.all.filter(({ name }) => !placesOfTarget.includes(name))
+
+/** Those of the fields that an object has; of what comes from a store, only values that such a field can have. */
+function fieldsIn(fields: readonly Field[], object: object): Record<string, unknown> {
+  const found: Record<string, unknown> = {}
+  for (const { name, kind } of fields) {
+    const value = (object as FieldValues)[name]
+    if (value !== undefined && isOfKind(kind, value)) found[name] = value
+  }
+  return found
 }
 
 /** In the place of a message whose PUBREC came, where the store cannot put a PUBREL there. */
@@ -74,11 +107,13 @@ export function toStored(
   target?: Target,
   messageId?: number,
 ): StoredPacket {
+  const others = fieldsIn(otherFieldsOfMessage, packet)
   const ours: Ours = {
     haltere: true,
     ...(target !== undefined && target.qos !== packet.qos && { qos: packet.qos }),
     ...(target !== undefined && target.retain !== packet.retain && { retain: packet.retain }),
-    ...(target?.sharedFilter !== undefined && { sharedFilter: target.sharedFilter }),
+    ...(target !== undefined && fieldsIn(otherFieldsOfTarget, target)),
+    ...(Object.keys(others).length > 0 && { message: others }),
   }
   const identifiers = target?.subscriptionIdentifiers ?? packet.properties?.subscriptionIdentifiers
   const properties: PublishProperties & { ours: Ours } = {
@@ -150,7 +185,6 @@ export function fromStored(raw: unknown): ReadPacket {
   const retain = fields.retain === true
   const topic = topicOf(textOf(fields.topic) ?? '')
   const clientId = textOf(fields.clientId)
-  const sharedFilter = textOf(extra.sharedFilter)
   const packet: PersistedPublish = {
     cmd: 'publish',
     topic,
@@ -164,12 +198,13 @@ export function fromStored(raw: unknown): ReadPacket {
     ...(fields.nl === true && { nl: true }),
     ...(Object.keys(messageProperties).length > 0 && { properties: messageProperties }),
     ...(messageExpiry !== undefined && { messageExpiry }),
+    ...fieldsIn(otherFieldsOfMessage, fieldsOf(extra.message)),
   }
   const target: Target = {
     qos,
     retain,
     ...(subscriptionIdentifiers !== undefined && { subscriptionIdentifiers }),
-    ...(sharedFilter !== undefined && { sharedFilter }),
+    ...fieldsIn(otherFieldsOfTarget, extra),
     ...(messageId !== undefined && { messageId }),
   }
   return { kind: kindOf(fields.cmd, topic), stored, packet, target, messageId, isOurs: extra.haltere === true }

@@ -4,7 +4,8 @@ import type { StoredState } from '../memory/stored-state.ts'
 import type { Files } from './files.ts'
 import { findFrame, type Frame, parseSegmentHeader, readFrames, SEGMENT_HEADER, type SegmentFile } from './frames.ts'
 import type { Journal } from './journal.ts'
-import { RecordReader } from './record-reader.ts'
+import type { RecordReader } from './record-reader.ts'
+import { RecordReaders } from './record-readers.ts'
 import { rewriteRecord } from './rewrite-record.ts'
 import { segmentName } from './segment.ts'
 
@@ -49,7 +50,7 @@ export async function rewriteSegment({ files, dir, journal, state }: CompactionO
     const header = parseSegmentHeader(bytes)
     if (header === undefined) return
     const segment: SegmentFile = { file, size, salt: header.salt }
-    const reader = new RecordReader()
+    const reader = new RecordReaders().of(header.version)
     let offset: number | undefined = SEGMENT_HEADER
     while (offset !== undefined) {
       const reading = readFrames(segment, offset, CHUNK)

@@ -12,7 +12,10 @@ import type { File } from './files.ts'
 
 export const SEGMENT_HEADER = 36
 export const FRAME_HEADER = 32
-export const FORMAT_VERSION = 1
+/** The version that is written. */
+export const FORMAT_VERSION = 2
+/** The records of all versions from this one on can be read. Segments and frames are the same in all of them. */
+export const OLDEST_VERSION = 1
 
 const SEGMENT_MAGIC = Buffer.from('haltere\n')
 const FRAME_MAGIC = Buffer.from([0xf7, 0xa1, 0x7e, 0x2e])
@@ -39,11 +42,11 @@ export function segmentHeader({ number, firstSequence, oldest, salt }: Omit<Segm
   return bytes
 }
 
-/** Undefined when it is none. Of another version nothing else is known. */
+/** Undefined when it is none. Of a version that is not known nothing else is known. */
 export function parseSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
   if (bytes.length < SEGMENT_HEADER || !bytes.subarray(0, 8).equals(SEGMENT_MAGIC)) return undefined
   const version = bytes.readUInt32BE(8)
-  if (version !== FORMAT_VERSION) return { version, number: 0, firstSequence: 0, oldest: 0, salt: 0 }
+  if (!isReadable(version)) return { version, number: 0, firstSequence: 0, oldest: 0, salt: 0 }
   if (bytes.readUInt32BE(32) !== crc32(bytes.subarray(0, 32), 0)) return undefined
   return {
     version,
@@ -52,6 +55,10 @@ export function parseSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
     oldest: bytes.readUInt32BE(24),
     salt: bytes.readUInt32BE(28),
   }
+}
+
+export function isReadable(version: number): boolean {
+  return version >= OLDEST_VERSION && version <= FORMAT_VERSION
 }
 
 export interface FrameHeader {

@@ -197,6 +197,7 @@ export class Journal {
 
   /** Waits for what is under way, and closes the file. */
   async close(): Promise<void> {
+    if (this.#isClosed) return
     this.#isClosed = true
     if (this.#isWorking) await new Promise<void>((resolve) => this.#idle.push(resolve))
     this.#rewrite?.reject(new Error('the store is closed'))

@@ -1,8 +1,14 @@
-import type { PersistedPublish, PersistedSubscription, PersistedWill } from '../../../types/persistence.ts'
-import type { Properties } from '../../../types/properties.ts'
-import { StoredMessage, type DeliveryOptions } from '../memory/stored-queue.ts'
+import type {
+  PersistedPublish,
+  PersistedSessionInfo,
+  PersistedSubscription,
+  PersistedWill,
+} from '../../../types/persistence.ts'
+import { type DeliveryOptions, isCommon, messageIn } from '../memory/stored-queue.ts'
 import type { SizeListener } from '../memory/stored-state.ts'
-import { RECORD_HEADER } from './records.ts'
+import { messageFields, sessionFields, subscriptionFields, targetFields, willFields } from '../records.ts'
+import { RECORD_HEADER } from './record-kinds.ts'
+import { fieldBytes } from './write-fields.ts'
 
 /** How many bytes the journal would have if it held nothing but what is kept. */
 export class LiveBytes implements SizeListener {
@@ -13,7 +19,7 @@ export class LiveBytes implements SizeListener {
   }
 
   entry(...[clientId, content, own, sign]: Parameters<SizeListener['entry']>): void {
-    this.bytes += sign * (content instanceof StoredMessage ? entryBytes(clientId, own) : pubrelBytes(clientId))
+    this.bytes += sign * (messageIn(content) === undefined ? pubrelBytes(clientId) : entryBytes(clientId, own))
   }
 
   subscription(...[clientId, subscription, sign]: Parameters<SizeListener['subscription']>): void {
@@ -24,8 +30,8 @@ export class LiveBytes implements SizeListener {
     this.bytes += sign * willBytes(clientId, will)
   }
 
-  session(...[clientId, { owner }, sign]: Parameters<SizeListener['session']>): void {
-    this.bytes += sign * sessionBytes(clientId, owner)
+  session(...[clientId, session, sign]: Parameters<SizeListener['session']>): void {
+    this.bytes += sign * sessionBytes(clientId, session)
   }
 
   incoming(...[clientId, packet, sign]: Parameters<SizeListener['incoming']>): void {
@@ -35,22 +41,15 @@ export class LiveBytes implements SizeListener {
 
 /** How many bytes a message takes in the journal, nearly. Called for every message, so it is not exact. */
 function publishBytes(packet: PersistedPublish): number {
-  const { properties } = packet
-  const more = properties === undefined ? 0 : propertiesBytes(properties)
-  return RECORD_HEADER + 34 + packet.topic.length + packet.payload.length + more + (packet.clientId?.length ?? 0) + 24
-}
-
-function propertiesBytes(properties: Properties): number {
-  let bytes = 12 + (properties.contentType?.length ?? 0) + (properties.responseTopic?.length ?? 0)
-  bytes += properties.correlationData?.length ?? 0
-  for (const [name, value] of properties.userProperties ?? []) bytes += 4 + name.length + value.length
-  return bytes
+  const { topic, payload, clientId } = packet
+  return (
+    RECORD_HEADER + 58 + topic.length + payload.length + (clientId?.length ?? 0) + fieldBytes(messageFields, packet)
+  )
 }
 
 /** The same of one of its places. */
 function entryBytes(clientId: string, own: DeliveryOptions): number {
-  const identifiers = own.subscriptionIdentifiers === undefined ? 0 : 4 + 4 * own.subscriptionIdentifiers.length
-  return 5 + clientId.length + identifiers + (own.sharedFilter?.length ?? 0)
+  return 5 + clientId.length + (isCommon(own) ? 0 : fieldBytes(targetFields, own))
 }
 
 function pubrelBytes(clientId: string): number {
@@ -58,15 +57,15 @@ function pubrelBytes(clientId: string): number {
 }
 
 function subscriptionBytes(clientId: string, subscription: PersistedSubscription): number {
-  const { topic, grantedTopic } = subscription
-  return RECORD_HEADER + 20 + clientId.length + topic.length + (grantedTopic?.length ?? 0)
+  const { topic } = subscription
+  return RECORD_HEADER + 16 + clientId.length + topic.length + fieldBytes(subscriptionFields, subscription)
 }
 
 function willBytes(clientId: string, will: PersistedWill): number {
-  const more = will.properties === undefined ? 0 : propertiesBytes(will.properties)
-  return RECORD_HEADER + 40 + 2 * clientId.length + will.topic.length + will.payload.length + more
+  const { topic, payload } = will
+  return RECORD_HEADER + 19 + clientId.length + topic.length + payload.length + fieldBytes(willFields, will)
 }
 
-function sessionBytes(clientId: string, owner: string | undefined): number {
-  return RECORD_HEADER + 30 + clientId.length + (owner?.length ?? 0)
+function sessionBytes(clientId: string, session: PersistedSessionInfo): number {
+  return RECORD_HEADER + 19 + clientId.length + fieldBytes(sessionFields, session)
 }

@@ -1,16 +1,16 @@
-import type { PersistenceBroker, PersistenceCapabilities } from '../../../types/persistence.ts'
+import type { PersistedSessionState, PersistedState, PersistenceOperation } from '../../../types/persistence.ts'
+import type { Storage } from '../../../types/storage.ts'
 import { join } from 'node:path'
 import { InvalidOptionError } from '../../errors.ts'
-import type { LogRecord } from '../memory/log-record.ts'
-import { MemoryPersistence } from '../memory/memory-persistence.ts'
 import { sequencesOf, StoredState } from '../memory/stored-state.ts'
 import { compact, rewriteSegment } from './compaction.ts'
 import { DirectoryLock } from './directory-lock.ts'
 import { fileError, type Files, machineFiles } from './files.ts'
+import { FORMAT_VERSION } from './frames.ts'
 import { type Durability, Journal } from './journal.ts'
 import { LiveBytes } from './live-bytes.ts'
 import { readSegments, type ReadResult } from './read-segments.ts'
-import { RecordReader } from './record-reader.ts'
+import { RecordReaders } from './record-readers.ts'
 import { ActiveSegment, type ActiveSegmentOptions, segmentName } from './segment.ts'
 import { writeChange } from './write-records.ts'
 
@@ -42,8 +42,8 @@ const LARGE_JOURNAL = 16 * MEBIBYTE
  * Keeps everything in this process and writes every change to files, from which it is read again at the start.
  * One directory, one process, no other software: the store for a broker on one machine.
  */
-export class LogPersistence extends MemoryPersistence {
-  override readonly capabilities: PersistenceCapabilities
+export class LogPersistence implements Storage {
+  readonly #state: StoredState
   readonly #dir: string
   readonly #durability: Durability
   readonly #segmentBytes: number
@@ -62,8 +62,6 @@ export class LogPersistence extends MemoryPersistence {
 
   /** `files` is there for tests. */
   constructor(options: LogOptions, files: Files = machineFiles) {
-    const live = new LiveBytes()
-    super(new StoredState(live))
     const { dir, durability = 'fsync', segmentBytes = DEFAULT_SEGMENT, repair = false } = options
     if (typeof dir !== 'string' || dir === '')
       throw new InvalidOptionError(`dir: expected a path, got ${JSON.stringify(dir)}`)
@@ -83,14 +81,8 @@ export class LogPersistence extends MemoryPersistence {
       options.onWarning ??
       ((message) => (options.logger === undefined ? process.emitWarning(message) : options.logger.warn(message)))
     this.#files = files
-    this.#live = live
-    const durable = ({ fsync: 'machine', os: 'process', none: undefined } as const)[durability]
-    this.capabilities = {
-      packetProperties: true,
-      ordered: true,
-      atomic: true,
-      ...(durable === undefined ? undefined : { durable }),
-    }
+    this.#live = new LiveBytes()
+    this.#state = new StoredState(this.#live)
   }
 
   /** The bytes of all files and how many of them are still needed, nearly. */
@@ -98,8 +90,8 @@ export class LogPersistence extends MemoryPersistence {
     return { bytes: this.#journal?.bytes ?? 0, liveBytes: this.#live.bytes }
   }
 
-  override async setup(broker: PersistenceBroker): Promise<void> {
-    await super.setup(broker)
+  // It asks nothing of the broker.
+  async open(): Promise<void> {
     await this.#openDirectory()
     try {
       this.#journal = await this.#openJournal()
@@ -112,8 +104,7 @@ export class LogPersistence extends MemoryPersistence {
   }
 
   /** Waits for what is under way. Also closes a store that could not be opened. */
-  override async destroy(): Promise<void> {
-    await super.destroy()
+  async close(): Promise<void> {
     this.#isCompactionStopped = true
     await this.#compacting
     await this.#journal?.close()
@@ -121,10 +112,18 @@ export class LogPersistence extends MemoryPersistence {
     this.#lock = undefined
   }
 
+  async *readAll(): AsyncGenerator<PersistedState, void, undefined> {
+    yield* this.#state.all()
+  }
+
+  async readSession(clientId: string): Promise<PersistedSessionState | undefined> {
+    return this.#state.session(clientId)
+  }
+
   /** Rewrites what is needed and frees the rest, which otherwise happens when it is worth while. */
   async compact(): Promise<void> {
     while (this.#compacting !== undefined) await this.#compacting
-    if (this.#journal === undefined) throw new Error('setup() was not called')
+    if (this.#journal === undefined) throw new Error(`${this.#dir}: the store is not open`)
     let failure: unknown
     this.#compacting = this.#compact(this.#journal, () => true)
       .catch((error: unknown) => (failure = error))
@@ -133,7 +132,8 @@ export class LogPersistence extends MemoryPersistence {
     if (failure !== undefined) throw failure as Error
   }
 
-  protected override perform(changes: readonly LogRecord[]): Promise<unknown> {
+  /** Stores all of the changes or none. Calls may overlap: they are done in the order in which they came. */
+  commit(operations: readonly PersistenceOperation[]): Promise<void> {
     const journal = this.#journal
     if (journal === undefined) return Promise.reject(new Error(`${this.#dir}: the store is not open`))
     const order = this.#next
@@ -141,27 +141,25 @@ export class LogPersistence extends MemoryPersistence {
       journal.append(
         (writer) => {
           let next = order
-          for (const change of changes) {
-            writeChange(writer, change, next, this.state)
-            next += sequencesOf(change)
+          for (const operation of operations) {
+            writeChange(writer, operation, next, this.#state)
+            next += sequencesOf(operation)
           }
           this.#next = next
         },
-        this.#durability === 'none' ? nothing : () => resolve(this.#apply(changes, order)),
+        this.#durability === 'none' ? nothing : () => resolve(this.#apply(operations, order)),
         this.#durability === 'none' ? (error) => this.#warn(`not stored: ${error.message}`) : reject,
       )
-      if (this.#durability === 'none') resolve(this.#apply(changes, order))
+      if (this.#durability === 'none') resolve(this.#apply(operations, order))
     })
   }
 
-  #apply(changes: readonly LogRecord[], first: number): unknown {
+  #apply(operations: readonly PersistenceOperation[], first: number): void {
     let order = first
-    let result: unknown
-    for (const change of changes) {
-      result = this.state.apply(change, order)
-      order += sequencesOf(change)
+    for (const operation of operations) {
+      this.#state.apply(operation, order)
+      order += sequencesOf(operation)
     }
-    return result
   }
 
   async #openDirectory(): Promise<void> {
@@ -175,25 +173,26 @@ export class LogPersistence extends MemoryPersistence {
   }
 
   async #openJournal(): Promise<Journal> {
-    const reader = new RecordReader()
+    const readers = new RecordReaders()
     const result = await readSegments({
       files: this.#files,
       dir: this.#dir,
       repair: this.#repair,
       warn: this.#warn,
-      onFrame: ({ bytes, start, end }) => {
+      onFrame: ({ bytes, start, end }, version) => {
+        const reader = readers.of(version)
         reader.open(bytes, start)
-        while (reader.position < end) this.#next = Math.max(this.#next, reader.applyTo(this.state) + 1)
+        while (reader.position < end) this.#next = Math.max(this.#next, reader.applyTo(this.#state) + 1)
       },
     })
-    this.state.sort()
+    this.#state.sort()
     const journal = await this.#startJournal(result)
     if (result.isIncomplete) await this.#quarantine(journal, result)
     else await this.#removeLeftovers(journal, result.oldest)
     return journal
   }
 
-  async #startJournal({ segments, salt, sequence, oldest, isIncomplete }: ReadResult): Promise<Journal> {
+  async #startJournal({ segments, salt, version, sequence, oldest, isIncomplete }: ReadResult): Promise<Journal> {
     const last = segments.at(-1)
     const options: ActiveSegmentOptions = {
       files: this.#files,
@@ -202,12 +201,13 @@ export class LogPersistence extends MemoryPersistence {
       segmentBytes: this.#segmentBytes,
       preallocate: this.#durability === 'fsync',
     }
-    let active: ActiveSegment
-    if (last === undefined || isIncomplete) {
-      const number = last === undefined ? oldest : last.number + 1
-      active = await ActiveSegment.create({ ...options, number }, sequence + 1, oldest)
-    } else active = await this.#reopen(options, salt, last.bytes)
-    const sealed = last === undefined || isIncomplete ? segments : segments.slice(0, -1)
+    // A segment has one version of the format from its beginning to its end.
+    const goesOn = last !== undefined && !isIncomplete && version === FORMAT_VERSION
+    const number = last === undefined ? oldest : last.number + 1
+    const active = goesOn
+      ? await this.#reopen(options, salt, last.bytes)
+      : await ActiveSegment.create({ ...options, number }, sequence + 1, oldest)
+    const sealed = goesOn ? segments.slice(0, -1) : segments
     const journalOptions = {
       files: this.#files,
       dir: this.#dir,
@@ -275,7 +275,7 @@ export class LogPersistence extends MemoryPersistence {
   }
 
   #compactionOptions(journal: Journal, isWorthwhile: () => boolean) {
-    return { files: this.#files, dir: this.#dir, journal, state: this.state, isWorthwhile }
+    return { files: this.#files, dir: this.#dir, journal, state: this.#state, isWorthwhile }
   }
 }
 

@@ -5,6 +5,7 @@ import {
   FORMAT_VERSION,
   FRAME_HEADER,
   type Frame,
+  isReadable,
   isZero,
   parseSegmentHeader,
   readFrames,
@@ -23,14 +24,16 @@ export interface ReadOptions {
   /** Whether to go on behind what cannot be read. */
   readonly repair: boolean
   readonly warn: (message: string) => void
-  /** Called for every frame in order. */
-  readonly onFrame: (frame: Frame) => void
+  /** Called for every frame in order, with the version of the format in which it was written. */
+  readonly onFrame: (frame: Frame, version: number) => void
 }
 
 export interface ReadResult {
   readonly segments: readonly SealedSegment[]
   /** Of the last of the segments. */
   readonly salt: number
+  /** The version of the format of the last of the segments. */
+  readonly version: number
   /** The number of the last frame. */
   readonly sequence: number
   /** The first segment that is needed. */
@@ -87,6 +90,7 @@ class Reading {
   #sequence = 0
   #oldest = 1
   #salt = 0
+  #version = FORMAT_VERSION
 
   constructor(options: ReadOptions, opened: readonly Opened[]) {
     this.#options = options
@@ -96,10 +100,10 @@ class Reading {
   async read(): Promise<ReadResult> {
     const opened = await this.#withoutUninitialised()
     for (const { header, path } of opened) {
-      if (header !== undefined && header.version !== FORMAT_VERSION) {
+      if (header !== undefined && !isReadable(header.version)) {
         throw new Error(
-          `${path}: written in version ${header.version} of the format, expected ${FORMAT_VERSION}; ` +
-            'use the version of haltere that wrote it',
+          `${path}: written in version ${header.version} of the format, expected at most ${FORMAT_VERSION}; nothing was ` +
+            'changed: open it with the version of haltere that wrote it, or a newer one',
         )
       }
     }
@@ -117,6 +121,7 @@ class Reading {
     return {
       segments: this.#segments,
       salt: this.#salt,
+      version: this.#version,
       sequence: this.#sequence,
       oldest: this.#oldest,
       damaged: this.#damaged,
@@ -147,6 +152,7 @@ class Reading {
     this.#oldest = Math.max(this.#oldest, header.oldest)
     this.#sequence = header.firstSequence - 1
     this.#salt = header.salt
+    this.#version = header.version
     // What is behind it was taken back before the next segment was started.
     const end = next?.header === undefined ? Infinity : next.header.firstSequence
     let offset = SEGMENT_HEADER
@@ -182,7 +188,7 @@ class Reading {
       for (const frame of frames) {
         if (frame.sequence !== this.#sequence + 1 || frame.sequence >= end) return frame.offset
         try {
-          this.#options.onFrame(frame)
+          this.#options.onFrame(frame, this.#version)
         } catch (error) {
           this.#fault(segment.path, frame.offset, (error as Error).message)
           this.#damaged.add(segment.number)

@@ -1,9 +1,9 @@
 import type { Writer } from '../../packets/writer.ts'
 import type { PersistedSubscription } from '../../../types/persistence.ts'
-import { type Entry, StoredMessage } from '../memory/stored-queue.ts'
+import { type Entry, packetIn, SharedMessage, type StoredMessage } from '../memory/stored-queue.ts'
 import type { StoredState } from '../memory/stored-state.ts'
 import type { RecordReader } from './record-reader.ts'
-import { RecordKind } from './records.ts'
+import { RecordKind } from './record-kinds.ts'
 import { writeChange, writeKept, writeKeptPubrel } from './write-records.ts'
 
 /** Larger records would hold up the event loop for too long. */
@@ -19,29 +19,28 @@ interface Place {
  * gives the same: changes in between do not find what they are about, and here it comes, with all that they did.
  */
 export function rewriteRecord(reader: RecordReader, state: StoredState, writer: Writer): void {
-  const kind = reader.uint8()
-  const end = reader.uint32() + reader.position
+  const kind = reader.begin()
   switch (kind) {
     case RecordKind.publish:
     case RecordKind.kept:
       rewriteMessage(reader, kind === RecordKind.kept, state, writer)
       break
     case RecordKind['kept pubrel']: {
-      const order = reader.double()
+      const order = reader.integer()
       const { clientId } = reader.target()
       const entry = state.outgoing.get(clientId)?.find(order)
       if (entry !== undefined) writePlaces(writer, [{ clientId, entry }])
       break
     }
     case RecordKind.session: {
-      const order = reader.double()
+      const order = reader.integer()
       const clientId = reader.string()
       const session = state.sessions.get(clientId)
       if (session?.order === order) writeChange(writer, { kind: 'session', clientId, session: session.value }, order)
       break
     }
     case RecordKind.subscribe: {
-      const order = reader.double()
+      const order = reader.integer()
       const clientId = reader.string()
       const stored = state.subscriptions.get(clientId)
       const subscriptions: PersistedSubscription[] = []
@@ -53,28 +52,28 @@ export function rewriteRecord(reader: RecordReader, state: StoredState, writer: 
       break
     }
     case RecordKind.incoming: {
-      const order = reader.double()
+      const order = reader.integer()
       rewriteIncoming(reader.string(), reader.uint16(), order, state, writer)
       break
     }
     case RecordKind.will: {
-      const order = reader.double()
+      const order = reader.integer()
       const clientId = reader.string()
       const will = state.wills.get(clientId)
       if (will?.order === order) writeChange(writer, { kind: 'will', clientId, will: will.value }, order)
     }
   }
-  reader.position = end
+  reader.skip()
 }
 
 function rewriteMessage(reader: RecordReader, isKept: boolean, state: StoredState, writer: Writer): void {
-  const order = reader.double()
+  const order = reader.integer()
   const { retain, incoming } = reader.publishHead()
   if (incoming !== undefined) rewriteIncoming(incoming.clientId, incoming.messageId, order, state, writer)
   const places: Place[] = []
   const count = reader.uint32()
   for (let index = 0; index < count; index += 1) {
-    const entryOrder = isKept ? reader.double() : order + index
+    const entryOrder = isKept ? reader.integer() : order + index
     const { clientId } = reader.target()
     const entry = state.outgoing.get(clientId)?.find(entryOrder)
     if (entry !== undefined) places.push({ clientId, entry })
@@ -87,7 +86,7 @@ function rewriteMessage(reader: RecordReader, isKept: boolean, state: StoredStat
 function rewriteIncoming(clientId: string, messageId: number, order: number, state: StoredState, writer: Writer): void {
   const incoming = state.incoming.get(clientId)?.get(messageId)
   if (incoming?.order !== order) return
-  writeChange(writer, { kind: 'incoming', clientId, messageId, packet: incoming.value }, order)
+  writeChange(writer, { kind: 'incoming', clientId, messageId }, order)
 }
 
 function writePlaces(writer: Writer, places: readonly Place[], retained?: StoredMessage, order = 0): void {
@@ -95,7 +94,7 @@ function writePlaces(writer: Writer, places: readonly Place[], retained?: Stored
   if (retained !== undefined) byMessage.set(retained, [])
   for (const place of places) {
     const { content } = place.entry
-    if (!(content instanceof StoredMessage)) {
+    if (!(content instanceof SharedMessage) && content.cmd === 'pubrel') {
       writeKeptPubrel(writer, place.clientId, place.entry, content)
       continue
     }
@@ -106,7 +105,7 @@ function writePlaces(writer: Writer, places: readonly Place[], retained?: Stored
   for (const [message, same] of byMessage) {
     for (let from = 0; from === 0 || from < same.length; from += MOST_ENTRIES) {
       const isRetained = message === retained && from === 0
-      writeKept(writer, message.packet, order, isRetained, same.slice(from, from + MOST_ENTRIES))
+      writeKept(writer, packetIn(message), order, isRetained, same.slice(from, from + MOST_ENTRIES))
     }
   }
 }

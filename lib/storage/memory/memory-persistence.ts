@@ -2,6 +2,7 @@ import type {
   MatchedSubscription,
   PersistedPacket,
   PersistedPublish,
+  PersistedSessionState,
   PersistedState,
   PersistedSubscription,
   PersistedWill,
@@ -11,26 +12,26 @@ import type {
   PersistenceClient,
   PersistenceOperation,
 } from '../../../types/persistence.ts'
+import type { Storage } from '../../../types/storage.ts'
+import { SubscriptionTree } from '../../topics/subscription-tree.ts'
 import type { TopicTrie } from '../../topics/topic-trie.ts'
 import type { LogRecord } from './log-record.ts'
-import { copyOf, Entry, type StoredMessage, packetOf } from './stored-queue.ts'
+import { copyOf, Entry, packetIn, packetOf, type StoredMessage } from './stored-queue.ts'
 import { type Sequenced, sequencesOf, type StoredSubscription, StoredState } from './stored-state.ts'
 
 /**
- * Keeps everything in this process, and loses it with the process.
+ * Keeps everything in this process, and loses it with the process: as a `Storage` and with the whole contract of
+ * aedes-persistence 11.
  * A wildcard at the first level does not find `$…` topics, neither retained messages nor subscriptions [MQTT-4.7.2-1];
  * the suite of aedes-persistence leaves that open. What is returned is shared and must not be changed, unless noted.
  */
-export class MemoryPersistence implements Persistence {
+export class MemoryPersistence implements Persistence, Storage {
   readonly capabilities: PersistenceCapabilities = { packetProperties: true, ordered: true, atomic: true }
-  protected readonly state: StoredState
+  readonly #tree = new SubscriptionTree<MatchedSubscription>()
+  readonly #state = new StoredState(undefined, this.#tree)
   #order = 0
   #broker: PersistenceBroker | undefined = undefined
   #destroyed = false
-
-  constructor(state: StoredState = new StoredState()) {
-    this.state = state
-  }
 
   get broker(): PersistenceBroker {
     if (this.#broker === undefined) throw new Error('setup() was not called')
@@ -39,7 +40,7 @@ export class MemoryPersistence implements Persistence {
 
   /** How many queues are kept, for those who watch memory. */
   get queueCount(): number {
-    return this.state.outgoing.size
+    return this.#state.outgoing.size
   }
 
   async setup(broker: PersistenceBroker): Promise<void> {
@@ -51,73 +52,85 @@ export class MemoryPersistence implements Persistence {
     this.#destroyed = true
   }
 
+  // It asks nothing of the broker.
+  async open(): Promise<void> {}
+
+  async close(): Promise<void> {
+    await this.destroy()
+  }
+
   async commit(operations: readonly PersistenceOperation[]): Promise<void> {
-    await this.perform(operations)
+    await this.#perform(operations)
   }
 
   readAll(): Answer<PersistedState> {
-    return new Answer(this.state.all())
+    return new Answer(this.#state.all())
+  }
+
+  async readSession(clientId: string): Promise<PersistedSessionState | undefined> {
+    return this.#state.session(clientId)
   }
 
   /** Makes all of the changes or none; resolves with what {@link StoredState.apply} says of the last one. */
-  protected async perform(changes: readonly LogRecord[]): Promise<unknown> {
+  async #perform(changes: readonly LogRecord[]): Promise<unknown> {
     let result: unknown
     for (const change of changes) {
-      result = this.state.apply(change, this.#order)
+      result = this.#state.apply(change, this.#order)
       this.#order += sequencesOf(change)
     }
     return result
   }
 
   async storeRetained(packet: PersistedPublish): Promise<void> {
-    await this.perform([{ kind: 'publish', packet: { ...packet }, targets: [], retain: true }])
+    await this.#perform([{ kind: 'publish', packet: { ...packet }, targets: [], retain: true }])
   }
 
   async retainedGet(topic: string): Promise<PersistedPublish | undefined> {
-    return this.state.retained.get(topic)?.value.packet
+    const stored = this.#state.retained.get(topic)
+    return stored === undefined ? undefined : packetIn(stored.value)
   }
 
   createRetainedStream(topicFilter: string): Answer<PersistedPublish> {
-    return new Answer(matchAny(this.state.retained, [topicFilter]))
+    return new Answer(matchAny(this.#state.retained, [topicFilter]))
   }
 
   /** Gives a message once, also when several filters match it. */
   createRetainedStreamCombi(topicFilters: readonly string[]): Answer<PersistedPublish> {
-    return new Answer(matchAny(this.state.retained, topicFilters))
+    return new Answer(matchAny(this.#state.retained, topicFilters))
   }
 
   async addSubscriptions(client: PersistenceClient, subscriptions: readonly PersistedSubscription[]): Promise<void> {
-    await this.perform([{ kind: 'subscribe', clientId: client.id, subscriptions }])
+    await this.#perform([{ kind: 'subscribe', clientId: client.id, subscriptions }])
   }
 
   async removeSubscriptions(client: PersistenceClient, topicFilters: readonly string[]): Promise<void> {
-    await this.perform([{ kind: 'unsubscribe', clientId: client.id, topicFilters }])
+    await this.#perform([{ kind: 'unsubscribe', clientId: client.id, topicFilters }])
   }
 
   async cleanSubscriptions(client: PersistenceClient): Promise<void> {
-    await this.perform([{ kind: 'clean subscriptions', clientId: client.id }])
+    await this.#perform([{ kind: 'clean subscriptions', clientId: client.id }])
   }
 
   async subscriptionsByClient(client: PersistenceClient): Promise<PersistedSubscription[]> {
-    return Array.from(this.state.subscriptions.get(client.id)?.values() ?? [], ({ subscription }) => subscription)
+    return Array.from(this.#state.subscriptions.get(client.id)?.values() ?? [], ({ subscription }) => subscription)
   }
 
   async subscriptionsByTopic(topic: string): Promise<MatchedSubscription[]> {
     const found: MatchedSubscription[] = []
-    this.state.tree.match(topic, found)
+    this.#tree.match(topic, found)
     return found
   }
 
   allSubscriptions(): Answer<{ clientId: string; subscription: PersistedSubscription }> {
-    return new Answer(everySubscription(this.state.subscriptions))
+    return new Answer(everySubscription(this.#state.subscriptions))
   }
 
   async countOffline(): Promise<{ subsCount: number; clientsCount: number }> {
-    return { subsCount: this.state.tree.size, clientsCount: this.state.subscriptions.size }
+    return { subsCount: this.#tree.size, clientsCount: this.#state.subscriptions.size }
   }
 
   getClientList(topicFilter: string): Answer<string> {
-    return new Answer(clientsWith(this.state.subscriptions, topicFilter))
+    return new Answer(clientsWith(this.#state.subscriptions, topicFilter))
   }
 
   async outgoingEnqueue(target: { readonly clientId: string }, packet: PersistedPublish): Promise<void> {
@@ -130,11 +143,11 @@ export class MemoryPersistence implements Persistence {
   ): Promise<void> {
     const { qos, retain } = packet
     const targets = clients.map(({ clientId }) => ({ clientId, qos, retain }))
-    await this.perform([{ kind: 'publish', packet: copyOf(packet, undefined, packet), targets, retain: false }])
+    await this.#perform([{ kind: 'publish', packet: copyOf(packet, undefined, packet), targets, retain: false }])
   }
 
   async outgoingUpdate(client: PersistenceClient, packet: PersistedPacket): Promise<void> {
-    const updated = await this.perform([{ kind: 'update', clientId: client.id, packet: { ...packet } }])
+    const updated = await this.#perform([{ kind: 'update', clientId: client.id, packet: { ...packet } }])
     if (updated !== true) throw new Error('no such packet')
   }
 
@@ -143,23 +156,23 @@ export class MemoryPersistence implements Persistence {
     client: PersistenceClient,
     { messageId }: { readonly messageId: number },
   ): Promise<PersistedPacket | undefined> {
-    const removed = await this.perform([{ kind: 'complete', clientId: client.id, messageId }])
+    const removed = await this.#perform([{ kind: 'complete', clientId: client.id, messageId }])
     return removed instanceof Entry ? packetOf(removed) : undefined
   }
 
   /** What it gives belongs to the caller. */
   outgoingStream(client: PersistenceClient): Answer<PersistedPacket> {
-    return new Answer(this.state.outgoing.get(client.id)?.packets() ?? [])
+    return new Answer(this.#state.outgoing.get(client.id)?.packets() ?? [])
   }
 
   async cleanOutgoing(client: PersistenceClient): Promise<void> {
-    await this.perform([{ kind: 'clean outgoing', clientId: client.id }])
+    await this.#perform([{ kind: 'clean outgoing', clientId: client.id }])
   }
 
   async incomingStorePacket(client: PersistenceClient, packet: PersistedPublish): Promise<void> {
     const { messageId } = packet
     if (messageId === undefined) throw new TypeError('messageId: expected a Packet Identifier, got undefined')
-    await this.perform([
+    await this.#perform([
       { kind: 'incoming', clientId: client.id, messageId, packet: copyOf(packet, messageId, packet) },
     ])
   }
@@ -169,39 +182,39 @@ export class MemoryPersistence implements Persistence {
     client: PersistenceClient,
     packet: { readonly messageId: number },
   ): Promise<PersistedPublish> {
-    const stored = this.state.incoming.get(client.id)?.get(packet.messageId)?.value
+    const stored = this.#state.incoming.get(client.id)?.get(packet.messageId)?.value
     if (stored === undefined) throw new Error('no such packet')
     return stored
   }
 
   async incomingDelPacket(client: PersistenceClient, { messageId }: { readonly messageId: number }): Promise<void> {
-    const removed = await this.perform([{ kind: 'incoming done', clientId: client.id, messageId }])
+    const removed = await this.#perform([{ kind: 'incoming done', clientId: client.id, messageId }])
     if (removed !== true) throw new Error('no such packet')
   }
 
   async cleanIncoming(client: PersistenceClient): Promise<void> {
-    await this.perform([{ kind: 'clean incoming', clientId: client.id }])
+    await this.#perform([{ kind: 'clean incoming', clientId: client.id }])
   }
 
   async putWill(client: PersistenceClient, will: PersistedWill): Promise<void> {
     // On the object itself: the suite of aedes-persistence looks for it there.
     will.clientId = client.id
     will.brokerId = this.broker.id
-    await this.perform([{ kind: 'will', clientId: client.id, will }])
+    await this.#perform([{ kind: 'will', clientId: client.id, will }])
   }
 
   async getWill(client: PersistenceClient): Promise<PersistedWill | undefined> {
-    return this.state.wills.get(client.id)?.value
+    return this.#state.wills.get(client.id)?.value
   }
 
   async delWill(client: PersistenceClient): Promise<PersistedWill | undefined> {
-    const will = this.state.wills.get(client.id)?.value
-    await this.perform([{ kind: 'will', clientId: client.id, will: undefined }])
+    const will = this.#state.wills.get(client.id)?.value
+    await this.#perform([{ kind: 'will', clientId: client.id, will: undefined }])
     return will
   }
 
   streamWill(brokers: Readonly<Record<string, unknown>> = {}): Answer<PersistedWill> {
-    return new Answer(willsOfOthers(this.state.wills, brokers))
+    return new Answer(willsOfOthers(this.#state.wills, brokers))
   }
 }
 
@@ -228,12 +241,13 @@ function* matchAny(
   retained: TopicTrie<Sequenced<StoredMessage>>,
   topicFilters: readonly string[],
 ): Generator<PersistedPublish> {
-  const given = topicFilters.length > 1 ? new Set<StoredMessage>() : undefined
+  const given = topicFilters.length > 1 ? new Set<PersistedPublish>() : undefined
   for (const topicFilter of topicFilters) {
-    for (const { value: message } of retained.match(topicFilter)) {
-      if (given?.has(message)) continue
-      given?.add(message)
-      yield message.packet
+    for (const { value } of retained.match(topicFilter)) {
+      const packet = packetIn(value)
+      if (given?.has(packet)) continue
+      given?.add(packet)
+      yield packet
     }
   }
 }

@@ -1,4 +1,3 @@
-import type { QoS } from '../../../types/packets.ts'
 import type {
   PersistedPacket,
   PersistedPublish,
@@ -6,9 +5,10 @@ import type {
   PersistedQueueItem,
   PersistedTarget,
 } from '../../../types/persistence.ts'
+import { optionalFields, targetFields } from '../records.ts'
 
-/** A message, shared by all queues that it is in. */
-export class StoredMessage {
+/** A message that several places hold: queues, or a queue and the retained messages. */
+export class SharedMessage {
   readonly packet: PersistedPublish
   /** How many entries of queues, and places for retained messages, hold it. */
   references = 0
@@ -18,13 +18,26 @@ export class StoredMessage {
   }
 }
 
-/** What is a queue's own about a message. */
-export interface DeliveryOptions {
-  readonly qos: QoS
-  readonly retain: boolean
-  readonly subscriptionIdentifiers?: readonly number[] | undefined
-  readonly sharedFilter?: string | undefined
+/** A message in one place or in several. Most are in one, and then there is no object between. */
+export type StoredMessage = PersistedPublish | SharedMessage
+
+/** A message, or the PUBREL that is left of it. */
+export type Content = StoredMessage | PersistedPubrel
+
+/** Undefined for a PUBREL. */
+export function messageIn(content: Content): PersistedPublish | undefined {
+  const packet = packetIn(content)
+  return packet.cmd === 'publish' ? packet : undefined
 }
+
+export function packetIn(content: StoredMessage): PersistedPublish
+export function packetIn(content: Content): PersistedPacket
+export function packetIn(content: Content): PersistedPacket {
+  return content instanceof SharedMessage ? content.packet : content
+}
+
+/** What is a queue's own about a message. */
+export type DeliveryOptions = Omit<PersistedTarget, 'clientId' | 'messageId' | 'isElsewhere'>
 
 /** Nearly every entry has one of these and nothing else of its own. */
 const common: readonly DeliveryOptions[] = ([0, 1, 2] as const).flatMap((qos) => [
@@ -32,19 +45,20 @@ const common: readonly DeliveryOptions[] = ([0, 1, 2] as const).flatMap((qos) =>
   { qos, retain: true },
 ])
 
-export function deliveryOptionsOf({
-  qos,
-  retain,
-  subscriptionIdentifiers,
-  sharedFilter,
-}: DeliveryOptions): DeliveryOptions {
-  if (subscriptionIdentifiers === undefined && sharedFilter === undefined) return common[qos * 2 + (retain ? 1 : 0)]!
-  return { qos, retain, subscriptionIdentifiers, sharedFilter }
+export function deliveryOptionsOf(target: DeliveryOptions): DeliveryOptions {
+  const { qos, retain } = target
+  const more = optionalFields(targetFields, target)
+  return more === undefined ? common[qos * 2 + (retain ? 1 : 0)]! : { qos, retain, ...more }
+}
+
+/** Whether there is nothing beside QoS and RETAIN, as for nearly every entry. */
+export function isCommon(own: DeliveryOptions): boolean {
+  return own === common[own.qos * 2 + (own.retain ? 1 : 0)]
 }
 
 /** A message in one queue, or the PUBREL that is left of it. */
 export class Entry {
-  content: StoredMessage | PersistedPubrel
+  content: Content
   own: DeliveryOptions
   messageId: number | undefined
   /** Higher than that of the entry before it, for as long as the queue is kept. */
@@ -52,12 +66,7 @@ export class Entry {
   /** Its place in the list, or -1 once it is removed. */
   position = -1
 
-  constructor(
-    content: StoredMessage | PersistedPubrel,
-    own: DeliveryOptions,
-    messageId: number | undefined,
-    order: number,
-  ) {
+  constructor(content: Content, own: DeliveryOptions, messageId: number | undefined, order: number) {
     this.content = content
     this.own = own
     this.messageId = messageId
@@ -92,9 +101,9 @@ export class StoredQueue {
   }
 
   /** Appends a message, which must not change any more. */
-  push(packet: PersistedPublish, own: DeliveryOptions = deliveryOptionsOf(packet)): void {
+  push(packet: PersistedPublish, { qos, retain }: Pick<DeliveryOptions, 'qos' | 'retain'> = packet): void {
     const order = (this.#entries.at(-1)?.order ?? this.#length) + 1
-    this.add(new Entry(new StoredMessage(packet), own, undefined, order))
+    this.add(new Entry(packet, deliveryOptionsOf({ qos, retain }), undefined, order))
   }
 
   /** Appends an entry whose order is the highest. */
@@ -169,12 +178,10 @@ export class StoredQueue {
   }
 
   /** Puts another packet in the place of an entry; returns what was there. */
-  replace(entry: Entry, packet: PersistedPacket): StoredMessage | PersistedPubrel {
+  replace(entry: Entry, packet: PersistedPacket): Content {
     const before = entry.content
-    if (packet.cmd === 'publish') {
-      entry.content = new StoredMessage({ ...packet })
-      entry.own = deliveryOptionsOf(packet)
-    } else entry.content = { ...packet }
+    entry.content = { ...packet }
+    if (packet.cmd === 'publish') entry.own = deliveryOptionsOf({ qos: packet.qos, retain: packet.retain })
     return before
   }
 
@@ -336,24 +343,22 @@ export class StoredQueue {
 }
 
 function hasName({ content }: Entry, brokerId: string, brokerCounter: number | undefined): boolean {
-  const { brokerId: id, brokerCounter: counter } = content instanceof StoredMessage ? content.packet : content
+  const { brokerId: id, brokerCounter: counter } = packetIn(content)
   return counter === brokerCounter && id === brokerId
 }
 
 /** A packet of the caller's own, since the contract lets it write on it. */
 export function packetOf({ content, own, messageId }: Entry): PersistedPacket {
-  if (!(content instanceof StoredMessage)) return { ...content }
-  return copyOf(content.packet, messageId, own)
+  const packet = packetIn(content)
+  return packet.cmd === 'publish' ? copyOf(packet, messageId, own) : { ...packet }
 }
 
 function itemOf({ content, own, messageId }: Entry, clientId: string): PersistedQueueItem {
-  if (!(content instanceof StoredMessage)) return { packet: content, target: undefined }
-  const { qos, retain, subscriptionIdentifiers, sharedFilter } = own
-  const target: { -readonly [Field in keyof PersistedTarget]: PersistedTarget[Field] } = { clientId, qos, retain }
-  if (subscriptionIdentifiers !== undefined) target.subscriptionIdentifiers = subscriptionIdentifiers
-  if (sharedFilter !== undefined) target.sharedFilter = sharedFilter
+  const packet = packetIn(content)
+  if (packet.cmd === 'pubrel') return { packet, target: undefined }
+  const target: { -readonly [Field in keyof PersistedTarget]: PersistedTarget[Field] } = { clientId, ...own }
   if (messageId !== undefined) target.messageId = messageId
-  return { packet: content.packet, target }
+  return { packet, target }
 }
 
 /**
@@ -382,5 +387,6 @@ export function copyOf(
   if (packet.messageExpiry !== undefined) copy.messageExpiry = packet.messageExpiry
   if (packet.clientId !== undefined) copy.clientId = packet.clientId
   if (packet.nl !== undefined) copy.nl = packet.nl
+  if (packet.unknownFields !== undefined) copy.unknownFields = packet.unknownFields
   return copy
 }

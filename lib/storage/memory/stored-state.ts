@@ -2,16 +2,28 @@ import type {
   MatchedSubscription,
   PersistedPublish,
   PersistedSessionInfo,
+  PersistedSessionState,
   PersistedState,
   PersistedSubscription,
   PersistedTarget,
   PersistedWill,
   PublishOperation,
 } from '../../../types/persistence.ts'
-import { SubscriptionTree } from '../../topics/subscription-tree.ts'
+import type { SubscriptionTree } from '../../topics/subscription-tree.ts'
 import { TopicTrie } from '../../topics/topic-trie.ts'
+import { optionalFields, subscriptionFields } from '../records.ts'
 import type { LogRecord } from './log-record.ts'
-import { Entry, StoredMessage, StoredQueue, type DeliveryOptions, deliveryOptionsOf } from './stored-queue.ts'
+import {
+  type Content,
+  type DeliveryOptions,
+  deliveryOptionsOf,
+  Entry,
+  messageIn,
+  packetIn,
+  SharedMessage,
+  type StoredMessage,
+  StoredQueue,
+} from './stored-queue.ts'
 
 /** Something that is kept, and the number of the change that it comes from. */
 export interface Sequenced<T> {
@@ -21,7 +33,7 @@ export interface Sequenced<T> {
 
 export interface StoredSubscription {
   readonly subscription: PersistedSubscription
-  /** What the tree holds, above QoS 0. */
+  /** What the tree holds, if there is one, above QoS 0. */
   readonly matched: MatchedSubscription | undefined
   readonly order: number
 }
@@ -53,7 +65,8 @@ export class StoredState {
     string,
     Map<string, StoredSubscription>
   >()
-  readonly tree: SubscriptionTree<MatchedSubscription> = new SubscriptionTree<MatchedSubscription>()
+  /** The subscriptions above QoS 0 by Topic Filter; only for a store that is asked which of them match. */
+  readonly tree: SubscriptionTree<MatchedSubscription> | undefined
   readonly outgoing: Map<string, StoredQueue> = new Map<string, StoredQueue>()
   /** By Client Identifier, then by Packet Identifier. */
   readonly incoming: Map<string, Map<number, Sequenced<PersistedPublish | undefined>>> = new Map<
@@ -64,8 +77,9 @@ export class StoredState {
   #emptyQueues = 0
   readonly #gauge: SizeListener | undefined
 
-  constructor(gauge?: SizeListener) {
+  constructor(gauge?: SizeListener, tree?: SubscriptionTree<MatchedSubscription>) {
     this.#gauge = gauge
+    this.tree = tree
   }
 
   /**
@@ -112,8 +126,9 @@ export class StoredState {
 
   /** Keeps a message that a journal has: its entries may be there already, and their order is what it was. */
   restore(packet: PersistedPublish, order: number, retained: boolean, entries: readonly RestoredEntry[]): void {
-    const message = new StoredMessage(packet)
-    if (retained) this.#retain(message, order)
+    const isShared = entries.length + (retained ? 1 : 0) > 1
+    const message = isShared ? new SharedMessage(packet) : packet
+    if (retained) this.#retain(message, packet, order)
     for (const { target, order: entryOrder } of entries) {
       this.restoreEntry(target.clientId, new Entry(message, deliveryOptionsOf(target), target.messageId, entryOrder))
     }
@@ -146,23 +161,31 @@ export class StoredState {
   }
 
   *all(): Generator<PersistedState, void, undefined> {
-    for (const { value } of this.retained.values()) yield { kind: 'retained', packet: value.packet }
-    for (const [clientId, { value: session }] of this.sessions) {
-      yield {
-        kind: 'session',
-        clientId,
-        session,
-        subscriptions: Array.from(this.subscriptions.get(clientId)?.values() ?? [], ({ subscription }) => subscription),
-        queue: this.outgoing.get(clientId)?.items(clientId) ?? [],
-        incoming: [...(this.incoming.get(clientId)?.keys() ?? [])],
-        will: this.wills.get(clientId)?.value,
-      }
+    for (const { value } of this.retained.values()) yield { kind: 'retained', packet: packetIn(value) }
+    for (const [clientId, { value: session }] of this.sessions) yield this.#stateOf(clientId, session)
+  }
+
+  session(clientId: string): PersistedSessionState | undefined {
+    const session = this.sessions.get(clientId)
+    return session === undefined ? undefined : this.#stateOf(clientId, session.value)
+  }
+
+  #stateOf(clientId: string, session: PersistedSessionInfo): PersistedSessionState {
+    return {
+      kind: 'session',
+      clientId,
+      session,
+      subscriptions: Array.from(this.subscriptions.get(clientId)?.values() ?? [], ({ subscription }) => subscription),
+      queue: this.outgoing.get(clientId)?.items(clientId) ?? [],
+      incoming: [...(this.incoming.get(clientId)?.keys() ?? [])],
+      will: this.wills.get(clientId)?.value,
     }
   }
 
   #publish({ packet, targets, retain, incoming }: PublishOperation, order: number): void {
-    const message = new StoredMessage(packet)
-    if (retain) this.#retain(message, order)
+    const isShared = targets.length + (retain ? 1 : 0) > 1
+    const message = isShared ? new SharedMessage(packet) : packet
+    if (retain) this.#retain(message, packet, order)
     let entryOrder = order
     for (const target of targets) {
       const entry = new Entry(message, deliveryOptionsOf(target), target.messageId, entryOrder)
@@ -173,8 +196,7 @@ export class StoredState {
     if (incoming !== undefined) this.#keepIncoming(incoming.clientId, incoming.messageId, undefined, order)
   }
 
-  #retain(message: StoredMessage, order: number): void {
-    const { topic, payload } = message.packet
+  #retain(message: StoredMessage, { topic, payload }: PersistedPublish, order: number): void {
     let before: Sequenced<StoredMessage> | undefined
     if (payload.length === 0) before = this.retained.delete(topic)
     else {
@@ -209,20 +231,11 @@ export class StoredState {
       this.subscriptions.set(clientId, stored)
     }
     for (const given of subscriptions) {
-      const { topic, qos, rh, rap, nl, subscriptionIdentifier, grantedTopic, requestedQos } = given
+      const { topic, qos, rh, rap, nl } = given
       this.#unsubscribed(clientId, stored.get(topic))
-      const matched = qos > 0 ? { clientId, topic, qos, rh, rap, nl } : undefined
-      if (matched !== undefined) this.tree.add(topic, matched)
-      const subscription: { -readonly [Field in keyof PersistedSubscription]: PersistedSubscription[Field] } = {
-        topic,
-        qos,
-        rh,
-        rap,
-        nl,
-      }
-      if (subscriptionIdentifier !== undefined) subscription.subscriptionIdentifier = subscriptionIdentifier
-      if (grantedTopic !== undefined) subscription.grantedTopic = grantedTopic
-      if (requestedQos !== undefined) subscription.requestedQos = requestedQos
+      const matched = qos > 0 && this.tree !== undefined ? { clientId, topic, qos, rh, rap, nl } : undefined
+      if (matched !== undefined) this.tree?.add(topic, matched)
+      const subscription = { topic, qos, rh, rap, nl, ...optionalFields(subscriptionFields, given) }
       stored.set(topic, { subscription, matched, order })
       this.#gauge?.subscription(clientId, subscription, 1)
     }
@@ -245,14 +258,14 @@ export class StoredState {
 
   #unsubscribed(clientId: string, stored: StoredSubscription | undefined): void {
     if (stored === undefined) return
-    if (stored.matched !== undefined) this.tree.remove(stored.subscription.topic, stored.matched)
+    if (stored.matched !== undefined) this.tree?.remove(stored.subscription.topic, stored.matched)
     this.#gauge?.subscription(clientId, stored.subscription, -1)
   }
 
   #release(clientId: string, messageId: number): void {
     const entry = this.outgoing.get(clientId)?.identified(messageId)
-    if (entry === undefined || !(entry.content instanceof StoredMessage)) return
-    const { packet } = entry.content
+    const packet = entry === undefined ? undefined : messageIn(entry.content)
+    if (entry === undefined || packet === undefined) return
     this.#removed(clientId, entry)
     entry.content = { cmd: 'pubrel', messageId, brokerId: packet.brokerId, brokerCounter: packet.brokerCounter }
     this.#added(clientId, entry)
@@ -355,23 +368,27 @@ export class StoredState {
   }
 
   #added(clientId: string, entry: Entry): void {
-    if (entry.content instanceof StoredMessage) this.#refer(entry.content)
+    this.#refer(entry.content)
     this.#gauge?.entry(clientId, entry.content, entry.own, 1)
   }
 
   #removed(clientId: string, { content, own }: Pick<Entry, 'content' | 'own'>): void {
-    if (content instanceof StoredMessage) this.#unrefer(content)
+    this.#unrefer(content)
     this.#gauge?.entry(clientId, content, own, -1)
   }
 
-  #refer(message: StoredMessage): void {
-    message.references += 1
-    if (message.references === 1) this.#gauge?.message(message.packet, 1)
+  #refer(content: Content): void {
+    if (content instanceof SharedMessage) {
+      content.references += 1
+      if (content.references === 1) this.#gauge?.message(content.packet, 1)
+    } else if (content.cmd === 'publish') this.#gauge?.message(content, 1)
   }
 
-  #unrefer(message: StoredMessage): void {
-    message.references -= 1
-    if (message.references === 0) this.#gauge?.message(message.packet, -1)
+  #unrefer(content: Content): void {
+    if (content instanceof SharedMessage) {
+      content.references -= 1
+      if (content.references === 0) this.#gauge?.message(content.packet, -1)
+    } else if (content.cmd === 'publish') this.#gauge?.message(content, -1)
   }
 }
 

@@ -42,6 +42,16 @@ export async function readState(store: CommitStore): Promise<StoreState> {
   return stateOf(retained, sessions)
 }
 
+/** What `readSession` gives for each of these Clients. */
+export async function readSessions(store: CommitStore, clientIds: readonly string[]): Promise<unknown[]> {
+  const sessions: SessionState[] = []
+  for (const clientId of clientIds) {
+    const session = await store.readSession?.(clientId)
+    if (session !== undefined) sessions.push({ ...session, queue: [...session.queue] })
+  }
+  return stateOf([], sessions).sessions
+}
+
 export function stateOf(retained: readonly PersistedPublish[], sessions: readonly SessionState[]): StoreState {
   return {
     retained: inOrder(retained, ({ topic }) => topic).map((packet) => plain(contentOf(packet))),

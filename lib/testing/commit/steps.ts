@@ -9,7 +9,7 @@ import type {
 import type { StoreUnderTest } from '../store-under-test.ts'
 import { publish } from '../values.ts'
 import { StoreModel } from './model.ts'
-import { readState } from './state.ts'
+import { readSessions, readState } from './state.ts'
 
 export const CONNECTED: PersistedSessionInfo = { owner: undefined, expiryInterval: 4_294_967_295, expiresAt: null }
 
@@ -31,10 +31,14 @@ export class ComparedStore {
   }
 
   async compare(message?: string): Promise<void> {
-    const found = await readState(this.#store.commits)
+    const { commits } = this.#store
+    const found = await readState(commits)
     const expected = this.model.state()
     if (message === undefined) assert.deepEqual(found, expected)
     else assert.deepEqual(found, expected, `${message}\n${difference(found, expected)}`)
+    if (commits.readSession === undefined) return
+    const one = await readSessions(commits, [...this.model.sessions.keys(), 'nobody'])
+    assert.deepEqual(one, expected.sessions, 'what readSession gives')
   }
 }
 
