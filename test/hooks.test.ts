@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import type { Client } from '../../lib/connection/client.ts'
-import { MqttError } from '../../lib/errors.ts'
-import { Hooks } from '../../lib/hooks.ts'
-import { Timers } from '../../lib/timers.ts'
-import type { Plugin } from '../../types/hooks.ts'
-import type { Message } from '../../types/message.ts'
-import { ManualClock } from '../broker/clock.ts'
+import type { Client } from '../lib/connection/client.ts'
+import { MqttError } from '../lib/errors.ts'
+import { Hooks } from '../lib/hooks.ts'
+import { Timers } from '../lib/timers.ts'
+import type { Plugin } from '../types/hooks.ts'
+import type { Message } from '../types/message.ts'
+import { ManualClock } from './broker/clock.ts'
 
 const message: Message = { topic: 't', payload: Buffer.from('x'), qos: 1, retain: false }
 const client = {} as Client
