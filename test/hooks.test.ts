@@ -7,7 +7,7 @@ import { Hooks } from '../lib/hooks.ts'
 import { Timers } from '../lib/timers.ts'
 import type { Plugin } from '../types/hooks.ts'
 import type { Message } from '../types/message.ts'
-import { ManualClock } from './broker/clock.ts'
+import { ManualClock } from './support/clock.ts'
 
 const message: Message = { topic: 't', payload: Buffer.from('x'), qos: 1, retain: false }
 const client = {} as Client

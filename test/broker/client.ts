@@ -24,7 +24,7 @@ import type {
   WillProperties,
 } from '../../types/properties.ts'
 import { patienceMs } from '../support/patience.ts'
-import { ManualClock } from './clock.ts'
+import { ManualClock } from '../support/clock.ts'
 
 export const levels = [3, 4, 5] as const
 

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { copyPlainData } from '../../lib/cluster/plain-data.ts'
 import type { EmitterMessage } from '../../types/emitter.ts'
-import { ManualClock } from '../broker/clock.ts'
+import { ManualClock } from '../support/clock.ts'
 import { message, TestBroker } from './brokers.ts'
 import { FaultyBus } from './faulty-bus.ts'
 

@@ -5,7 +5,7 @@ import { Decoder } from '../../lib/packets/decoder.ts'
 import type { Plugin } from '../../types/hooks.ts'
 import type { BrokerOptions } from '../../types/options.ts'
 import type { Packet, ProtocolLevel } from '../../types/packets.ts'
-import { StandingClock } from '../bad-input/clock.ts'
+import { ManualClock } from '../support/clock.ts'
 import { heapInUse } from '../bad-input/faults.ts'
 import { bytes } from '../bad-input/notation.ts'
 import { type Input, makeInput } from './conversation.ts'
@@ -117,7 +117,7 @@ class HealthyClient {
 /** One broker that is fed batch after batch. */
 class Target {
   readonly faults: unknown[] = []
-  readonly #clock = new StandingClock()
+  readonly #clock = new ManualClock()
   readonly broker: Broker
   readonly #collect = (error: unknown): void => {
     this.faults.push(error)

@@ -11,9 +11,9 @@ import {
   shareNameOf,
   type WillPlan,
 } from './commands.ts'
-import { Access, ProcessClock } from '../broker/process.ts'
+import { Access } from '../broker/process.ts'
 import { patienceMs } from '../support/patience.ts'
-import { ManualClock } from './manual-clock.ts'
+import { ManualClock, ProcessClock } from '../support/clock.ts'
 import { ReferenceServer, Violation } from './reference-server.ts'
 import { TestClient } from './test-client.ts'
 
@@ -117,7 +117,7 @@ export function filterFor(participant: Participant, filter: string): string {
 /** The same commands done to the broker and to the model, and all that the broker answers shown to the model. */
 export class Conversation implements AsyncDisposable {
   executed = 0
-  readonly #clock = new ManualClock()
+  readonly #clock = new ManualClock(0)
   #broker: Broker
   /** What outlives the broker, when something does. */
   readonly #disk: MemoryPersistence | undefined
