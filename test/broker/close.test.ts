@@ -6,7 +6,7 @@ import { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { patienceMs } from '../support/patience.ts'
-import { ack, connectPacket, filter, publishPacket, settle, start, type TestClient, will } from './client.ts'
+import { ack, connectPacket, filter, publishPacket, settle, start, type TestClient, will } from '../support/client.ts'
 
 const run = promisify(execFile)
 

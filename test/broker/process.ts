@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.ts'
 import type { PersistenceOperation } from '../../types/persistence.ts'
-import { settle } from './client.ts'
+import { settle } from '../support/client.ts'
 
 /** A commit that came and was not answered. */
 export interface Commit {

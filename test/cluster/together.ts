@@ -8,7 +8,7 @@ import type { Emitter, EmitterListener, EmitterMessage } from '../../types/emitt
 import type { BrokerOptions } from '../../types/options.ts'
 import type { ConnackPacket } from '../../types/packets.ts'
 import type { Persistence, PersistenceBroker } from '../../types/persistence.ts'
-import { ack, type ConnectOptions, TestClient } from '../broker/client.ts'
+import { ack, type ConnectOptions, TestClient } from '../support/client.ts'
 import { LeapingClock } from '../support/clock.ts'
 import { patienceMs } from '../support/patience.ts'
 import { RedisServer } from '../support/redis.ts'
