@@ -27,7 +27,7 @@ function make(storage: SessionStorage = noStorage, limits: Partial<Limits> = {})
     ...parts,
     outbound,
     subscriptions,
-    deliver: (payload, qos = 1, sharedFilter = undefined) => {
+    deliver: (payload, qos = 1, sharedFilter?: string) => {
       const publication = publicationOf(payload, qos)
       outbound.deliver(publication, qos, false, sharedFilter === undefined ? direct : shared(sharedFilter))
       return publication
