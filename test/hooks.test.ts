@@ -10,7 +10,7 @@ import { checkPlugin } from '../lib/options.ts'
 import { Timers } from '../lib/timers.ts'
 import type { Plugin } from '../types/hooks.ts'
 import type { Message } from '../types/message.ts'
-import { ManualClock } from './broker/clock.ts'
+import { ManualClock } from './support/clock.ts'
 
 const message: Message = { topic: 't', payload: Buffer.from('x'), qos: 1, retain: false }
 const client = {} as Client

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { Broker } from '../../lib/index.ts'
 import type { ProtocolLevel } from '../../types/packets.ts'
 import { Faults } from './faults.ts'
-import { bytes } from './notation.ts'
+import { bytes } from '../support/wire.ts'
 import { memoryClient, type RawClient, turns, until } from './raw-client.ts'
 import { afterConnect, reactionsTo } from './vectors.ts'
 

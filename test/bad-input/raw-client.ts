@@ -4,9 +4,12 @@ import type { Duplex } from 'node:stream'
 import type { Broker } from '../../lib/index.ts'
 import type { ProtocolLevel } from '../../types/packets.ts'
 import { patienceMs } from '../support/patience.ts'
-import { type Answer, bytes, readAnswers } from './notation.ts'
+import { type Answer, bytes, readAnswers } from '../support/wire.ts'
 
-/** A Client that sends what it is told, right or wrong, and shows what comes back. */
+/**
+ * A Client that sends what it is told, right or wrong, and shows what comes back. It reads with `wire.ts` and not with
+ * the decoder of the broker, so that a fault of the decoder cannot hide one of the encoder.
+ */
 export class RawClient {
   readonly stream: Duplex
   readonly level: ProtocolLevel
@@ -33,7 +36,7 @@ export class RawClient {
     stream.on('end', end).on('close', end).on('error', end)
   }
 
-  /** Bytes in the notation of `notation.ts`. */
+  /** Bytes in the notation of `wire.ts`. */
   sends(notation: string | Buffer): this {
     this.stream.write(typeof notation === 'string' ? bytes(notation, this.level) : notation)
     return this

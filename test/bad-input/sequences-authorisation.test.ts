@@ -18,7 +18,7 @@ import { Broker, MqttError, topicMatches } from '../../lib/index.ts'
 import type { Plugin } from '../../types/hooks.ts'
 import type { BrokerOptions } from '../../types/options.ts'
 import type { ProtocolLevel } from '../../types/packets.ts'
-import { StandingClock } from './clock.ts'
+import { ManualClock } from '../support/clock.ts'
 import { Faults } from './faults.ts'
 import { memoryClient, type RawClient, turns } from './raw-client.ts'
 
@@ -308,7 +308,7 @@ const wrong: Readonly<Record<string, () => unknown>> = {
 
 for (const [what, misbehave] of Object.entries(wrong)) {
   test(`S14 a hook that ${what} refuses`, async () => {
-    const clock = new StandingClock()
+    const clock = new ManualClock()
     const bad = misbehave as () => never
     // A `connect` or `authenticate` hook may say more than yes and no: what is not false or undefined is a yes.
     const isNo = !/answers ("true"|1|\{\}|null)/.test(what)
@@ -463,7 +463,7 @@ test('S23 a password is nowhere to be seen', async () => {
 })
 
 test('S24 $SYS names no Client', async () => {
-  const broker = open({ sysInterval: 1000, clock: new StandingClock() })
+  const broker = open({ sysInterval: 1000, clock: new ManualClock() })
   const client = memoryClient(broker)
   await client.connects('<script>alert(1)</script>')
   let count = 0

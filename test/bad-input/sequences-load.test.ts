@@ -3,7 +3,7 @@ import { strict as assert } from 'node:assert'
 import { after, test } from 'node:test'
 import { Broker } from '../../lib/index.ts'
 import type { BrokerOptions } from '../../types/options.ts'
-import { bytes } from './notation.ts'
+import { bytes } from '../support/wire.ts'
 import { Faults } from './faults.ts'
 import { memoryClient, turns } from './raw-client.ts'
 

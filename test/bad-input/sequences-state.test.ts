@@ -6,7 +6,7 @@ import { Broker } from '../../lib/index.ts'
 import type { BrokerOptions } from '../../types/options.ts'
 import type { ProtocolLevel } from '../../types/packets.ts'
 import { Random } from '../fuzz/random.ts'
-import { StandingClock } from './clock.ts'
+import { ManualClock } from '../support/clock.ts'
 import { Faults } from './faults.ts'
 import { memoryClient, type RawClient, tcpClient, turns, until } from './raw-client.ts'
 
@@ -111,7 +111,7 @@ test('S26 a session ends after its Session Expiry Interval and not before, howev
     ['fffffffe', 0xffff_fffe],
     ['ffffffff', Infinity],
   ] as const) {
-    const clock = new StandingClock()
+    const clock = new ManualClock()
     const broker = open({ clock })
     const watcher = await watch(broker)
     const client = memoryClient(broker)
@@ -251,7 +251,7 @@ test('S31 retained messages are limited: MQTT 5.0 is told, MQTT 3 has its messag
 })
 
 test('S37 the keep-alive has a limit, and bytes without a packet do not count as one', async () => {
-  const clock = new StandingClock()
+  const clock = new ManualClock()
   const broker = open({ clock, limits: { maxKeepAlive: 10 } })
   const mqtt5 = memoryClient(broker)
   const connack = await mqtt5.connects('c5')
@@ -275,7 +275,7 @@ test('S37 the keep-alive has a limit, and bytes without a packet do not count as
 })
 
 test('S38 who takes too long for a CONNECT is closed, and new Clients are let in meanwhile', async () => {
-  const clock = new StandingClock()
+  const clock = new ManualClock()
   const broker = open({ clock, limits: { connectTimeoutMs: 5000 } })
   const slow = Array.from({ length: 200 }, () => memoryClient(broker))
   for (let second = 0; second < 4; second += 1) {
@@ -330,7 +330,7 @@ test('S46 a payload that says that it is text is forwarded as it came [MQTT-3.3.
 })
 
 test('S48 a message is not sent after its Message Expiry Interval, and what is left of it decreases [MQTT-3.3.2-5] [MQTT-3.3.2-6]', async () => {
-  const clock = new StandingClock()
+  const clock = new ManualClock()
   const broker = open({ clock })
   const client = await connectLasting(broker, 5, true)
   await client.sends('82 <0001 NONE "#" 01>').receives('suback 01')

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test'
 import { createWebSocketStream, WebSocket } from 'ws'
 import { Broker } from '../../lib/index.ts'
 import { Faults } from './faults.ts'
-import { bytes } from './notation.ts'
+import { bytes } from '../support/wire.ts'
 import { RawClient, turns, until } from './raw-client.ts'
 
 const broker = new Broker({ sysInterval: false, limits: { maxPacketSize: 64 * 1024, maxConnectPacketSize: 4096 } })

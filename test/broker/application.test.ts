@@ -5,7 +5,7 @@ import { Broker, createBroker } from '../../lib/broker.ts'
 import { InvalidOptionError, MqttError } from '../../lib/errors.ts'
 import type { Emitter } from '../../types/emitter.ts'
 import type { MessageInit } from '../../types/message.ts'
-import { deferred, publishPacket, settle, start, unhandled } from './client.ts'
+import { deferred, publishPacket, settle, start, unhandled } from '../support/client.ts'
 
 // ─── publish ───────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -16,7 +16,7 @@ import {
   start,
   TestClient,
   will,
-} from './client.ts'
+} from '../support/client.ts'
 import { startMachine } from './machine.ts'
 
 const HOOK_MS = 10_000

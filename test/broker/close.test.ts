@@ -5,7 +5,17 @@ import { connect, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
-import { ack, closing, connectPacket, filter, publishPacket, settle, start, type TestClient, will } from './client.ts'
+import {
+  ack,
+  closing,
+  connectPacket,
+  filter,
+  publishPacket,
+  settle,
+  start,
+  type TestClient,
+  will,
+} from '../support/client.ts'
 
 const run = promisify(execFile)
 

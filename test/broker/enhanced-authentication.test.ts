@@ -13,7 +13,7 @@ import {
   type Setting,
   type TestClient,
   unhandled,
-} from './client.ts'
+} from '../support/client.ts'
 
 function auth(reasonCode: number, data?: string, method = 'SCRAM'): AuthPacket {
   return {

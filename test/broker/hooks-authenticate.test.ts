@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { MqttError } from '../../lib/errors.ts'
 import type { Plugin } from '../../types/hooks.ts'
 import type { ConnectRequest } from '../../types/client.ts'
-import { connectPacket, deferred, filter, levels, publishPacket, settle, start, unhandled } from './client.ts'
+import { connectPacket, deferred, filter, levels, publishPacket, settle, start, unhandled } from '../support/client.ts'
 
 type Authenticate = NonNullable<Plugin['authenticate']>
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MqttError } from '../../lib/errors.ts'
 import type { Plugin } from '../../types/hooks.ts'
-import { ack, start, unhandled } from './client.ts'
+import { ack, start, unhandled } from '../support/client.ts'
 
 type AuthorizeDeliver = NonNullable<Plugin['authorizeDeliver']>
 

@@ -4,7 +4,7 @@ import { MqttError } from '../../lib/errors.ts'
 import type { Plugin } from '../../types/hooks.ts'
 import type { Message } from '../../types/message.ts'
 import type { QoS } from '../../types/packets.ts'
-import { ack, deferred, levels, publishPacket, settle, start, unhandled, will } from './client.ts'
+import { ack, deferred, levels, publishPacket, settle, start, unhandled, will } from '../support/client.ts'
 
 type AuthorizePublish = NonNullable<Plugin['authorizePublish']>
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MqttError } from '../../lib/errors.ts'
 import { ReasonCode } from '../../lib/packets/reason-codes.ts'
-import { settle, start, type TestClient, will } from './client.ts'
+import { settle, start, type TestClient, will } from '../support/client.ts'
 
 // The decoder of these Clients refuses a Reason Code that its packet may not carry, so reading the answer is the test.
 const reasons = Object.entries(ReasonCode).filter(([, code]) => code >= 0x80)

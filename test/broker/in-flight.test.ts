@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { PublishPacket } from '../../types/packets.ts'
-import { ack, publishPacket, settle, start } from './client.ts'
+import { ack, publishPacket, settle, start } from '../support/client.ts'
 
 const properties = { sessionExpiryInterval: 1000 }
 

@@ -4,7 +4,17 @@ import { connect, type Socket } from 'node:net'
 import { test, type TestContext } from 'node:test'
 import { encode } from '../../lib/packets/encoder.ts'
 import type { UserProperties } from '../../types/properties.ts'
-import { ack, connectPacket, filter, levels, publishPacket, settle, start, type Setting, TestClient } from './client.ts'
+import {
+  ack,
+  connectPacket,
+  filter,
+  levels,
+  publishPacket,
+  settle,
+  start,
+  type Setting,
+  TestClient,
+} from '../support/client.ts'
 
 async function tcpPort({ broker }: Setting): Promise<number> {
   const [listener] = await broker.listen({ tcp: 0 })

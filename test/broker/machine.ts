@@ -5,9 +5,9 @@ import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.t
 import type { BrokerOptions } from '../../types/options.ts'
 import type { ConnackPacket, ProtocolLevel } from '../../types/packets.ts'
 import type { PersistedState } from '../../types/persistence.ts'
-import { type ConnectOptions, settle, TestClient } from './client.ts'
-import { ManualClock } from './clock.ts'
-import { Access, type Commit, ProcessClock } from './process.ts'
+import { type ConnectOptions, settle, TestClient } from '../support/client.ts'
+import { ManualClock, ProcessClock } from '../support/clock.ts'
+import { Access, type Commit } from './process.ts'
 
 /** A broker on a machine whose disk and time outlive it: it can be killed and started again. */
 export class Machine {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { start } from './client.ts'
+import { start } from '../support/client.ts'
 
 const expires = (messageExpiryInterval: number): { properties: { messageExpiryInterval: number } } => ({
   properties: { messageExpiryInterval },

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { Broker } from '../../lib/broker.ts'
 import { InvalidOptionError } from '../../lib/errors.ts'
 import { defaultLimits } from './limits.ts'
-import { start } from './client.ts'
+import { start } from '../support/client.ts'
 
 /** The message says which option, what was expected and what came. */
 function refused(options: unknown, option: string, got?: string): void {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { ack, connectPacket, deferred, publishPacket, settle, start, type TestClient } from './client.ts'
+import { ack, connectPacket, deferred, publishPacket, settle, start, type TestClient } from '../support/client.ts'
 
 async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve))

@@ -1,8 +1,7 @@
 import { EventEmitter } from 'node:events'
 import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.ts'
-import type { Clock } from '../../types/options.ts'
 import type { PersistenceOperation } from '../../types/persistence.ts'
-import { settle } from './client.ts'
+import { settle } from '../support/client.ts'
 
 /** A commit that came and was not answered. */
 export interface Commit {
@@ -11,40 +10,6 @@ export interface Commit {
   resolve(): Promise<void>
   /** Does not do it and says so; or does it and says that it did not. */
   reject(error: Error, done?: boolean): Promise<void>
-}
-
-/** The clock of one process: it begins at 0, and ends with the process. */
-export class ProcessClock implements Clock {
-  readonly #machine: Clock
-  readonly #begin: number
-  #ended = false
-
-  constructor(machine: Clock) {
-    this.#machine = machine
-    this.#begin = machine.now()
-  }
-
-  now(): number {
-    return this.#machine.now() - this.#begin
-  }
-
-  wallClock(): number {
-    return this.#machine.now()
-  }
-
-  setTimeout(callback: () => void, milliseconds: number): unknown {
-    return this.#machine.setTimeout(() => {
-      if (!this.#ended) callback()
-    }, milliseconds)
-  }
-
-  clearTimeout(handle: never): void {
-    this.#machine.clearTimeout(handle)
-  }
-
-  end(): void {
-    this.#ended = true
-  }
 }
 
 /** How one process sees the disk, which outlives it. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { Limits } from '../../types/options.ts'
-import { publishPacket, settle, start, type Setting, type TestClient } from './client.ts'
+import { publishPacket, settle, start, type Setting, type TestClient } from '../support/client.ts'
 
 const properties = { sessionExpiryInterval: 1000 }
 

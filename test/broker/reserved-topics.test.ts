@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { filter, levels, publishPacket, start } from './client.ts'
+import { filter, levels, publishPacket, start } from '../support/client.ts'
 
 test('a filter that begins with a wildcard does not match topics that begin with $ [MQTT-4.7.2-1]', async (t) => {
   const { client, broker } = start(t, { sysInterval: 1000 })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Plugin } from '../../types/hooks.ts'
 import type { PublishPacket } from '../../types/packets.ts'
-import { ack, connectPacket, filter, levels, publishPacket, settle, type TestClient, will } from './client.ts'
+import { ack, connectPacket, filter, levels, publishPacket, settle, type TestClient, will } from '../support/client.ts'
 import { startMachine } from './machine.ts'
 
 const forEver = { sessionExpiryInterval: 0xffff_ffff }

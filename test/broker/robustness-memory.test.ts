@@ -4,7 +4,17 @@ import { test } from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { encode } from '../../lib/packets/encoder.ts'
-import { ack, connectPacket, filter, levels, publishPacket, settle, start, TestClient, will } from './client.ts'
+import {
+  ack,
+  connectPacket,
+  filter,
+  levels,
+  publishPacket,
+  settle,
+  start,
+  TestClient,
+  will,
+} from '../support/client.ts'
 
 // What Clients can make the broker keep. What is on the heap or beside it is measured with a wide margin.
 

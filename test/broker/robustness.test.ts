@@ -16,7 +16,7 @@ import {
   TestClient,
   unhandled,
   will,
-} from './client.ts'
+} from '../support/client.ts'
 
 // What two hostile reviews found. Time stands still here: whoever waits for a time limit waits for ever.
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Plugin } from '../../types/hooks.ts'
-import { levels, settle, start, type TestClient } from './client.ts'
+import { levels, settle, start, type TestClient } from '../support/client.ts'
 
 const identity: Plugin = { name: 'identity', authenticate: ({ username }) => username ?? 'nobody' }
 const never = 0xffff_ffff

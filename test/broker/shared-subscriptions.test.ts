@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { publishPacket, settle, start, type TestClient } from './client.ts'
+import { publishPacket, settle, start, type TestClient } from '../support/client.ts'
 
 const persistent = { cleanStart: false, properties: { sessionExpiryInterval: 1000 } }
 

@@ -2,7 +2,17 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Plugin } from '../../types/hooks.ts'
 import type { Packet } from '../../types/packets.ts'
-import { ack, connectPacket, deferred, filter, levels, publishPacket, settle, type TestClient, will } from './client.ts'
+import {
+  ack,
+  connectPacket,
+  deferred,
+  filter,
+  levels,
+  publishPacket,
+  settle,
+  type TestClient,
+  will,
+} from '../support/client.ts'
 import { type Machine, startMachine } from './machine.ts'
 
 const forEver = { sessionExpiryInterval: 0xffff_ffff }

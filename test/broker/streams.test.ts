@@ -17,7 +17,7 @@ import {
   type Setting,
   TestClient,
   will,
-} from './client.ts'
+} from '../support/client.ts'
 
 async function overTcp(t: TestContext, { broker }: Setting, allowHalfOpen = false): Promise<Socket> {
   const [listener] = await broker.listen({ tcp: 0 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { settle, start, type Setting, type TestClient, will } from './client.ts'
+import { settle, start, type Setting, type TestClient, will } from '../support/client.ts'
 
 /** Ways for a connection to end, and whether the Will is due. */
 const endings: Record<string, { readonly due: boolean; end(one: TestClient, s: Setting): Promise<void> }> = {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import mqemitter from 'mqemitter'
 import type { Emitter, EmitterMessage } from '../../types/emitter.ts'
-import { ManualClock } from '../broker/clock.ts'
+import { ManualClock } from '../support/clock.ts'
 import { immediates, message, TestBroker } from './brokers.ts'
 
 /** Brokers in one process on one mqemitter, all started. */

@@ -2,21 +2,21 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { immediates, message, TestBroker } from './brokers.ts'
 import { FaultyBus } from './faulty-bus.ts'
-import { StandingClock } from './standing-clock.ts'
+import { ManualClock } from '../support/clock.ts'
 
 interface Setting {
   readonly bus: FaultyBus
   /** Each broker has its own, so that one can stand still. */
-  readonly clocks: StandingClock[]
+  readonly clocks: ManualClock[]
   readonly all: TestBroker[]
   /** Lets time pass for all, or for those. */
-  pass(milliseconds: number, clocks?: StandingClock[]): void
+  pass(milliseconds: number, clocks?: ManualClock[]): void
 }
 
 async function brokers(...ids: string[]): Promise<Setting> {
   const bus = new FaultyBus()
-  const clocks = ids.map(() => new StandingClock())
-  const all = ids.map((id, index) => new TestBroker(bus.emitter(), id, clocks[index] as StandingClock))
+  const clocks = ids.map(() => new ManualClock())
+  const all = ids.map((id, index) => new TestBroker(bus.emitter(), id, clocks[index] as ManualClock))
   const pass = (milliseconds: number, those = clocks): void => {
     // In small steps, as their times go together.
     for (let passed = 0; passed < milliseconds; passed += 100) for (const clock of those) clock.advance(100)
@@ -85,9 +85,9 @@ test('what is overtaken counts as lost, and is not received when it comes', asyn
 test('a broker that is silent for too long counts as dead, and one that is heard does not', async () => {
   const { clocks, all, pass } = await brokers('a', 'b', 'c')
   const [a, b] = all
-  pass(5_000, [clocks[0], clocks[1]] as StandingClock[])
+  pass(5_000, [clocks[0], clocks[1]] as ManualClock[])
   assert.deepEqual(a?.members, ['b', 'c'])
-  pass(1_000, [clocks[0], clocks[1]] as StandingClock[])
+  pass(1_000, [clocks[0], clocks[1]] as ManualClock[])
   assert.deepEqual(a?.log(), ['c left: silence'])
   assert.deepEqual(b?.log(), ['c left: silence'])
   assert.deepEqual(a?.members, ['b'])
@@ -98,7 +98,7 @@ test('a broker that was only slow joins again, and nothing was lost', async () =
   const [a, b] = all
   b?.cluster.publish([message('before')])
   a?.log()
-  pass(6_000, [clocks[0]] as StandingClock[])
+  pass(6_000, [clocks[0]] as ManualClock[])
   assert.deepEqual(a?.log(), ['b left: silence'])
   b?.cluster.publish([message('again')])
   assert.deepEqual(a?.log(), ['b joined', 'b published again'])
@@ -133,7 +133,7 @@ test('a broker that does not hear itself takes nobody for dead, and listens agai
 test('a process that stood still does not take the others for dead when it goes on', async () => {
   const { clocks, all, pass } = await brokers('a', 'b', 'c')
   const [a] = all
-  const [standing] = clocks as [StandingClock]
+  const [standing] = clocks as [ManualClock]
   standing.standStill(60_000)
   pass(1_000)
   assert.deepEqual(a?.log(), [])
@@ -142,7 +142,7 @@ test('a process that stood still does not take the others for dead when it goes 
 
 test('after standing still, a broker that is really dead is noticed in its time', async () => {
   const { clocks, all, pass } = await brokers('a', 'b')
-  const [standing] = clocks as [StandingClock]
+  const [standing] = clocks as [ManualClock]
   standing.standStill(60_000)
   pass(6_000, [standing])
   assert.deepEqual(all[0]?.log(), ['b left: silence'])
@@ -151,7 +151,7 @@ test('after standing still, a broker that is really dead is noticed in its time'
 test('a broker that began while we could not hear it has lost us its messages', async () => {
   const { bus, clocks, all, pass } = await brokers('a')
   const [a] = all
-  const clock = clocks[0] as StandingClock
+  const clock = clocks[0] as ManualClock
   bus.fault = ({ brokerId }, broker) => (broker === 0 && brokerId !== 'a' ? 'lose' : 'arrive')
   const newcomer = new TestBroker(bus.emitter(), 'newcomer', clock)
   const started = newcomer.cluster.start()
@@ -166,7 +166,7 @@ test('a broker that began while we could not hear it has lost us its messages', 
 test('a broker that was there before us begins where it is', async () => {
   const { bus, clocks, all } = await brokers('a')
   for (const topic of ['1', '2', '3']) all[0]?.cluster.publish([message(topic)])
-  const newcomer = new TestBroker(bus.emitter(), 'newcomer', clocks[0] as StandingClock)
+  const newcomer = new TestBroker(bus.emitter(), 'newcomer', clocks[0] as ManualClock)
   await newcomer.cluster.start()
   all[0]?.cluster.publish([message('4')])
   assert.deepEqual(newcomer.log(), ['a joined', 'a published 4'])
@@ -175,7 +175,7 @@ test('a broker that was there before us begins where it is', async () => {
 test('a broker waits for those that others know of, whose answers are late', async () => {
   const { bus, clocks } = await brokers('a', 'b')
   bus.fault = ({ brokerId }, broker) => (brokerId === 'b' && broker === 2 ? 'hold' : 'arrive')
-  const newcomer = new TestBroker(bus.emitter(), 'newcomer', clocks[0] as StandingClock)
+  const newcomer = new TestBroker(bus.emitter(), 'newcomer', clocks[0] as ManualClock)
   let hasStarted = false
   const started = newcomer.cluster.start().then(() => (hasStarted = true))
   await new Promise(setImmediate)

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { copyPlainData } from '../../lib/cluster/plain-data.ts'
 import { PROTOCOL_VERSION } from '../../lib/cluster/protocol.ts'
 import type { EmitterMessage } from '../../types/emitter.ts'
-import { ManualClock } from '../broker/clock.ts'
+import { ManualClock } from '../support/clock.ts'
 import { message, TestBroker } from './brokers.ts'
 import { FaultyBus } from './faulty-bus.ts'
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import type { QoS } from '../../types/packets.ts'
-import { publishPacket, type TestClient } from '../broker/client.ts'
+import { publishPacket, type TestClient } from '../support/client.ts'
 import { gated } from './gated.ts'
 import { lasting, type Member, Taker, until } from './together.ts'
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PROTOCOL_VERSION } from '../../lib/cluster/protocol.ts'
 import type { EmitterMessage } from '../../types/emitter.ts'
-import { ManualClock } from '../broker/clock.ts'
+import { ManualClock } from '../support/clock.ts'
 import { message, TestBroker } from './brokers.ts'
 import { FaultyBus } from './faulty-bus.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { ManualClock } from '../broker/clock.ts'
+import { ManualClock } from '../support/clock.ts'
 import { message, TestBroker } from './brokers.ts'
 import { type Fault, FaultyBus } from './faulty-bus.ts'
 

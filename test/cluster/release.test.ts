@@ -1,7 +1,7 @@
 /** A session that one broker releases to another while the store is slow. */
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
-import { ack, publishPacket, settle, type TestClient } from '../broker/client.ts'
+import { ack, publishPacket, settle, type TestClient } from '../support/client.ts'
 import { gated } from './gated.ts'
 import { lasting, type Member, Taker, until } from './together.ts'
 

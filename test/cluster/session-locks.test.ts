@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type LockRequest, lockRequest, SessionLocks } from '../../lib/cluster/session-locks.ts'
-import { settle } from '../broker/client.ts'
+import { settle } from '../support/client.ts'
 
 /** Requests the lock of `s`; the order in which requests get it is written down. */
 function contest(): {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import type { BrokerOptions } from '../../types/options.ts'
 import type { QoS } from '../../types/packets.ts'
-import { ack, publishPacket, type TestClient, will } from '../broker/client.ts'
+import { ack, publishPacket, type TestClient, will } from '../support/client.ts'
 import { noRedis } from '../support/redis.ts'
 import { type Ground, lasting, type Member, memoryGround, redisGround, Taker, Together, until } from './together.ts'
 

@@ -5,56 +5,15 @@ import mqemitter from 'mqemitter'
 import mqemitterRedis from 'mqemitter-redis'
 import { Broker } from '../../lib/index.ts'
 import type { Emitter, EmitterListener, EmitterMessage } from '../../types/emitter.ts'
-import type { BrokerOptions, Clock } from '../../types/options.ts'
+import type { BrokerOptions } from '../../types/options.ts'
 import type { ConnackPacket } from '../../types/packets.ts'
 import type { Persistence, PersistenceBroker } from '../../types/persistence.ts'
-import { ack, type ConnectOptions, TestClient } from '../broker/client.ts'
+import { ack, type ConnectOptions, TestClient } from '../support/client.ts'
+import { LeapingClock } from '../support/clock.ts'
 import { patienceMs } from '../support/patience.ts'
 import { RedisServer } from '../support/redis.ts'
 
 const require = createRequire(import.meta.url)
-
-/** The time of this process, which can leap ahead. */
-export class LeapingClock implements Clock {
-  #ahead = 0
-  readonly #waiting = new Map<object, { due: number; callback: () => void }>()
-
-  now(): number {
-    return performance.now() + this.#ahead
-  }
-
-  wallClock(): number {
-    return Date.now() + this.#ahead
-  }
-
-  setTimeout(callback: () => void, milliseconds: number): unknown {
-    const handle = setTimeout(() => {
-      this.#waiting.delete(handle)
-      callback()
-    }, milliseconds)
-    this.#waiting.set(handle, { due: this.now() + milliseconds, callback })
-    return handle
-  }
-
-  clearTimeout(handle: never): void {
-    this.#waiting.delete(handle)
-    clearTimeout(handle)
-  }
-
-  /** In steps, so that brokers hear each other meanwhile. */
-  async leap(milliseconds: number, step = 250): Promise<void> {
-    const end = this.#ahead + milliseconds
-    while (this.#ahead < end) {
-      this.#ahead = Math.min(end, this.#ahead + step)
-      for (const [handle, { due, callback }] of Array.from(this.#waiting)) {
-        if (due > this.now() || !this.#waiting.has(handle)) continue
-        this.clearTimeout(handle as never)
-        callback()
-      }
-      for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
-    }
-  }
-}
 
 /** An emitter that can lose what others say on its way to one broker. */
 export class LossyEmitter implements Emitter {

@@ -9,7 +9,7 @@ import { connect as connectTls } from 'node:tls'
 import { createRequire } from 'node:module'
 import mqtt from 'mqtt'
 import { Broker } from '../../lib/broker.ts'
-import { TestClient, will } from '../broker/client.ts'
+import { TestClient, will } from '../support/client.ts'
 import { CertificateAuthority } from '../transports/certificates.ts'
 import { Command } from './command.ts'
 

@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { TestClient } from '../broker/client.ts'
+import { TestClient } from '../support/client.ts'
 import type { ProtocolLevel } from '../../types/packets.ts'
 
 const path = fileURLToPath(new URL('../../lib/cli.js', import.meta.url))

@@ -1,7 +1,7 @@
 import type { Packet, PubackPacket } from '../../types/packets.ts'
 import { CLIENTS, type Command, type ConnectCommand, type PublishCommand } from '../model/commands.ts'
 import { connectPacket, filterFor, Participant, publishPacket, sessionExpiryOf, willOf } from '../model/conversation.ts'
-import { TestClient } from '../model/test-client.ts'
+import { FencedClient } from '../model/fenced-client.ts'
 import type { Server } from './servers.ts'
 
 /** What one Client saw after one command. */
@@ -52,16 +52,16 @@ export class Side implements AsyncDisposable {
     for (const packet of packets) {
       if (packet.type === 'pubrel' || (packet.type === 'publish' && packet.qos > 0)) toAnswer.push(packet)
     }
-    return { packets: [...before, ...packets], closed: link?.closed === true }
+    return { packets: [...before, ...packets], closed: link?.isClosed === true }
   }
 
   async #connect(actor: Participant, command: ConnectCommand, payload: string): Promise<readonly Packet[]> {
     const previous = actor.link
-    const link = new TestClient(await this.#server.connect(), command.level)
+    const link = new FencedClient(await this.#server.connect(), command.level)
     const will = command.will && willOf(command.will, `will of ${payload}`, command.level)
     link.send(connectPacket(command, actor.clientId, will))
     await link.connack()
-    await previous?.whenClosed
+    await previous?.closed
     actor.connectionEnded()
     actor.link = link
     actor.sessionExpiry = sessionExpiryOf(command)
@@ -71,7 +71,7 @@ export class Side implements AsyncDisposable {
   async #act(actor: Participant, command: Exclude<Command, ConnectCommand>, payload: string): Promise<boolean> {
     const { link } = actor
     if (link === undefined) return false
-    const isNew = link.protocolLevel === 5
+    const isNew = link.level === 5
     switch (command.do) {
       case 'drop':
         await link.drop()
@@ -83,7 +83,7 @@ export class Side implements AsyncDisposable {
         const properties =
           isNew && mayKeep && sessionExpiry !== undefined ? { sessionExpiryInterval: sessionExpiry } : undefined
         link.send({ type: 'disconnect', reasonCode: isNew ? command.reasonCode : 0, properties })
-        await link.whenClosed
+        await link.closed
         actor.connectionEnded()
         return true
       }
@@ -116,7 +116,7 @@ export class Side implements AsyncDisposable {
   }
 
   /** A QoS 2 message goes through to its end: Servers may hand it on at PUBLISH or at PUBREL (section 4.3.3). */
-  async #publish(actor: Participant, link: TestClient, command: PublishCommand, payload: string): Promise<void> {
+  async #publish(actor: Participant, link: FencedClient, command: PublishCommand, payload: string): Promise<void> {
     const packet = publishPacket(command, actor, payload)
     link.send(packet)
     if (packet.qos !== 2) return
@@ -126,11 +126,11 @@ export class Side implements AsyncDisposable {
 }
 
 /** Answers all that is not answered, so that the order of what came makes no difference. */
-function acknowledge(actor: Participant, link: TestClient, refuse: boolean): boolean {
+function acknowledge(actor: Participant, link: FencedClient, refuse: boolean): boolean {
   const toAnswer = actor.toAnswer.splice(0)
   for (const packet of toAnswer) {
     if (packet.type !== 'publish' && packet.type !== 'pubrel') continue
-    const refused = refuse && link.protocolLevel === 5 && packet.type === 'publish'
+    const refused = refuse && link.level === 5 && packet.type === 'publish'
     const type: PubackPacket['type'] | 'pubrec' | 'pubcomp' =
       packet.type === 'pubrel' ? 'pubcomp' : packet.qos === 1 ? 'puback' : 'pubrec'
     link.send({ type, packetId: packet.packetId, reasonCode: refused ? 0x80 : 0, properties: undefined })

@@ -16,7 +16,10 @@ export interface ClientSettings {
   readonly random: Random
 }
 
-/** A Client that keeps its session, and comes back whenever its connection ends. */
+/**
+ * A Client that keeps its session, and comes back whenever its connection ends: it lives longer than the connection that
+ * a `TestClient` is.
+ */
 export abstract class PersistentClient {
   readonly clientId: string
   readonly level: ProtocolLevel

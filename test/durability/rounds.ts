@@ -1,7 +1,7 @@
 /** Rounds of load and sudden death: publishers and subscribers that stay, a broker that does not. */
 import type { ProtocolLevel, QoS } from '../../types/packets.ts'
 import { Random } from '../fuzz/random.ts'
-import { TestClient } from '../broker/client.ts'
+import { TestClient } from '../support/client.ts'
 import { type BrokerKind, BrokerProcess, type ProcessSettings } from './broker-process.ts'
 import { patienceMs } from '../support/patience.ts'
 import { RedisServer } from '../support/redis.ts'

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, suite, test } from 'node:test'
 import type { ConnackPacket, ProtocolLevel, PublishPacket } from '../../types/packets.ts'
-import { ack, type ConnectOptions, filter, levels, publishPacket, TestClient, will } from '../broker/client.ts'
+import { ack, type ConnectOptions, filter, levels, publishPacket, TestClient, will } from '../support/client.ts'
 import { type BrokerKind, BrokerProcess } from './broker-process.ts'
 import { RedisServer } from '../support/redis.ts'
 

@@ -6,7 +6,7 @@ import { suite, test, type TestContext } from 'node:test'
 import type { Packet, ProtocolLevel } from '../../types/packets.ts'
 import { patienceMs } from '../support/patience.ts'
 import { quickFolder } from '../support/quick-folder.ts'
-import { ack, filter, publishPacket, settle, TestClient } from '../broker/client.ts'
+import { ack, filter, publishPacket, settle, TestClient } from '../support/client.ts'
 import { Faults, faulty } from './faulty-persistence.ts'
 import { aedesMemory, brokerWith, openLog } from './stores.ts'
 

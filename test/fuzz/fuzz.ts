@@ -1,13 +1,12 @@
 import { inspect } from 'node:util'
-import type { Duplex } from 'node:stream'
 import { Broker, MqttError } from '../../lib/index.ts'
 import { Decoder } from '../../lib/packets/decoder.ts'
 import type { Plugin } from '../../types/hooks.ts'
 import type { BrokerOptions } from '../../types/options.ts'
 import type { Packet, ProtocolLevel } from '../../types/packets.ts'
-import { StandingClock } from '../bad-input/clock.ts'
+import { TestClient } from '../support/client.ts'
+import { ManualClock } from '../support/clock.ts'
 import { heapInUse } from '../bad-input/faults.ts'
-import { bytes } from '../bad-input/notation.ts'
 import { type Input, makeInput } from './conversation.ts'
 import { Random } from './random.ts'
 import { Watchdog } from './watchdog.ts'
@@ -83,41 +82,10 @@ const configurations: readonly ((random: Random) => BrokerOptions)[] = [
   () => ({ sessionOwner: 'user', allowControlCharacters: true }),
 ]
 
-/** A Client that does everything right, on the same broker as all the others. */
-class HealthyClient {
-  readonly #stream: Duplex
-  readonly #level: ProtocolLevel
-  readonly #decoder: Decoder
-  readonly packets: Packet[] = []
-  ended = false
-
-  constructor(broker: Broker, level: ProtocolLevel) {
-    this.#level = level
-    this.#decoder = new Decoder({ protocolLevel: level })
-    this.#stream = broker.connect()
-    this.#stream.on('data', (chunk: Buffer) => {
-      this.#decoder.push(chunk)
-      for (let packet = this.#decoder.next(); packet !== undefined; packet = this.#decoder.next())
-        this.packets.push(packet)
-    })
-    this.#stream.on('close', () => {
-      this.ended = true
-    })
-  }
-
-  sends(notation: string): void {
-    this.#stream.write(bytes(notation, this.#level))
-  }
-
-  gone(): void {
-    this.#stream.destroy()
-  }
-}
-
 /** One broker that is fed batch after batch. */
 class Target {
   readonly faults: unknown[] = []
-  readonly #clock = new StandingClock()
+  readonly #clock = new ManualClock()
   readonly broker: Broker
   readonly #collect = (error: unknown): void => {
     this.faults.push(error)
@@ -186,11 +154,11 @@ class Target {
     const level = ([3, 4, 5] as const)[this.#count % 3] as ProtocolLevel
     // Hooks that refuse by chance refuse this one too: it tries again.
     for (let attempt = 0; attempt < 60; attempt += 1) {
-      const client = new HealthyClient(this.broker, level)
+      const client = new TestClient(this.broker.connect(), level)
       const topic = `h/${this.#count}`
-      client.sends('10 <NAME 02 0000 NONE "healthy">')
+      client.write('10 <NAME 02 0000 NONE "healthy">')
       const outcome = await this.#converse(client, topic)
-      client.gone()
+      client.stream.destroy()
       await turn()
       if (outcome === 'served') return undefined
       if (outcome !== 'refused') return `${when}, a healthy Client at Protocol Level ${level}: ${outcome}`
@@ -198,12 +166,12 @@ class Target {
     return `${when}, a healthy Client is never let in`
   }
 
-  async #converse(client: HealthyClient, topic: string): Promise<string> {
+  async #converse(client: TestClient, topic: string): Promise<string> {
     const expect = async (type: Packet['type']): Promise<Packet | undefined> => {
       for (let turns = 0; turns < MOST_TURNS; turns += 1) {
-        const index = client.packets.findIndex((packet) => packet.type === type)
-        if (index >= 0) return client.packets.splice(index, 1)[0]
-        if (client.ended) return undefined
+        const index = client.received.findIndex((packet) => packet.type === type)
+        if (index >= 0) return client.received.splice(index, 1)[0]
+        if (client.isClosed) return undefined
         await turn()
         if (turns % 50 === 49) this.#clock.advance(1000) // Whoever was held back goes on.
       }
@@ -212,18 +180,18 @@ class Target {
     const connack = await expect('connack')
     if (connack?.type !== 'connack') return 'no CONNACK'
     if (connack.reasonCode !== 0) return 'refused'
-    client.sends(`82 <0001 NONE "${topic}" 00>`)
+    client.write(`82 <0001 NONE "${topic}" 00>`)
     const suback = await expect('suback')
     if (suback?.type !== 'suback') return 'no SUBACK'
     if (suback.reasonCodes[0] !== 0) return 'refused'
-    client.sends(`32 <"${topic}" 0001 NONE 'news'>`)
+    client.write(`32 <"${topic}" 0001 NONE 'news'>`)
     const puback = await expect('puback')
     if (puback?.type !== 'puback') return 'no PUBACK'
     if (!this.#refuses) {
       const news = await expect('publish')
       if (news?.type !== 'publish' || news.topic !== topic) return 'no PUBLISH'
     }
-    client.sends('c0 00')
+    client.write('c0 00')
     return (await expect('pingresp')) === undefined ? 'no PINGRESP' : 'served'
   }
 

@@ -11,11 +11,11 @@ import {
   shareNameOf,
   type WillPlan,
 } from './commands.ts'
-import { Access, ProcessClock } from '../broker/process.ts'
+import { Access } from '../broker/process.ts'
 import { patienceMs } from '../support/patience.ts'
-import { ManualClock } from './manual-clock.ts'
+import { ManualClock, ProcessClock } from '../support/clock.ts'
 import { ReferenceServer, Violation } from './reference-server.ts'
-import { TestClient } from './test-client.ts'
+import { FencedClient } from './fenced-client.ts'
 
 /** What a Client has sent and not yet seen acknowledged. */
 interface Sent {
@@ -27,7 +27,7 @@ interface Sent {
 export class Participant {
   readonly clientId: string
   readonly index: number
-  link: TestClient | undefined
+  link: FencedClient | undefined
   sessionExpiry = 0
   /** Its own messages that are not complete, by Packet Identifier. */
   readonly sent: Map<number, Sent> = new Map()
@@ -105,7 +105,7 @@ export function publishPacket(command: PublishCommand, participant: Participant,
     retain,
     dup: false,
     packetId: qos === 0 ? 0 : participant.newPacketId(),
-    properties: participant.link?.protocolLevel === 5 ? command.properties : undefined,
+    properties: participant.link?.level === 5 ? command.properties : undefined,
   }
 }
 
@@ -117,7 +117,7 @@ export function filterFor(participant: Participant, filter: string): string {
 /** The same commands done to the broker and to the model, and all that the broker answers shown to the model. */
 export class Conversation implements AsyncDisposable {
   executed = 0
-  readonly #clock = new ManualClock()
+  readonly #clock = new ManualClock(0)
   #broker: Broker
   /** What outlives the broker, when something does. */
   readonly #disk: MemoryPersistence | undefined
@@ -191,7 +191,7 @@ export class Conversation implements AsyncDisposable {
         await this.#disconnect(participant, link, command)
         break
       case 'subscribe': {
-        const isNew = link.protocolLevel === 5
+        const isNew = link.level === 5
         const subscriptions = command.subscriptions.map((plan) => ({
           topicFilter: filterFor(participant, plan.filter),
           qos: plan.qos,
@@ -212,7 +212,7 @@ export class Conversation implements AsyncDisposable {
         const packetId = participant.newPacketId()
         link.send({ type: 'unsubscribe', packetId, topicFilters, properties: undefined })
         const existed = this.#model.unsubscribe(clientId, topicFilters)
-        const reasonCodes = link.protocolLevel === 5 ? existed.map((one) => (one ? 0x00 : 0x11)) : []
+        const reasonCodes = link.level === 5 ? existed.map((one) => (one ? 0x00 : 0x11)) : []
         answers.push({ type: 'unsuback', packetId, reasonCodes, properties: undefined })
         break
       }
@@ -240,7 +240,7 @@ export class Conversation implements AsyncDisposable {
   async #connect(participant: Participant, command: ConnectCommand): Promise<void> {
     const { clientId } = participant
     const before = participant.link
-    const link = new TestClient(this.#broker.connect(), command.level)
+    const link = new FencedClient(this.#broker.connect(), command.level)
     this.#messages += 1
     const will = command.will && willOf(command.will, `will${this.#messages}`, command.level)
     link.send(connectPacket(command, clientId, will))
@@ -257,7 +257,7 @@ export class Conversation implements AsyncDisposable {
     })
     await link.connack()
     if (before !== undefined) {
-      await before.whenClosed
+      await before.closed
       checkGoodbye(before, 0x8e)
       participant.connectionEnded()
     }
@@ -271,10 +271,10 @@ export class Conversation implements AsyncDisposable {
   }
 
   /** On a resumed session a Client sends again what it did not see acknowledged [MQTT-4.4.0-1]. */
-  #sendAgain(participant: Participant, link: TestClient, sent: Sent): Packet {
+  #sendAgain(participant: Participant, link: FencedClient, sent: Sent): Packet {
     const { packetId } = sent.packet
     if (sent.state === 'pubrel due') return this.#release(participant, link, packetId)
-    const properties = link.protocolLevel === 5 ? sent.packet.properties : undefined
+    const properties = link.level === 5 ? sent.packet.properties : undefined
     const packet = { ...sent.packet, properties, dup: true }
     link.send(packet)
     sent.state = 'pubrel due'
@@ -284,25 +284,25 @@ export class Conversation implements AsyncDisposable {
 
   async #disconnect(
     participant: Participant,
-    link: TestClient,
+    link: FencedClient,
     command: { reasonCode: number; sessionExpiry: number | undefined },
   ): Promise<void> {
-    const isNew = link.protocolLevel === 5
+    const isNew = link.level === 5
     const reasonCode = isNew ? command.reasonCode : 0
     const mayKeep = participant.sessionExpiry > 0 || command.sessionExpiry === 0 // Section 3.14.2.2.2.
     const sessionExpiry = isNew && mayKeep ? command.sessionExpiry : undefined
     const properties = sessionExpiry === undefined ? undefined : { sessionExpiryInterval: sessionExpiry }
     link.send({ type: 'disconnect', reasonCode, properties })
-    await link.whenClosed
+    await link.closed
     checkGoodbye(link, undefined)
     participant.connectionEnded()
     this.#model.disconnect(participant.clientId, reasonCode, sessionExpiry)
   }
 
-  #publish(participant: Participant, link: TestClient, command: PublishCommand): Packet[] {
+  #publish(participant: Participant, link: FencedClient, command: PublishCommand): Packet[] {
     this.#messages += 1
     const packet = publishPacket(command, participant, `m${this.#messages}`)
-    link.send(link.protocolLevel === 5 && command.alias ? withAlias(participant, packet) : packet)
+    link.send(link.level === 5 && command.alias ? withAlias(participant, packet) : packet)
     if (packet.qos > 0 && (packet.qos === 2 || command.lost)) {
       participant.sent.set(packet.packetId, { packet, state: command.lost ? 'acknowledgement lost' : 'pubrel due' })
     }
@@ -311,9 +311,9 @@ export class Conversation implements AsyncDisposable {
   }
 
   /** The acknowledgement that is due. */
-  #published(participant: Participant, link: TestClient, packet: PublishPacket): Packet {
+  #published(participant: Participant, link: FencedClient, packet: PublishPacket): Packet {
     const reached = this.#model.publish(participant.clientId, packet)
-    const reasonCode = reached === false && link.protocolLevel === 5 ? 0x10 : 0x00
+    const reasonCode = reached === false && link.level === 5 ? 0x10 : 0x00
     return {
       type: packet.qos === 1 ? 'puback' : 'pubrec',
       packetId: packet.packetId,
@@ -322,18 +322,18 @@ export class Conversation implements AsyncDisposable {
     }
   }
 
-  #release(participant: Participant, link: TestClient, packetId: number): Packet {
+  #release(participant: Participant, link: FencedClient, packetId: number): Packet {
     link.send({ type: 'pubrel', packetId, reasonCode: 0, properties: undefined })
     participant.sent.delete(packetId)
     const known = this.#model.pubrel(participant.clientId, packetId)
-    const reasonCode = known || link.protocolLevel !== 5 ? 0x00 : 0x92
+    const reasonCode = known || link.level !== 5 ? 0x00 : 0x92
     return { type: 'pubcomp', packetId, reasonCode, properties: undefined }
   }
 
-  #acknowledge(clientId: string, link: TestClient, packet: Packet, refuse: boolean): void {
+  #acknowledge(clientId: string, link: FencedClient, packet: Packet, refuse: boolean): void {
     if (packet.type !== 'publish' && packet.type !== 'pubrel') return
     const { packetId } = packet
-    const refused = refuse && link.protocolLevel === 5 && packet.type === 'publish'
+    const refused = refuse && link.level === 5 && packet.type === 'publish'
     const reasonCode = refused ? 0x80 : 0x00
     const type = packet.type === 'pubrel' ? 'pubcomp' : packet.qos === 1 ? 'puback' : 'pubrec'
     link.send({ type, packetId, reasonCode, properties: undefined })
@@ -353,7 +353,7 @@ export class Conversation implements AsyncDisposable {
       const silent = this.#model.advanceTo(next)
       for (const participant of this.#participants) {
         if (!silent.includes(participant.clientId)) continue
-        await participant.link?.whenClosed
+        await participant.link?.closed
         if (participant.link !== undefined) checkGoodbye(participant.link, 0x8d)
         participant.connectionEnded()
       }
@@ -378,7 +378,7 @@ export class Conversation implements AsyncDisposable {
       // A Will that was sent while this Client's turn had not come yet is its to have, or not.
       const last = link?.taken().at(-1)
       const isTold = last?.type === 'disconnect' && last.reasonCode === 0x8b
-      if (link?.protocolLevel === 5 && isTold !== (how === 'close'))
+      if (link?.level === 5 && isTold !== (how === 'close'))
         throw new Violation(`${show(last)} was the last that ${participant.clientId} got of a Server that ends`)
       participant.connectionEnded()
     }
@@ -418,7 +418,8 @@ export class Conversation implements AsyncDisposable {
         if (packet.type === 'pubrel' || (packet.type === 'publish' && packet.qos > 0)) participant.toAnswer.push(packet)
       }
       checkAnswers(participant.clientId, others, participant === actor ? answers : [])
-      if (participant.link?.closed === true) throw new Violation(`the connection of ${participant.clientId} was closed`)
+      if (participant.link?.isClosed === true)
+        throw new Violation(`the connection of ${participant.clientId} was closed`)
     }
     this.#model.settle()
   }
@@ -459,8 +460,8 @@ export function shown(packet: Packet): string {
 }
 
 /** The last packet on a connection that the Server ended [MQTT-3.1.4-3]; MQTT 3 has none. */
-function checkGoodbye(link: TestClient, reasonCode: number | undefined): void {
-  const due = link.protocolLevel === 5 && reasonCode !== undefined ? [`disconnect ${reasonCode}`] : []
+function checkGoodbye(link: FencedClient, reasonCode: number | undefined): void {
+  const due = link.level === 5 && reasonCode !== undefined ? [`disconnect ${reasonCode}`] : []
   const came = link
     .taken()
     .map((packet) => (packet.type === 'disconnect' ? `disconnect ${packet.reasonCode}` : packet.type))

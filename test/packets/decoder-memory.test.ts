@@ -4,7 +4,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { Decoder } from '../../lib/packets/decoder.ts'
 import { encode } from '../../lib/packets/encoder.ts'
-import { publishPacket } from '../broker/client.ts'
+import { publishPacket } from '../support/client.ts'
 
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void

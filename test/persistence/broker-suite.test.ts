@@ -5,7 +5,7 @@ import { join, sep } from 'node:path'
 import { test } from 'node:test'
 import { isLong } from '../support/length.ts'
 
-// Every broker that is started with `start` of test/broker/client.ts has a store then.
+// Every broker that is started with `start` of test/support/client.ts has a store then.
 const environment: NodeJS.ProcessEnv = { ...process.env, TEST_STORE: 'memory' }
 delete environment['NODE_TEST_CONTEXT'] // Or the other runner would run nothing, as it were inside this one.
 

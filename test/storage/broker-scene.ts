@@ -1,6 +1,6 @@
 /** A conversation of Clients with a broker that leaves one of everything in its store, and what is expected after it. */
 import type { Broker, PublishProperties } from '../../lib/index.ts'
-import { ack, type ConnectOptions, filter, settle, TestClient, will } from '../broker/client.ts'
+import { ack, type ConnectOptions, filter, settle, TestClient, will } from '../support/client.ts'
 import {
   type Expected,
   type ExpectedMessage,

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { ClassicLevel } from 'classic-level'
 import type { Broker, BrokerOptions, ConnackPacket, Persistence, PublishPacket, Subscription } from '../../lib/index.ts'
-import { ack, publishPacket, settle, TestClient } from '../broker/client.ts'
+import { ack, publishPacket, settle, TestClient } from '../support/client.ts'
 import { noRedis, RedisServer } from '../support/redis.ts'
 import {
   type Expected,

@@ -9,7 +9,7 @@ import {
   type QoS,
   type Subscription,
 } from '../../lib/index.ts'
-import { ManualClock } from '../broker/clock.ts'
+import { ManualClock } from '../support/clock.ts'
 
 /** In the sources, as git has them: nothing is copied into `dist`. */
 export const goldenFolder: string = join(import.meta.dirname, '../../../test/storage/golden')

@@ -9,7 +9,7 @@ import { test, type TestContext } from 'node:test'
 import mqemitter from 'mqemitter'
 import { Broker, InvalidOptionError, MemoryPersistence } from '../../lib/index.ts'
 import type { BrokerOptions, Persistence, Storage, StorageBroker } from '../../lib/index.ts'
-import { TestClient } from '../broker/client.ts'
+import { TestClient } from '../support/client.ts'
 
 /** A `Storage` and nothing else, over what outlives it, that writes down how it is called. */
 function storageOver(disk: MemoryPersistence, calls: string[] = []): Storage & { broker?: StorageBroker } {

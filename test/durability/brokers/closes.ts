@@ -1,5 +1,5 @@
 /** Closes a broker while its log is at work; then nothing keeps the process: `node closes.js FOLDER`. */
-import { connectPacket, TestClient } from '../../broker/client.ts'
+import { connectPacket, TestClient } from '../../support/client.ts'
 import { brokerWith, openLog } from '../stores.ts'
 
 const broker = brokerWith(openLog(process.argv[2] ?? ''))

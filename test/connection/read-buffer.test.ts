@@ -6,8 +6,8 @@ import { encode } from '../../lib/packets/encoder.ts'
 import { isBorrowed } from '../../lib/connection/read-buffer.ts'
 import { listenTcp } from '../../lib/transports/tcp.ts'
 import type { Message } from '../../types/message.ts'
-import { publishPacket, settle, start, TestClient } from '../broker/client.ts'
-import { Accepted, read } from './accepted.ts'
+import { publishPacket, settle, start, TestClient } from '../support/client.ts'
+import { Accepted, read } from '../transports/accepted.ts'
 
 async function listening(t: TestContext): Promise<{ accepted: Accepted; connected: () => Promise<Socket> }> {
   const accepted = new Accepted()

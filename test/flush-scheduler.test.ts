@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { FlushScheduler } from '../../lib/flush-scheduler.ts'
+import { FlushScheduler } from '../lib/flush-scheduler.ts'
 
 function passed(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))

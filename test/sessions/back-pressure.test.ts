@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BackPressure } from '../../lib/sessions/back-pressure.ts'
 import { Timers } from '../../lib/timers.ts'
-import { ManualClock } from '../broker/clock.ts'
+import { ManualClock } from '../support/clock.ts'
 
 class Publisher {
   holds = 0

@@ -23,7 +23,8 @@ import type {
   SubscribeProperties,
   WillProperties,
 } from '../../types/properties.ts'
-import { patienceMs } from '../support/patience.ts'
+import { patienceMs } from './patience.ts'
+import { bytes } from './wire.ts'
 import { ManualClock } from './clock.ts'
 
 export const levels = [3, 4, 5] as const
@@ -112,7 +113,11 @@ export async function settle(): Promise<void> {
 
 type Taken = Packet | 'closed'
 
-/** The other end of a connection: packets out, packets in. */
+/**
+ * The Client's side of a connection: packets out, packets in, and bytes that are no packets when a test wants them.
+ * Others have a reason to be: `bad-input/raw-client` reads without the decoder of the broker, `durability/persistent-client`
+ * comes back by itself and keeps a ledger, those of the conformance tests and of the bench are independent of `lib`.
+ */
 export class TestClient {
   readonly stream: Duplex
   level: ProtocolLevel
@@ -135,11 +140,7 @@ export class TestClient {
     stream.on('data', (chunk: Buffer) => {
       try {
         this.#decoder.push(chunk)
-        for (let packet = this.#decoder.next(); packet !== undefined; packet = this.#decoder.next()) {
-          const waiting = this.#waiting.shift()
-          if (waiting === undefined) this.received.push(packet)
-          else waiting(packet)
-        }
+        for (let packet = this.#decoder.next(); packet !== undefined; packet = this.#decoder.next()) this.took(packet)
       } catch (error) {
         this.fault = error as Error // What no broker may send.
         stream.destroy()
@@ -155,8 +156,16 @@ export class TestClient {
     })
   }
 
-  write(bytes: Buffer | string): void {
-    this.stream.write(typeof bytes === 'string' ? Buffer.from(bytes.replaceAll(' ', ''), 'hex') : bytes)
+  /** A packet came. */
+  protected took(packet: Packet): void {
+    const waiting = this.#waiting.shift()
+    if (waiting === undefined) this.received.push(packet)
+    else waiting(packet)
+  }
+
+  /** Bytes, or the notation of `wire.ts`. */
+  write(notation: Buffer | string): void {
+    this.stream.write(typeof notation === 'string' ? bytes(notation, this.level) : notation)
   }
 
   send(...packets: Packet[]): void {

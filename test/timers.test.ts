@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { type Timer, Timers } from '../../lib/timers.ts'
-import { ManualClock } from '../broker/clock.ts'
+import { type Timer, Timers } from '../lib/timers.ts'
+import { ManualClock } from './support/clock.ts'
 
 function make(): { clock: ManualClock; timers: Timers; errors: Error[] } {
   const clock = new ManualClock()

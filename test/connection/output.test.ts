@@ -9,7 +9,7 @@ import type { OutgoingPublish } from '../../lib/messages/outgoing-publish.ts'
 import { Output } from '../../lib/connection/output.ts'
 import { encode } from '../../lib/packets/encoder.ts'
 import { Timers } from '../../lib/timers.ts'
-import { ManualClock } from '../broker/clock.ts'
+import { ManualClock } from '../support/clock.ts'
 
 const KiB = 1024
 const PIECE = 256 * KiB

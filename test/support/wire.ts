@@ -1,3 +1,4 @@
+/** The notation for bytes that all tests share but those of the conformance suite, and a reader of what the broker sends. */
 import type { ProtocolLevel } from '../../types/packets.ts'
 
 /**

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { outputBuffers } from '../../lib/connection/output-buffers.ts'
 import { Decoder } from '../../lib/packets/decoder.ts'
 import { encode } from '../../lib/packets/encoder.ts'
-import { connectPacket, filter, settle, start, TestClient } from '../broker/client.ts'
+import { connectPacket, filter, settle, start, TestClient } from '../support/client.ts'
 
 const MiB = 1024 * 1024
 
