@@ -196,7 +196,7 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Ke
   }
 
   get outboundBusy(): boolean {
-    return this.sender.outboundBusy
+    return this.isOpen && this.sender.outboundBusy // After its end nothing is written, and the rest is handled.
   }
 
   onWritten(all: boolean): void {

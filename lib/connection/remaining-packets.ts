@@ -15,6 +15,7 @@ export interface DrainingConnection {
 export class RemainingPackets implements Undecided {
   readonly #connection: DrainingConnection
   readonly #client: Client
+  #isHandled = false
   #decided: (() => void) | undefined
 
   constructor(connection: DrainingConnection, client: Client) {
@@ -24,7 +25,8 @@ export class RemainingPackets implements Undecided {
 
   begin(decided: () => void): void {
     this.#decided = decided
-    this.#connection.input.openGate()
+    if (this.#isHandled) decided()
+    else this.#connection.input.openGate()
   }
 
   limit(): void {
@@ -40,8 +42,9 @@ export class RemainingPackets implements Undecided {
     return `${count} PUBLISH packets`
   }
 
-  /** All of them are handled. */
+  /** All of them are handled, or dropped, perhaps before their turn has come. */
   handled(): void {
+    this.#isHandled = true
     this.#decided?.()
   }
 }

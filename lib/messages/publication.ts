@@ -30,8 +30,6 @@ export class Publication {
   encodings: Encodings | undefined = undefined
   /** Copies at QoS 2 are sent after this commit; 0 if no commit is needed. */
   commitNumber = 0
-  /** If the message is retained: the previous retained message of its topic. */
-  retainedBefore: QueuedMessage | undefined = undefined
   #queued: QueuedMessage | undefined
 
   constructor(message: Message, queued?: QueuedMessage) {

@@ -6,7 +6,7 @@ import type { CommitQueue } from '../storage/commit-queue.ts'
 import type { SharedGroup } from '../topics/shared-subscriptions.ts'
 import type { QoS } from '../../types/packets.ts'
 import { Publication } from './publication.ts'
-import type { QueuedMessage } from './queued-message.ts'
+import { RetainedChanges } from './retained-changes.ts'
 import type { RetainedMessages } from './retained-messages.ts'
 import { combine, type DeliveryOptions, type Subscriber, type Subscription } from './subscriber.ts'
 import type { Subscriptions } from './subscriptions.ts'
@@ -59,11 +59,13 @@ export class Router {
   #olderRoutes = new Map<string, Route>()
   #version = 0
   #routeTargets = 0
-  /** The previous retained message of each rejected message and of its successors. */
-  readonly #retainedBefore = new WeakMap<QueuedMessage, QueuedMessage | undefined>()
+  /** Undefined without a storage: then no change is rejected. */
+  readonly #retainedChanges: RetainedChanges | undefined
 
   constructor(environment: RouterEnvironment) {
     this.#environment = environment
+    const { retained, commits } = environment
+    this.#retainedChanges = commits && new RetainedChanges(retained, commits)
   }
 
   /**
@@ -91,34 +93,16 @@ export class Router {
 
   /** Stores the retained message of the topic, or removes it if the payload is empty [MQTT-3.3.1-6]. */
   #retain(publication: Publication): void {
-    const { retained, commits } = this.#environment
-    const { topic, payload } = publication.message
-    publication.retainedBefore = retained.getQueued(topic)
-    const isKept = retained.store(publication)
-    if (topic.startsWith('$SYS/')) return // Each process publishes its own $SYS values.
-    commits?.retain(publication, isKept || payload.length === 0)
+    // Each process publishes its own $SYS values.
+    if (this.#retainedChanges === undefined || publication.message.topic.startsWith('$SYS/')) {
+      this.#environment.retained.store(publication)
+    } else this.#retainedChanges.add(publication)
   }
 
   /** Rolls back a rejected publication: queued copies are dropped and the previous retained message is restored. */
   rollback(publication: Publication): void {
-    const { retained, commits } = this.#environment
-    const { queued, retainedBefore } = publication
-    queued.reject()
-    const { topic, retain, payload } = publication.message
-    if (!retain) return
-    const before =
-      retainedBefore?.isRejected === false ? retainedBefore : this.#retainedBefore.get(retainedBefore ?? queued)
-    this.#retainedBefore.set(queued, before)
-    const present = retained.getQueued(topic)
-    if (present !== (payload.length === 0 ? undefined : queued)) {
-      if (present !== undefined && !this.#retainedBefore.has(present)) this.#retainedBefore.set(present, before)
-    } else if (before === undefined) {
-      retained.remove(topic)
-      commits?.forgetRetained(topic)
-    } else {
-      retained.restore(before)
-      commits?.retain(new Publication(before.message, before), true)
-    }
+    publication.queued.reject()
+    if (publication.message.retain) this.#retainedChanges?.rollback(publication)
   }
 
   /** Delivers a copy to each subscriber of this broker. Returns the number of subscribers. */

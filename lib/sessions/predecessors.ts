@@ -111,17 +111,17 @@ export class Predecessors {
   async close(): Promise<void> {
     if (this.#queues.size === 0) return
     const { timers, timeoutMs } = this.#context
-    // The timers of the broker do not keep the process alive; a program that waits for this does.
-    const process = setTimeout(() => undefined, Math.min(timeoutMs + PROCESS_SLACK_MS, MAX_TIMEOUT_MS))
     await new Promise<void>((resolve) => {
       for (const queue of this.#queues.values()) for (const { undecided } of queue.waiting) undecided.limit()
       const timer = timers.after(timeoutMs, () => this.#giveUp())
+      // The timers of the broker do not keep the process alive, and the broker's clock may stand still.
+      const process = setTimeout(() => this.#giveUp(), Math.min(timeoutMs + PROCESS_SLACK_MS, MAX_TIMEOUT_MS))
       this.#whenEmpty = () => {
         timers.cancel(timer)
+        clearTimeout(process)
         resolve()
       }
     })
-    clearTimeout(process)
   }
 
   #advance(queue: Queue): void {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
 import { FlushScheduler } from '../../lib/flush-scheduler.ts'
 import { Message } from '../../lib/messages/message.ts'
 import { Publication } from '../../lib/messages/publication.ts'
@@ -236,59 +235,6 @@ function retain({ router }: Setting, payload: string): Publication {
   router.publish(publication)
   return publication
 }
-
-test('whichever publications are rejected, in their order, the last one that was not is retained', () => {
-  const step = fc.constantFrom('publish', 'accept', 'reject')
-  fc.assert(
-    fc.property(fc.array(step, { minLength: 1, maxLength: 20 }), (steps) => {
-      const setting = make()
-      const { router, retained } = setting
-      /** All that were not rejected, and of these the ones that are not committed. */
-      const all = [retain(setting, 'before')]
-      const pending: Publication[] = []
-      for (const [index, kind] of steps.entries()) {
-        if (kind === 'publish') {
-          const publication = retain(setting, String(index))
-          all.push(publication)
-          pending.push(publication)
-        } else {
-          const first = pending.shift()
-          if (first === undefined || kind === 'accept') continue
-          router.rollback(first)
-          all.splice(all.indexOf(first), 1)
-        }
-        assert.equal(retained.get('t')?.payload.toString(), all.at(-1)?.message.payload.toString())
-      }
-    }),
-    { numRuns: 1000 },
-  )
-})
-
-test('a retained message that was removed is there again when the removal is rejected', () => {
-  const setting = make()
-  const { router, retained } = setting
-  retain(setting, 'before')
-  const removal = retain(setting, '')
-  assert.equal(retained.get('t'), undefined)
-  router.rollback(removal)
-  assert.equal(retained.get('t')?.payload.toString(), 'before')
-
-  const again = retain(setting, '')
-  const later = retain(setting, 'later')
-  router.rollback(again)
-  assert.equal(retained.get('t')?.payload.toString(), 'later')
-  router.rollback(later)
-  assert.equal(retained.get('t')?.payload.toString(), 'before')
-})
-
-test('with nothing before it, a rejected message leaves no retained one', () => {
-  const setting = make()
-  const [first, second] = [retain(setting, '1'), retain(setting, '2')]
-  setting.router.rollback(second)
-  assert.equal(setting.retained.get('t')?.payload.toString(), '1')
-  setting.router.rollback(first)
-  assert.equal(setting.retained.get('t'), undefined)
-})
 
 test('a rejected message that is not to be retained changes nothing that is', () => {
   const setting = make()
