@@ -1,6 +1,7 @@
 import type { PersistedSessionState, PersistenceOperation } from '../../types/persistence.ts'
 import { MqttError } from '../errors.ts'
 import type { Subscription } from '../messages/subscriber.ts'
+import type { Predecessors } from '../sessions/predecessors.ts'
 import type { Session } from '../sessions/session.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import { type RecoveryEnvironment, restoreSession } from '../storage/recovery.ts'
@@ -10,11 +11,13 @@ import type { Peers } from './peers.ts'
 import type { RemoteSession } from './remote-session.ts'
 import type { RemoteSessions } from './remote-sessions.ts'
 import { type LockRequest, lockRequest, SessionLocks } from './session-locks.ts'
+import { UndecidedAtPeer } from './undecided-at-peer.ts'
 import { describe, type SessionDescription, type SessionNotice } from './session-notice.ts'
 
 /** The parts of the broker that ownership uses. */
 export interface OwnershipEnvironment extends RecoveryEnvironment {
   readonly bootId: string
+  readonly predecessors: Pick<Predecessors, 'has' | 'add' | 'whenDecided'>
   readonly sessions: RecoveryEnvironment['sessions'] & {
     readonly checksPrincipal: boolean
     get(clientId: string): Session | undefined
@@ -22,6 +25,14 @@ export interface OwnershipEnvironment extends RecoveryEnvironment {
     deleteEnded(clientId: string): boolean
     releaseToPeer(session: Session): void
   }
+}
+
+/** The response to a request for a session. */
+interface Release {
+  /** `done`: the storage has all of the session. `none`: this broker does not have it. */
+  readonly session: 'none' | 'forbidden' | 'done'
+  /** Hooks have not decided on all that the connection of the Client sent. */
+  readonly isUndecided: boolean
 }
 
 export interface AdoptedSession {
@@ -47,6 +58,7 @@ export class Ownership {
   readonly #peers: Peers
   readonly #remote: RemoteSessions
   readonly #locks = new SessionLocks()
+  readonly #undecided = new Set<UndecidedAtPeer>()
 
   constructor(environment: OwnershipEnvironment, commits: CommitQueue, peers: Peers, remote: RemoteSessions) {
     this.#environment = environment
@@ -86,15 +98,19 @@ export class Ownership {
     const body = { clientId, time: request.time, owner: principal ?? null }
     const { responses, timedOut } = await this.#peers.request('take over', body, { timeoutMs: TAKE_OVER_MS })
     request.state = 'opening'
-    for (const response of responses.values()) {
-      if (response === 'forbidden') throw belongsToAnother()
+    for (const [id, response] of responses as ReadonlyMap<string, Release | undefined>) {
+      if (response?.session === 'forbidden') throw belongsToAnother()
+      if (response?.isUndecided === true) this.#waitFor(new UndecidedAtPeer(clientId, id))
     }
     if (isKept && timedOut.some((id) => this.#peers.members.has(id))) {
       throw new MqttError('server-busy', 'a broker that may have the session does not answer')
     }
     const session = this.#environment.sessions.get(clientId)
     if (session !== undefined) {
-      const isAlone = timedOut.length === 0 && !Array.from(responses.values()).includes('done')
+      const isReleased = Array.from(responses.values()).some(
+        (response) => (response as Release | undefined)?.session === 'done',
+      )
+      const isAlone = timedOut.length === 0 && !isReleased
       if (isAlone || !session.storage.isDurable) return
       // Another broker had it too, or may have: notices were lost. The state in the storage is true.
       this.lose(clientId, undefined)
@@ -148,8 +164,32 @@ export class Ownership {
 
   // ─── sessions of other brokers ───────────────────────────────────────────────────────────────────────────────────
 
-  /** A peer asks for a session. Its response is `done` when the storage has all of the session. */
-  async release(body: unknown, from: string): Promise<'none' | 'forbidden' | 'done'> {
+  /** Nothing of the next connection becomes visible before this is decided. */
+  #waitFor(undecided: UndecidedAtPeer): void {
+    this.#undecided.add(undecided)
+    this.#environment.predecessors.add(undecided.clientId, undecided)
+  }
+
+  /** A peer has decided on what the former connection of a Client left there; all of them, when the peer has left. */
+  onDecided(peer: string, clientId?: string): void {
+    for (const undecided of this.#undecided) {
+      if (undecided.peer !== peer || (clientId !== undefined && undecided.clientId !== clientId)) continue
+      this.#undecided.delete(undecided)
+      undecided.onDecided()
+    }
+  }
+
+  /** A peer asks for a session. The peer is notified later when hooks have not decided yet on what its Client sent. */
+  async release(body: unknown, from: string): Promise<Release> {
+    const { clientId } = body as { clientId: string }
+    const { predecessors } = this.#environment
+    const session = await this.#release(body, from)
+    const isUndecided = session !== 'forbidden' && predecessors.has(clientId)
+    if (isUndecided) predecessors.whenDecided(clientId, () => this.#peers.send(from, 'decided', { clientId }))
+    return { session, isUndecided }
+  }
+
+  async #release(body: unknown, from: string): Promise<Release['session']> {
     const { clientId, time, owner } = body as { clientId: string; time: number; owner: string | null }
     const { sessions, bootId } = this.#environment
     const holder = this.#locks.holder(clientId)
@@ -279,6 +319,9 @@ export class Ownership {
         return
       case 'end session':
         this.#remote.forget(clientId)
+        return
+      case 'decided':
+        this.onDecided(from, clientId)
         return
       case 'member': {
         const remote = this.#remote.of(clientId)

@@ -124,6 +124,7 @@ export class SharedSessions {
 
   /** A broker has left: its sessions are adopted by one of the others. */
   onLeave(id: string): void {
+    this.#ownership.onDecided(id)
     this.#inventory.onLeave(id)
     this.onGap()
   }

@@ -176,7 +176,7 @@ test('close() ends although nothing else keeps the process, and a stream does no
        await broker.close({ graceMs: 50 })
        console.log('closed')`,
     ],
-    { timeout: 15_000 },
+    { timeout: patienceMs },
   )
   assert.equal(stdout, 'closed\n')
 })
@@ -208,7 +208,7 @@ test('a broker with connections and listeners is closed and leaves no handle', a
     console.log(JSON.stringify(process.getActiveResourcesInfo().filter((name) => !/Pipe|TTY|FSReq/.test(name))))
     `,
     ],
-    { timeout: 15_000 },
+    { timeout: patienceMs },
   )
   assert.deepEqual(JSON.parse(stdout), [])
 })
@@ -226,7 +226,7 @@ test('a process that only holds a broker without listeners ends by itself', asyn
      await broker.publish({ topic: 'a', payload: 'x', retain: true, properties: { messageExpiryInterval: 1000 } })
      broker.connect()`,
     ],
-    { timeout: 15_000 },
+    { timeout: patienceMs },
   )
   assert.ok(performance.now() - started < 10_000)
 })

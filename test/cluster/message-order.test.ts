@@ -19,7 +19,7 @@ async function subscribeUnnoticed(owner: Member, other: Member, receiveMaximum: 
   return client
 }
 
-suite('order of the messages of one publisher', { timeout: 60_000 }, () => {
+suite('order of the messages of one publisher', () => {
   for (const qos of [1, 2] as const) {
     for (const [what, receiveMaximum] of [
       ['in flight', 65_535],

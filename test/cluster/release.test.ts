@@ -8,7 +8,7 @@ import { lasting, type Member, Taker, until } from './together.ts'
 /** So many that each broker is the next one for some of them. */
 const CLIENTS = 12
 
-suite('a session that is being released', { timeout: 60_000 }, () => {
+suite('a session that is being released', () => {
   test('counts as its broker’s until the store has all of it: no other broker adopts it meanwhile', async (t) => {
     const { members, gates, ground } = await gated(t, 3)
     const [a, b, c] = members as [Member, Member, Member]
@@ -59,7 +59,7 @@ suite('a session that is being released', { timeout: 60_000 }, () => {
   })
 })
 
-suite('a message at QoS 2 from a Client whose session is being released', { timeout: 60_000 }, () => {
+suite('a message at QoS 2 from a Client whose session is being released', () => {
   for (const [what, method] of [
     ['what the store knows of it is read', 'incomingGetPacket'],
     ['it is stored', 'incomingStorePacket'],
@@ -94,7 +94,7 @@ suite('a message at QoS 2 from a Client whose session is being released', { time
   }
 })
 
-suite('a message for a shared subscription', { timeout: 60_000 }, () => {
+suite('a message for a shared subscription', () => {
   test('whose member the publishing broker did not choose goes to one member at each broker that has one', async (t) => {
     const { members } = await gated(t, 3)
     const [a, b, c] = members as [Member, Member, Member]
