@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
+import { patienceMs } from '../support/patience.ts'
 import {
   ack,
   closing,
