@@ -191,7 +191,7 @@ export class Assembly {
 
   // ─── the parts as connections and listeners see them ─────────────────────────────────────────────────────────────
 
-  createConnection(stream: Duplex, info: ConnectionInfo): Connection {
+  newConnection(stream: Duplex, info: ConnectionInfo): Connection {
     return new Connection(this, handlePacket, stream, info)
   }
 

@@ -15,7 +15,7 @@ export interface AcceptorContext {
   readonly lifecycle: { readonly isClosing: boolean; readonly ready: Promise<void> | undefined }
   readonly notify: Notify
   /** Makes the connection, which does not read yet. */
-  createConnection(stream: Duplex, info: ConnectionInfo): Connection
+  newConnection(stream: Duplex, info: ConnectionInfo): Connection
 }
 
 /** Takes streams from the transports and from the application, and makes a Network Connection of each. */
@@ -35,7 +35,7 @@ export class Acceptor {
     ;(stream as Partial<{ setNoDelay(on: boolean): void }>).setNoDelay?.(true)
     // A Client may end its side and wait for the answers; the connection ends ours.
     if ('allowHalfOpen' in stream) stream.allowHalfOpen = true
-    const connection = this.#broker.createConnection(stream, info)
+    const connection = this.#broker.newConnection(stream, info)
     connections.add(connection)
     statistics.connections += 1
     connection.start(this.#permission(info, stream))
