@@ -1,4 +1,5 @@
 /** The command gives a store 30 seconds to begin. */
+import './command.test.ts'
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
