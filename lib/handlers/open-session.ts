@@ -92,8 +92,7 @@ async function open(connection: Connection, permitted: PermittedConnect, agreed:
   client.subscriptions = session.subscriptions
   const sessionPresent = before !== undefined && protocolLevel !== 3 // A reserved byte in MQTT 3.1.
   const connack = { ...agreed.connack, sessionPresent }
-  const topicAliasMaximum = packet.properties?.topicAliasMaximum ?? 0
-  connection.connected({ connack, session, client, keepAlive, topicAliasMaximum })
+  connection.connected(session, client, connack, keepAlive)
 }
 
 /** Waits until the session is stored. False when the connection is not to go on; throws when the storage failed. */
