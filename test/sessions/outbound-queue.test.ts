@@ -16,7 +16,7 @@ function contentOf(bytes: number): QueuedMessage {
 }
 
 function make(limits: Partial<Limits> = {}, queueTotals = new QueueTotals()): OutboundQueue {
-  return new OutboundQueue({ settings: { limits: { ...defaultLimits, ...limits } }, queueTotals })
+  return new OutboundQueue({ ...defaultLimits, ...limits }, queueTotals)
 }
 
 /** As a session does it: counts the message, then lets it wait. */
