@@ -19,7 +19,6 @@ import { Hooks } from './hooks.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Listeners } from './listeners.ts'
 import { Bus, OwnEmitter } from './messages/bus.ts'
-import { LocalPublisher } from './messages/local-publisher.ts'
 import { LocalSubscriptions } from './messages/local-subscriptions.ts'
 import { RetainedMessages } from './messages/retained-messages.ts'
 import { Router } from './messages/router.ts'
@@ -75,7 +74,6 @@ export class Assembly {
   readonly acceptor: Acceptor
   readonly listeners: Listeners
 
-  readonly localPublisher: LocalPublisher
   readonly localSubscriptions: LocalSubscriptions
   readonly #sysTopics: SysTopics | undefined
   /** The storage, once it is open and must be closed. */
@@ -128,7 +126,6 @@ export class Assembly {
     this.acceptor = new Acceptor(this)
     this.listeners = new Listeners(this)
 
-    this.localPublisher = new LocalPublisher(this)
     this.localSubscriptions = new LocalSubscriptions(this)
     this.#sysTopics = settings.sysInterval === false ? undefined : new SysTopics(this, settings.sysInterval)
   }

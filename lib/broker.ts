@@ -12,6 +12,7 @@ import type { Message, MessageInit } from '../types/message.ts'
 import type { BrokerOptions } from '../types/options.ts'
 import type { ReasonName } from '../types/reason-codes.ts'
 import { Assembly } from './assembly.ts'
+import { publishLocally } from './messages/local-publisher.ts'
 import { checkPlugin, parseOptions } from './options.ts'
 import { reasonCodeOf } from './packets/reason-codes.ts'
 import { snapshot } from './statistics.ts'
@@ -48,7 +49,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     if (settings.signal?.aborted === true) void this.close()
   }
 
-  /** The type of `client.session` is the application's claim, so this class is the only one that knows `S`. */
+  /** Only this class has the type parameter `S`, because the application chooses the type of `client.session`. */
   get #asPluginBroker(): PluginBroker<never> {
     return this as unknown as PluginBroker<never>
   }
@@ -117,7 +118,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
    * Address and certificate are read from the stream; the fields of `info` add to them and take precedence.
    */
   readonly handle = (stream: Duplex, info?: Partial<ConnectionInfo>): void => {
-    // A second argument that is not ours, as from `http.Server`, is not looked at.
+    // Some servers pass another second argument, which is ignored.
     this.#parts.acceptor.accept(stream, { ...connectionInfo(stream), ...(typeof info === 'object' ? info : {}) })
   }
 
@@ -139,7 +140,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   async publish(init: MessageInit, options: { signal?: AbortSignal } = {}): Promise<void> {
     options.signal?.throwIfAborted()
     this.#parts.lifecycle.refuseClosed()
-    await this.#parts.localPublisher.publish(init)
+    await publishLocally(this.#parts, init)
   }
 
   /**
