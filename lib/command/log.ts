@@ -49,15 +49,7 @@ export function logEvents(
         'green',
         client.id,
         `MQTT ${protocolVersion} over ${from}${user}${sessionPresent ? ', session present' : ''}`,
-        {
-          clientId: client.id,
-          protocolVersion,
-          username,
-          transport,
-          remoteAddress,
-          remotePort,
-          sessionPresent,
-        },
+        { clientId: client.id, protocolVersion, username, transport, remoteAddress, remotePort, sessionPresent },
       )
     })
     broker.on('clientDisconnected', (client, { reasonCode, byClient, error }) => {

@@ -154,14 +154,9 @@ function rollback(
   const { packetId } = packet
   const refused = refusalCodeFor('suback', refusal.reasonCode)
   const codes = reasonCodes.map((code) => (code < 0x80 ? (connection.protocolLevel === 5 ? refused : 0x80) : code))
+  const properties = connection.sender.reasonPropertiesOf(refusal)
   if (connection.protocolLevel === 3) connection.fail(refusal)
-  else
-    connection.send({
-      type: 'suback',
-      packetId,
-      reasonCodes: codes,
-      properties: connection.sender.reasonPropertiesOf(refusal),
-    })
+  else connection.send({ type: 'suback', packetId, reasonCodes: codes, properties })
 }
 
 function hasRoom(connection: Connection, requested: PublicSubscription): boolean {
