@@ -41,7 +41,7 @@ import { Timers } from './timers.ts'
 
 /**
  * The parts of one broker, created in the order of their dependencies; two brokers share none. No other file knows all
- * parts: each part declares an interface with the parts that it uses. A part may use a later one once the broker starts.
+ * parts: each part declares an interface with those that it uses. A part may use a later one once the broker starts.
  */
 export class Assembly {
   readonly settings: Settings

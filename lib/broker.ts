@@ -23,7 +23,7 @@ import { memoryPair } from './transports/memory.ts'
 /** The options of `broker.close`. */
 export interface CloseOptions {
   /**
-   * Milliseconds from 0 that Clients have to read what is written to them and to close; then their connections are
+   * Milliseconds from 0 for Clients to read the remaining packets and to close; then their connections are
    * destroyed. Default: 1,000.
    */
   readonly graceMs?: number
@@ -33,9 +33,9 @@ export interface CloseOptions {
 
 /**
  * An MQTT broker. It takes connections from its own listeners (`listen`), from HTTP servers (`attach`)
- * and from anything that is a Duplex stream (`handle`). `S` is what the `authenticate` hook returns.
+ * and from any Duplex stream (`handle`). `S` is the type of the value that the `authenticate` hook returns.
  *
- * @throws InvalidOptionError when an option is unknown or not what it must be
+ * @throws InvalidOptionError when an option is unknown or has an invalid value
  */
 export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implements AsyncDisposable {
   readonly #parts: Assembly
@@ -148,7 +148,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
    * used in `for await`. Retained messages come first; shared subscriptions work too (section 4.8.2).
    *
    * @throws MqttError when a filter is not a Topic Filter (section 4.7)
-   * @throws InvalidOptionError when an option is unknown or not what it must be
+   * @throws InvalidOptionError when an option is unknown or has an invalid value
    */
   subscribe(filter: string | readonly string[], options?: SubscribeOptions): LocalSubscription
   subscribe(

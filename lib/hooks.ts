@@ -30,8 +30,8 @@ function emptyTable(): HookTable {
 export const hookNames: readonly HookName[] = Object.keys(emptyTable()) as HookName[] // The rows and nothing else.
 
 /**
- * Calls the hooks of the application. A hook that no plugin has costs one comparison, and a result that is not a promise
- * is used at once.
+ * Calls the hooks of the application. A hook that no plugin has costs one comparison; a result that is not a promise is
+ * used at once.
  */
 export class Hooks {
   /** An object with a fixed shape, because some rows are read for each message. */

@@ -18,7 +18,7 @@ export interface Hook {
 /** The Client that a hook is called for. */
 export interface AskingClient extends Client {
   /**
-   * `each`: every hook has a time limit. `together`: the connection has ended, and its last packets and its Will have one
+   * `each`: every hook has a time limit. `together`: the connection has ended; its last packets and its Will have one
    * time limit. `over`: this limit is over, and the result of a hook has no effect.
    */
   hookTime?: 'each' | 'together' | 'over'

@@ -170,7 +170,7 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Fl
     return this.sender.send(packet)
   }
 
-  /** Flushes the output and handles waiting packets at the end of this turn. */
+  /** Flushes the output and handles waiting packets at the end of this turn of the event loop. */
   schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
@@ -230,7 +230,7 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Fl
     session.outbound.sendPending()
   }
 
-  /** Another connection takes over the session [MQTT-3.1.4-3], after the hooks have decided on the last packets of this one. */
+  /** Another connection takes over the session [MQTT-3.1.4-3], after the last packets of this one are decided. */
   sessionTakenOver(): void {
     this.#isSucceeded = true
     void this.end(ReasonCode.sessionTakenOver)

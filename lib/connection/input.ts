@@ -21,7 +21,7 @@ export interface InputOwner {
   handleFailed(error: Error): void
   /** The Client has ended its side of the stream, and all its packets are handled. */
   inputEnded(): void
-  /** Schedules a call of `process` at the end of this turn. */
+  /** Schedules a call of `process` at the end of this turn of the event loop. */
   schedule(): void
 }
 
@@ -35,8 +35,8 @@ const MAX_DEFERRED_BYTES = 512 * 1024
  * The input of one connection: decodes its packets and handles them one after the other, in order.
  *
  * A publisher that is paused (see `sessions/back-pressure`) is still read from: its packets are deferred, but its
- * acknowledgements are handled at once. Otherwise two Clients that publish to each other could block each other, because
- * each waits for an acknowledgement that is behind the messages of the other.
+ * acknowledgements are handled at once. Otherwise two Clients that publish to each other could block each other: each
+ * would wait for an acknowledgement that is behind the messages of the other.
  */
 export class Input implements Pausable {
   readonly #stream: Duplex

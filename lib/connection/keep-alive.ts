@@ -13,7 +13,7 @@ const LATE_MS = 500
 // A chunk of this size counts although it completes no packet; a Client could fake activity with smaller ones.
 const SIGN_OF_LIFE_BYTES = 1000
 
-/** The Keep Alive of one connection (section 3.1.2.10): after one and a half times as long without a packet the connection ends. */
+/** Ends a connection without packets for one and a half times its Keep Alive (section 3.1.2.10). */
 export class KeepAlive {
   readonly #timers: Timers
   readonly #owner: KeepAliveOwner

@@ -1,7 +1,7 @@
 import type { BufferSupply } from '../packets/writer.ts'
 
-// From 4 KiB on a buffer has separate memory outside of the heap of V8, which makes V8 collect garbage. Up to 2 KiB it is
-// part of a pool of Node.js; for the sizes in between a buffer of 4 KiB is used.
+// From 4 KiB on a buffer has separate memory outside of the heap of V8, which makes V8 collect garbage. Up to 2 KiB it
+// is part of a pool of Node.js; for the sizes in between a buffer of 4 KiB is used.
 const MIN_SIZE_BITS = 12
 const MAX_SIZE_BITS = 18
 const MAX_UNUSED_BYTES_PER_SIZE = 512 * 1024

@@ -21,7 +21,7 @@ const MIN_UNCOPIED_BYTES = 16 * 1024
 const NOTHING: Uint8Array[] = []
 
 /**
- * The output of one connection. Packets are encoded into one buffer, which a flush passes to the stream together with the
+ * The output of one connection. Packets are encoded into one buffer, which a flush passes to the stream with the
  * large payloads between its parts. Packets that are sent before the stream has written them wait for the next flush.
  */
 export class Output {

@@ -14,7 +14,7 @@ import { reasonProperties, withoutReasonProperties } from './refusals.ts'
 
 /** The connection that sends the packets. */
 export interface PacketSenderOwner extends Pick<OutputOwner, 'onWritten' | 'writeFailed'> {
-  /** Schedules a call of `flush` at the end of this turn. */
+  /** Schedules a call of `flush` at the end of this turn of the event loop. */
   schedule(): void
   sessionTakenOver(): void
 }
@@ -143,7 +143,7 @@ export class PacketSender implements SessionConnection {
     return !this.#isStopped && this.#stream.writable
   }
 
-  /** Writes the packets of this turn to the stream. */
+  /** Writes the packets that were sent since the last call to the stream. */
   flush(): void {
     this.#output.flush()
   }

@@ -11,7 +11,7 @@ const MAX_ALIAS_BYTES = 5
 // Reused for every packet, to allocate nothing.
 const own: OwnProperties = { messageExpiryInterval: undefined, subscriptionIdentifiers: undefined, topicAlias: 0 }
 
-/** Writes PUBLISH packets for one Client: in its protocol version, with its Topic Aliases, no larger than it accepts. */
+/** Writes PUBLISH packets for one Client: in its protocol version, with Topic Aliases, no larger than it accepts. */
 export class PublishWriter {
   protocolLevel: ProtocolLevel = 4
   maximumPacketSize: number = Infinity

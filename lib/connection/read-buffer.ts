@@ -30,8 +30,8 @@ export function usesReadBuffer(stream: Duplex): boolean {
  * Makes an accepted socket read into one buffer that all sockets share. By default Node.js allocates a buffer of 64 KiB
  * for each read, and a read with a single message takes an eighth longer.
  *
- * Node.js has the option `onread` for this, but only for sockets that connect. So this function sets the properties that
- * the option sets; if they are not found, the socket reads as by default.
+ * Node.js has the option `onread` for this, but only for sockets that connect. So this function sets the properties
+ * that the option sets; if they are not found, the socket reads as by default.
  *
  * One buffer is enough: libuv requests it when data is available, and calls back before it reads from another socket,
  * on Windows too.

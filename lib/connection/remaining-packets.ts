@@ -10,7 +10,7 @@ export interface DrainingConnection {
   drained(): void
 }
 
-/** The last packets of a connection that has ended: a PUBLISH that a hook has not decided on, and the packets behind it. */
+/** The last packets of an ended connection: a PUBLISH that a hook has not decided on, and the packets behind it. */
 export class RemainingPackets implements Undecided {
   readonly #connection: DrainingConnection
   readonly #client: Client

@@ -34,7 +34,7 @@ export class ReplyOrder {
   }
 
   /**
-   * Replies to a packet that changed the session, after the commit of the change if the session is durable. `onRejected`
+   * Replies to a packet that changed the session; if the session is durable, after the commit. `onRejected`
    * rolls the change back if the commit fails; without it the commit is retried.
    */
   reply(send: () => void, onRejected?: (error: Error) => void): void {

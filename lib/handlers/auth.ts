@@ -6,7 +6,7 @@ import type { Connection } from '../connection/connection.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 
-/** AUTH from a connected Client (section 4.12.1): it starts or continues re-authentication. Its other packets are handled meanwhile. */
+/** AUTH from a connected Client (section 4.12.1) starts or continues re-authentication. Other packets need not wait. */
 export function handleAuth(connection: Connection, packet: AuthPacket): void {
   const method = packet.properties?.authenticationMethod
   if (connection.authenticationMethod === undefined || method !== connection.authenticationMethod) {

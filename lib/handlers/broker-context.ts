@@ -29,7 +29,7 @@ export interface BrokerContext {
   readonly predecessors: Predecessors
   readonly undecidedConnects: UndecidedConnects
   readonly cluster: Pick<Cluster, 'acquire' | 'abandoned' | 'whoHad'>
-  /** Undefined when nothing outlives the process. */
+  /** Undefined without a storage. */
   readonly commits: CommitQueue | undefined
   readonly connections: Connections
   readonly clients: ConnectedClients

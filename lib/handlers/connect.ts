@@ -86,7 +86,7 @@ function requestOf(packet: ConnectPacket, clientId: string, will: Will | undefin
   }
 }
 
-/** Returns the principal of the session: the user name or certificate subject, unless the option `sessionOwner` is set. */
+/** Returns the principal: by default the user name or certificate subject, else from the option `sessionOwner`. */
 function principalOf(connection: Connection, client: Client): string | undefined {
   const { sessionOwner } = connection.broker.settings
   if (typeof sessionOwner === 'function') return sessionOwner(client)

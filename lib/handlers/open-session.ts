@@ -95,7 +95,7 @@ async function open(connection: Connection, permitted: PermittedConnect, agreed:
   connection.connected(session, client, connack, keepAlive)
 }
 
-/** Waits for the commit of the session. Returns false if the connection lost it or has ended; throws if the commit failed. */
+/** Waits for the commit of the session. Returns false if the connection lost it or has ended; throws on failure. */
 async function isCommitted(
   connection: Connection,
   session: Session,
@@ -117,7 +117,7 @@ async function isCommitted(
   return false
 }
 
-/** The Session Expiry Interval in seconds. MQTT 3 has only sessions without an end, or with the end of the connection. */
+/** The Session Expiry Interval in seconds. A session of MQTT 3 ends with its connection or never. */
 function expiryOf(connection: Connection, packet: ConnectPacket): number {
   const { maxSessionExpiry } = connection.broker.settings.limits
   if (packet.protocolLevel !== 5) return packet.cleanStart ? 0 : maxSessionExpiry

@@ -125,7 +125,7 @@ const before = new WeakMap<Subscription, Subscription | undefined>()
 
 function deliverRetained(session: Session, made: readonly Made[]): void {
   for (const { subscription, previous } of made) {
-    if (subscription.shareName !== undefined) continue // Shared subscriptions receive no retained messages (section 4.8.2).
+    if (subscription.shareName !== undefined) continue // No retained messages (section 4.8.2).
     if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && previous !== undefined)) continue
     session.outbound.deliverRetained(subscription)
   }

@@ -29,7 +29,7 @@ interface WillMessagesContext extends TopicRules {
   reportError(error: Error): void
 }
 
-/** Publishes Wills (section 3.1.2.5): after the end of the connection, when the Will Delay Interval or the session ends. */
+/** Publishes Wills (section 3.1.2.5): after the connection, when the Will Delay Interval or the session ends. */
 export class WillMessages {
   readonly #context: WillMessagesContext
   readonly #undecided = new Map<Session, UndecidedWill[]>()
@@ -142,7 +142,7 @@ export class WillMessages {
   }
 }
 
-/** A Will before its publication. It is authorized again, because the permission may have been removed since CONNECT. */
+/** A Will before its publication. It is authorized again, because the permission may have changed since CONNECT. */
 class UndecidedWill implements Undecided {
   readonly client: AskingClient | undefined
   readonly session: Session

@@ -39,7 +39,7 @@ export interface SessionRegistryContext {
   readonly router: Pick<Router, 'redistribute'>
   readonly subscriptions: Pick<Subscriptions, 'add' | 'remove'>
   readonly cluster: Pick<Cluster, 'memberChanged'>
-  /** Undefined when nothing outlives the process. */
+  /** Undefined without a storage. */
   readonly commits: Pick<CommitQueue, 'session' | 'endSession'> | undefined
 }
 

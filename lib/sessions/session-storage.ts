@@ -100,7 +100,7 @@ class DurableSession implements SessionStorage {
     this.#clientId = clientId
   }
 
-  /** In a stored queue each message has an id of its own, also one that the queue had before. */
+  /** In a stored queue each copy of a message has another message id. */
   publicationOf({ message }: QueuedMessage): Publication {
     return new Publication(message)
   }

@@ -72,7 +72,7 @@ export function listen(
 export function stopListening(server: Server): Promise<void> {
   if (!server.listening) return Promise.resolve()
   server.close()
-  // The port is free when the event loop has closed the handle, at the end of this turn.
+  // The port is free when the event loop has closed the handle, at the end of this turn of the event loop.
   return new Promise((resolve) => setImmediate(resolve))
 }
 

@@ -4,7 +4,7 @@ import { Duplex } from './streams.ts'
 const highWaterMark = 64 * 1024
 
 /**
- * One end of a connection without a network: what one end writes the other reads.
+ * One end of a connection without a network: each end reads the bytes that the other one writes.
  *
  *     client.write ──▶ server's read buffer (64 KiB) ──▶ server 'data'
  *     client's callback ◀── once the server wants more
