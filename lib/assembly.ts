@@ -9,7 +9,6 @@ import type { Limits } from '../types/options.ts'
 import { EmitterCluster } from './cluster/emitter-cluster.ts'
 import { type Cluster, singleBroker } from './cluster/cluster.ts'
 import { Acceptor } from './connection/acceptor.ts'
-import type { Client } from './connection/client.ts'
 import { ConnectedClients } from './connection/connected-clients.ts'
 import { Connection } from './connection/connection.ts'
 import { Connections } from './connection/connections.ts'
@@ -20,7 +19,6 @@ import { Hooks } from './hooks.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Listeners } from './listeners.ts'
 import { Bus, OwnEmitter } from './messages/bus.ts'
-import { LocalPublisher } from './messages/local-publisher.ts'
 import { LocalSubscriptions } from './messages/local-subscriptions.ts'
 import { RetainedMessages } from './messages/retained-messages.ts'
 import { Router } from './messages/router.ts'
@@ -42,14 +40,13 @@ import { recover } from './storage/recovery.ts'
 import { Timers } from './timers.ts'
 
 /**
- * The parts of one broker, made in the order in which they need each other; no other file knows them all, and two
- * brokers share none. A part takes this object by an interface of its own, with only the parts that it uses. A part
- * that needs a later one uses it first when the broker starts.
+ * The parts of one broker, created in the order of their dependencies; two brokers share none. No other file knows all
+ * parts: each part declares an interface with those that it uses. A part may use a later one once the broker starts.
  */
 export class Assembly {
   readonly settings: Settings
   readonly limits: Readonly<Limits>
-  /** Different at each start, and sorted by start, because no stored message may have the id of another. */
+  /** Identifies this start of the broker, so that message ids are unique. A later start sorts after an earlier one. */
   readonly bootId: string
   readonly statistics: Statistics = new Statistics()
   readonly notify: Notify
@@ -77,10 +74,9 @@ export class Assembly {
   readonly acceptor: Acceptor
   readonly listeners: Listeners
 
-  readonly localPublisher: LocalPublisher
   readonly localSubscriptions: LocalSubscriptions
   readonly #sysTopics: SysTopics | undefined
-  /** The storage from the moment when it has to be closed again. */
+  /** The storage, once it is open and must be closed. */
   #openStorage: CommitQueue | undefined
 
   constructor(settings: Settings, emitter: EventEmitter) {
@@ -97,11 +93,11 @@ export class Assembly {
     this.scheduler = new FlushScheduler(reportError)
     this.hooks = new Hooks(this.timers, limits.hookTimeoutMs, reportError)
 
-    // From storage to Clients. What is committed and what is routed goes to the bus, which comes last.
+    // From storage to Clients. Commits and publications are passed to the cluster and the bus, which are made last.
     const busEmitter = settings.emitter ?? new OwnEmitter()
     this.commits = createStorage(settings, this.bootId, this.timers, {
       emitter: busEmitter,
-      committed: (changes) => this.bus.committed(changes),
+      committed: (changes) => this.cluster.committed(changes),
       notify,
       reportError,
     })
@@ -130,14 +126,13 @@ export class Assembly {
     this.acceptor = new Acceptor(this)
     this.listeners = new Listeners(this)
 
-    this.localPublisher = new LocalPublisher(this)
     this.localSubscriptions = new LocalSubscriptions(this)
     this.#sysTopics = settings.sysInterval === false ? undefined : new SysTopics(this, settings.sysInterval)
   }
 
   // ─── from start to stop ──────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Joins the other brokers, opens the storage, sets up the plugins of the options, in this order. */
+  /** Joins the cluster, opens the storage and sets up the plugins of the options, in this order. */
   start(broker: PluginBroker<never>): void {
     const { commits } = this
     void this.cluster.start()
@@ -158,13 +153,13 @@ export class Assembly {
     await this.cluster.shareSessions(commits, storage.shared)
   }
 
-  /** Its hooks are asked from now on; connections that come from now on wait for its setup. */
+  /** Its hooks are called from now on; new connections wait for its setup. */
   addPlugin(plugin: Plugin<never>, broker: PluginBroker<never>): void {
     this.hooks.add(plugin)
     if (plugin.setup !== undefined) this.lifecycle.prepare(() => plugin.setup?.(broker))
   }
 
-  /** The parts end in the order of the steps, so that no part meets one that has ended. */
+  /** Ends the parts in an order in which no part uses one that has ended. */
   close(reasonCode: number, graceMs: number): Promise<void> {
     const { lifecycle } = this
     return lifecycle.close([
@@ -181,7 +176,7 @@ export class Assembly {
     ])
   }
 
-  /** First the ports, so that no Client comes back; then the Clients, with a DISCONNECT; then the other streams. */
+  /** Closes the ports first, so that no Client reconnects, then the connections, then the other streams. */
   async #endConnections(reasonCode: number, graceMs: number): Promise<void> {
     const stopped = this.listeners.stopAccepting()
     await this.connections.close(reasonCode, graceMs)
@@ -189,22 +184,10 @@ export class Assembly {
     await stopped
   }
 
-  // ─── the parts as connections and listeners see them ─────────────────────────────────────────────────────────────
+  // ─── for other parts ─────────────────────────────────────────────────────────────────────────────────────────────
 
   newConnection(stream: Duplex, info: ConnectionInfo): Connection {
     return new Connection(this, handlePacket, stream, info)
-  }
-
-  connectionClosed(connection: Connection): void {
-    this.connections.delete(connection)
-  }
-
-  clientConnected(client: Client, sessionPresent: boolean): void {
-    this.clients.connected(client, sessionPresent)
-  }
-
-  clientDisconnected(client: Client): void {
-    this.clients.disconnected(client)
   }
 
   dropped(message: Message, clientId: string, why: DropReason): void {
@@ -212,12 +195,12 @@ export class Assembly {
     this.notify('dropped', message, clientId, why)
   }
 
-  /** Without an `authenticate` hook only this machine is let in, unless the application says otherwise. */
+  /** Without an `authenticate` hook only Clients of this machine may connect, unless `allowAnonymous` is set. */
   get admitsOtherMachines(): boolean {
     return this.settings.allowAnonymous || this.hooks.canAuthenticate
   }
 }
 
 function ignore(): void {
-  // The application was told when it happened.
+  // The error was reported when it happened.
 }

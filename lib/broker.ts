@@ -12,6 +12,7 @@ import type { Message, MessageInit } from '../types/message.ts'
 import type { BrokerOptions } from '../types/options.ts'
 import type { ReasonName } from '../types/reason-codes.ts'
 import { Assembly } from './assembly.ts'
+import { publishLocally } from './messages/local-publisher.ts'
 import { checkPlugin, parseOptions } from './options.ts'
 import { reasonCodeOf } from './packets/reason-codes.ts'
 import { snapshot } from './statistics.ts'
@@ -22,7 +23,7 @@ import { memoryPair } from './transports/memory.ts'
 /** The options of `broker.close`. */
 export interface CloseOptions {
   /**
-   * Milliseconds from 0 that Clients have to read what is written to them and to close; then their connections are
+   * Milliseconds from 0 for Clients to read the remaining packets and to close; then their connections are
    * destroyed. Default: 1,000.
    */
   readonly graceMs?: number
@@ -32,9 +33,9 @@ export interface CloseOptions {
 
 /**
  * An MQTT broker. It takes connections from its own listeners (`listen`), from HTTP servers (`attach`)
- * and from anything that is a Duplex stream (`handle`). `S` is what the `authenticate` hook returns.
+ * and from any Duplex stream (`handle`). `S` is the type of the value that the `authenticate` hook returns.
  *
- * @throws InvalidOptionError when an option is unknown or not what it must be
+ * @throws InvalidOptionError when an option is unknown or has an invalid value
  */
 export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implements AsyncDisposable {
   readonly #parts: Assembly
@@ -48,7 +49,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     if (settings.signal?.aborted === true) void this.close()
   }
 
-  /** The type of `client.session` is the application's claim, so this class is the only one that knows `S`. */
+  /** Only this class has the type parameter `S`, because the application chooses the type of `client.session`. */
   get #asPluginBroker(): PluginBroker<never> {
     return this as unknown as PluginBroker<never>
   }
@@ -117,7 +118,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
    * Address and certificate are read from the stream; the fields of `info` add to them and take precedence.
    */
   readonly handle = (stream: Duplex, info?: Partial<ConnectionInfo>): void => {
-    // A second argument that is not ours, as from `http.Server`, is not looked at.
+    // Some servers pass another second argument, which is ignored.
     this.#parts.acceptor.accept(stream, { ...connectionInfo(stream), ...(typeof info === 'object' ? info : {}) })
   }
 
@@ -139,7 +140,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   async publish(init: MessageInit, options: { signal?: AbortSignal } = {}): Promise<void> {
     options.signal?.throwIfAborted()
     this.#parts.lifecycle.refuseClosed()
-    await this.#parts.localPublisher.publish(init)
+    await publishLocally(this.#parts, init)
   }
 
   /**
@@ -147,7 +148,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
    * used in `for await`. Retained messages come first; shared subscriptions work too (section 4.8.2).
    *
    * @throws MqttError when a filter is not a Topic Filter (section 4.7)
-   * @throws InvalidOptionError when an option is unknown or not what it must be
+   * @throws InvalidOptionError when an option is unknown or has an invalid value
    */
   subscribe(filter: string | readonly string[], options?: SubscribeOptions): LocalSubscription
   subscribe(

@@ -11,7 +11,7 @@ import { directoryStore, redisStore } from './command/storage.ts'
 import { InvalidOptionError } from './errors.ts'
 import { version } from './version.ts'
 
-// For the broker and its storage to close, and to close again after a listener could not be opened.
+// Time limits for closing broker and storage: after a signal, and after a listener could not be opened.
 const MAX_CLOSE_MS = 15_000
 const MAX_FAILED_START_MS = 1000
 
@@ -75,7 +75,7 @@ interface Command {
   readonly redis: string | undefined
 }
 
-/** A fault of the command line. Printed in one line; the exit code is 2. */
+/** An error in the command line. Printed in one line; the exit code is 2. */
 class UsageError extends Error {}
 
 type Values = Record<string, unknown>
@@ -107,7 +107,7 @@ function readConfiguration(path: string): Values & { limits?: BrokerOptions['lim
   ]
   for (const [name, value] of Object.entries(values)) {
     if (!names.includes(name)) throw new UsageError(`--config ${path}: no such option: ${name}`)
-    // Checked also when the command line counts more, so that a file is right or wrong for every command line.
+    // Checked although the command line takes precedence, so that a file is valid or not for every command line.
     const type = known[name as keyof typeof known]?.type
     if (name.endsWith('port')) port(name, value)
     else if (type === 'boolean') flag(name, value)
@@ -231,7 +231,7 @@ function exitLater(code: number, milliseconds: number): void {
   setTimeout(() => process.exit(code), milliseconds).unref()
 }
 
-/** Prints an error. The exit code is 2 for a fault of the command line, else 1, as for a port that is taken. */
+/** Prints an error. The exit code is 2 for an error in the command line, else 1, as for a port in use. */
 function explain(error: Error & { code?: string; address?: string; port?: number }): void {
   const where = `${error.address ?? ''}:${error.port ?? ''}`
   const causes: Record<string, string> = {

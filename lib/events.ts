@@ -6,7 +6,7 @@ import { isPromise } from './promises.ts'
 /** Emits an event of the broker. */
 export type Notify = <Name extends keyof BrokerEvents>(name: Name, ...values: BrokerEvents[Name]) => void
 
-/** The way from the broker to the listeners of the application. A listener that fails harms nothing but itself. */
+/** Calls the listeners of the application. A listener that fails does not affect others. */
 export class Events {
   readonly #emitter: EventEmitter
   readonly #logger: Logger | undefined
@@ -16,7 +16,7 @@ export class Events {
     this.#logger = logger
   }
 
-  /** Calls the listeners one by one: a listener that throws or rejects does not keep the event from the others. */
+  /** Calls the listeners one by one, also after one that throws or rejects. */
   readonly notify: Notify = (name, ...values) => {
     if (this.#emitter.listenerCount(name) === 0) return
     for (const listener of this.#emitter.rawListeners(name)) {
@@ -29,7 +29,7 @@ export class Events {
     }
   }
 
-  /** Reports a fault that is not a Client's: to the logger and as `error`, or as a warning of the process. */
+  /** Reports an error that no Client has caused: to the logger and as `error`, or as a warning of the process. */
   readonly reportError = (error: Error): void => {
     this.#logger?.error(error.stack ?? error.message)
     if (this.#emitter.listenerCount('error') === 0) {

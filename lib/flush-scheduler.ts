@@ -1,4 +1,4 @@
-/** A connection with output to flush at the end of a turn. */
+/** A connection with output to flush at the end of a turn of the event loop. */
 export interface Flushable {
   flush(): void
 }

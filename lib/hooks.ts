@@ -13,7 +13,7 @@ import { isValidTopicName } from './topics/topic-name.ts'
 /** For each hook the plugins that have it, in the order in which they are asked. */
 type HookTable = Readonly<Record<HookName, Hook[]>>
 
-/** One row a hook: the compiler says when a hook of `types/hooks.ts` has none. `setup` is called by the lifecycle. */
+/** One row per hook: the compiler reports a hook of `types/hooks.ts` without a row. The lifecycle calls `setup`. */
 function emptyTable(): HookTable {
   return {
     setup: [],
@@ -30,11 +30,11 @@ function emptyTable(): HookTable {
 export const hookNames: readonly HookName[] = Object.keys(emptyTable()) as HookName[] // The rows and nothing else.
 
 /**
- * The questions to the application. A hook that no plugin has costs one comparison, and an answer that is not a promise
- * is used at once.
+ * Calls the hooks of the application. A hook that no plugin has costs one comparison; a result that is not a promise is
+ * used at once.
  */
 export class Hooks {
-  /** An object of one fixed shape, because some rows are looked at for each message. */
+  /** An object with a fixed shape, because some rows are read for each message. */
   readonly #plugins: HookTable = emptyTable()
   readonly #calls: PluginCalls
   readonly #reportError: (error: Error) => void
@@ -54,9 +54,6 @@ export class Hooks {
   get canAuthenticate(): boolean {
     return this.#plugins.authenticate.length > 0
   }
-  get canReauthenticate(): boolean {
-    return this.#plugins.reauthenticate.length > 0
-  }
   get checksPublish(): boolean {
     return this.#plugins.authorizePublish.length > 0 || this.#plugins.inspect.length > 0
   }
@@ -67,9 +64,9 @@ export class Hooks {
     return this.#plugins.authorizeDeliver.length > 0
   }
 
-  /** Rejects with an `MqttError` unless every plugin lets the connection in. */
-  async connect(info: ConnectionInfo, gone: AbortSignal): Promise<void> {
-    const abort = following(gone)
+  /** Rejects with an `MqttError` unless every plugin permits the connection. */
+  async connect(info: ConnectionInfo, closed: AbortSignal): Promise<void> {
+    const abort = following(closed)
     const answer = await this.#calls.first<boolean>(
       this.#plugins.connect,
       (plugin) => this.#everyButFalse(plugin.connect?.(info, abort.signal)),
@@ -78,7 +75,7 @@ export class Hooks {
     if (answer === false) throw new MqttError('not-authorized', 'connection refused')
   }
 
-  // The yes of a connect hook is no opinion, so that all of them are asked.
+  // `true` becomes undefined, so that the hooks of all plugins are called.
   #everyButFalse(answer: MaybePromise<boolean | void>): MaybePromise<boolean | undefined> {
     if (isPromise(answer)) return answer.then((value) => this.#everyButFalse(value))
     if (answer === false) return false
@@ -90,10 +87,10 @@ export class Hooks {
   async authenticate(
     request: ConnectRequest,
     info: ConnectionInfo,
-    gone: AbortSignal,
+    closed: AbortSignal,
     authentication: AuthenticationExchange,
   ): Promise<unknown> {
-    const abort = following(gone)
+    const abort = following(closed)
     return this.#calls.first<unknown>(
       this.#plugins.authenticate,
       (plugin) => plugin.authenticate?.(request, info, abort.signal, authentication),
@@ -139,7 +136,7 @@ export class Hooks {
       this.#plugins.inspect,
       (plugin) => {
         const seen = plugin.inspect?.(message, client as Client<never>)
-        return isPromise(seen) ? seen.then(() => undefined) : undefined // So that all of them are called.
+        return isPromise(seen) ? seen.then(() => undefined) : undefined // So that the hooks of all plugins are called.
       },
       undefined,
       client,
@@ -158,7 +155,7 @@ export class Hooks {
     return isPromise(answer) ? answer.then(allowed) : allowed(answer)
   }
 
-  /** Returns the message to send: this one or its replacement; undefined when this Client may not have it. */
+  /** Returns the message to send: this one or its replacement; undefined if this Client may not receive it. */
   authorizeDeliver(message: Message, client: Client): Message | undefined {
     for (const hook of this.#plugins.authorizeDeliver) {
       try {
@@ -181,7 +178,7 @@ export class Hooks {
     return undefined
   }
 
-  /** Returns what was asked about or its replacement, or throws. */
+  /** Returns the permitted object or its replacement, or throws. */
   #allowed<T extends object>(
     asked: T,
     answer: boolean | T | undefined,
@@ -198,10 +195,10 @@ export class Hooks {
   }
 }
 
-/** A controller that is aborted when the connection is gone. */
-function following(gone: AbortSignal): AbortController {
+/** A controller that is aborted when the connection is closed. */
+function following(closed: AbortSignal): AbortController {
   const abort = new AbortController()
-  if (gone.aborted) abort.abort()
-  else gone.addEventListener('abort', () => abort.abort(), { once: true })
+  if (closed.aborted) abort.abort()
+  else closed.addEventListener('abort', () => abort.abort(), { once: true })
   return abort
 }

@@ -31,7 +31,7 @@ export class Lifecycle {
   #state: BrokerState = 'open'
   /** Settles with the last step of preparation; undefined when there is nothing to wait for. */
   #ready: Promise<void> | undefined
-  /** Settles when the content of the storage is there; undefined when there is nothing to wait for. */
+  /** Settles when the storage is restored; undefined when there is nothing to wait for. */
   #restored: Promise<void> | undefined
   /** Undefined as soon as they are called. */
   #teardowns: Teardown[] | undefined = []
@@ -134,5 +134,5 @@ export class Lifecycle {
 }
 
 function ignore(): void {
-  // The promise rejects for each of those who wait for it.
+  // Each part that waits for the promise handles its rejection.
 }

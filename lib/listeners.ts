@@ -3,31 +3,32 @@ import { isIPv4 } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Listener, ListenOptionsMap, WebSocketSettings } from '../types/listen.ts'
 import { InvalidOptionError } from './errors.ts'
+import type { Lifecycle } from './lifecycle.ts'
 import { refuseUnknown } from './options.ts'
 import { type TransportName, transports } from './transports/index.ts'
 import type { Accept, ListenContext } from './transports/listener.ts'
 import { attachWebSocket, WebSocketEndpoint } from './transports/websocket.ts'
 
-// Bytes that a WebSocket message may have beyond the largest packet, because a Client may put several packets into one.
+// Bytes of a WebSocket message beyond the largest packet, because a message may have several packets.
 const WEBSOCKET_SLACK_BYTES = 64 * 1024
 
 const transportNames = Object.keys(transports) as TransportName[] // The table has these keys and no others.
 
-/** The parts of the broker that its listeners need. */
-export interface ListenersContext {
+/** The parts of the broker that its listeners use. */
+interface ListenersContext {
   readonly acceptor: { readonly accept: Accept }
   readonly limits: { readonly maxPacketSize: number }
-  readonly lifecycle: { readonly ready: Promise<void> | undefined; refuseClosed(): void }
-  /** Whether Clients of other machines may be let in: they must authenticate, or need not. */
+  readonly lifecycle: Pick<Lifecycle, 'ready' | 'refuseClosed'>
+  /** Whether Clients of other machines may connect. */
   readonly admitsOtherMachines: boolean
 }
 
-/** The listeners of one broker: those that it opened, and those of HTTP servers of the application. */
+/** The listeners of one broker, with those of HTTP servers of the application. */
 export class Listeners {
   readonly #broker: ListenersContext
   readonly #open = new Set<Listener>()
   readonly #context: ListenContext
-  /** For the requests that the application hands over itself. */
+  /** For requests from `Broker.handleUpgrade`. */
   readonly #upgrades: WebSocketEndpoint
 
   constructor(broker: ListenersContext) {
@@ -84,19 +85,19 @@ export class Listeners {
     this.#upgrades.handleUpgrade(request, socket, head)
   }
 
-  /** Takes no new connections. Resolves always, when the ports are free. */
+  /** Accepts no new connections. Always resolves, when the ports are free. */
   async stopAccepting(): Promise<void> {
     await Promise.allSettled(this.open.map((listener) => listener.stopAccepting()))
   }
 
-  /** Ends the connections that are left. Resolves always. */
+  /** Ends the remaining connections. Always resolves. */
   async close(): Promise<void> {
     await Promise.allSettled(this.open.map((listener) => listener.close()))
     await this.#upgrades.close()
   }
 }
 
-/** Throws for a listener that other machines can reach. */
+/** Throws for a listener that is not on the loopback interface. */
 function refuseOtherMachines(options: ListenOptionsMap): void {
   for (const name of transportNames) {
     const given = options[name]

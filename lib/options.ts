@@ -60,7 +60,7 @@ const defaultLimits: Readonly<Limits> = {
   messagesPerSecond: Infinity,
 }
 
-// The least and the largest value; a limit that is not here takes any whole number from 0.
+// Minimum and maximum; a limit without a row accepts any whole number from 0.
 const ranges: Partial<Record<keyof Limits, readonly [number, number]>> = {
   maxPacketSize: [64, 268_435_460],
   maxConnectPacketSize: [64, 268_435_460],

@@ -18,8 +18,8 @@ export interface Hook {
 /** The Client that a hook is called for. */
 export interface AskingClient extends Client {
   /**
-   * A hook has a time limit of its own (`each`); the connection has ended and all that it left has one time limit
-   * `together`; or that is `over`, and what a hook still returns has no effect.
+   * `each`: every hook has a time limit. `together`: the connection has ended; its last packets and its Will have one
+   * time limit. `over`: this limit is over, and the result of a hook has no effect.
    */
   hookTime?: 'each' | 'together' | 'over'
 }
@@ -40,8 +40,8 @@ export class PluginCalls {
   }
 
   /**
-   * Returns the first opinion, at once unless a hook returns a promise; undefined when no plugin has one.
-   * `abort` is the controller of the signal that the hook has: it is aborted when the time limit is over.
+   * Returns the first opinion, at once unless a hook returns a promise; undefined if no plugin has one.
+   * `abort` is the controller of the signal of the hook, which is aborted when the time limit is over.
    */
   first<Answer>(
     hooks: readonly Hook[],
@@ -90,9 +90,9 @@ export class PluginCalls {
         },
         (error: unknown) => {
           this.#timers.cancel(timer)
-          if (isOver) return // It was reported when its time was over.
+          if (isOver) return // The time limit was reported.
           if (client?.hookTime === 'over') return reject(new MqttError('unspecified'))
-          // A hook that gives up because its Client left, or its time was over, has no fault.
+          // A hook that fails because its signal was aborted has no fault.
           if (abort?.signal.aborted === true) reject(new MqttError('unspecified'))
           else reject(this.#refusal(hook, error))
         },
@@ -100,7 +100,7 @@ export class PluginCalls {
     })
   }
 
-  /** An `MqttError` is the hook's decision; anything else is a fault of the hook, which refuses too. */
+  /** An `MqttError` is a decision of the hook; any other error is its fault, and also refuses. */
   #refusal(hook: Hook, error: unknown): MqttError {
     if (error instanceof MqttError) return error
     const cause = error instanceof Error ? error : new Error(String(error))

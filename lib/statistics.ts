@@ -15,7 +15,7 @@ export class Statistics {
   publishBytesSent = 0
 }
 
-/** The parts that have a number of now rather than one that is counted. */
+/** The parts with a current value, as opposed to a counter. */
 export interface Gauges {
   readonly sessions: { readonly size: number }
   readonly subscriptions: { readonly size: number; readonly sharedSize: number }
@@ -24,7 +24,7 @@ export interface Gauges {
   readonly timers: { readonly size: number }
 }
 
-/** All numbers of a broker at this moment. */
+/** The current statistics of a broker. */
 export function snapshot(
   statistics: Statistics,
   { sessions, subscriptions, retained, queueTotals, timers }: Gauges,

@@ -9,13 +9,13 @@ const MAX_PAYLOAD_BYTES = 120
 const colours = { dim: 2, red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, cyan: 36 } as const
 type Colour = keyof typeof colours
 
-// What others wrote must not write on our terminal, nor begin a line of ours.
+// Strings of Clients must not control the terminal or start a line of the log.
 const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
-function printable(text: string): string {
-  return text.replaceAll(unprintable, (character) => `\\u${character.codePointAt(0)?.toString(16).padStart(4, '0')}`)
+function printable(string: string): string {
+  return string.replaceAll(unprintable, (character) => `\\u${character.codePointAt(0)?.toString(16).padStart(4, '0')}`)
 }
 
-/** Prints the events of a broker: in colour on a terminal, or as one JSON object a line. */
+/** Prints the events of a broker, in colour on a terminal, or as one JSON object per line. */
 export function logEvents(
   broker: Broker,
   options: LogOptions,
@@ -49,15 +49,7 @@ export function logEvents(
         'green',
         client.id,
         `MQTT ${protocolVersion} over ${from}${user}${sessionPresent ? ', session present' : ''}`,
-        {
-          clientId: client.id,
-          protocolVersion,
-          username,
-          transport,
-          remoteAddress,
-          remotePort,
-          sessionPresent,
-        },
+        { clientId: client.id, protocolVersion, username, transport, remoteAddress, remotePort, sessionPresent },
       )
     })
     broker.on('clientDisconnected', (client, { reasonCode, byClient, error }) => {

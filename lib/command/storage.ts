@@ -47,15 +47,15 @@ export async function redisStore(
 }
 
 /**
- * Makes the failure of a command that the adapter does not wait for harmless, because the rejection would end the
- * process. While Redis is away the client keeps its commands in order without a time limit: the broker has its own.
+ * Handles the rejection of commands that the adapter does not wait for, which would end the process. While Redis is not
+ * reachable the client queues its commands without a time limit, because the broker has one.
  */
 function patient(connection: RedisConnection): RedisConnection {
   const send = connection.sendCommand
   connection.sendCommand = (...command) => {
-    const answer = Reflect.apply(send, connection, command)
-    if (answer instanceof Promise) answer.catch(() => undefined)
-    return answer
+    const result = Reflect.apply(send, connection, command)
+    if (result instanceof Promise) result.catch(() => undefined)
+    return result
   }
   connection.on('error', () => undefined) // Each command rejects too.
   return connection

@@ -1,24 +1,17 @@
 import type { Duplex } from 'node:stream'
 import type { ConnectionInfo } from '../../types/connection-info.ts'
 import { MqttError } from '../errors.ts'
-import type { Notify } from '../events.ts'
-import type { Hooks } from '../hooks.ts'
-import type { Statistics } from '../statistics.ts'
+import type { BrokerContext } from '../handlers/broker-context.ts'
+import type { Lifecycle } from '../lifecycle.ts'
 import type { Connection } from './connection.ts'
-import type { Connections } from './connections.ts'
 
-/** The parts of the broker that new connections meet. */
-export interface AcceptorContext {
-  readonly connections: Connections
-  readonly hooks: Pick<Hooks, 'canConnect' | 'connect'>
-  readonly statistics: Pick<Statistics, 'connections' | 'connectionsRefused'>
-  readonly lifecycle: { readonly isClosing: boolean; readonly ready: Promise<void> | undefined }
-  readonly notify: Notify
-  /** Makes the connection, which does not read yet. */
+interface AcceptorContext extends Pick<BrokerContext, 'connections' | 'hooks' | 'statistics' | 'notify'> {
+  readonly lifecycle: Lifecycle
+  /** Creates a connection that does not read yet. */
   newConnection(stream: Duplex, info: ConnectionInfo): Connection
 }
 
-/** Takes streams from the transports and from the application, and makes a Network Connection of each. */
+/** Makes a Network Connection of each stream from the transports and from the application. */
 export class Acceptor {
   readonly #broker: AcceptorContext
 
@@ -33,7 +26,7 @@ export class Acceptor {
       return
     }
     ;(stream as Partial<{ setNoDelay(on: boolean): void }>).setNoDelay?.(true)
-    // A Client may end its side and wait for the answers; the connection ends ours.
+    // A Client may end its side of the stream and wait for replies.
     if ('allowHalfOpen' in stream) stream.allowHalfOpen = true
     const connection = this.#broker.newConnection(stream, info)
     connections.add(connection)
@@ -48,13 +41,13 @@ export class Acceptor {
     stream.destroy()
   }
 
-  /** Settles when the bytes of the connection may be looked at, or rejects; undefined when they may be now. */
+  /** Resolves when packets may be handled, or rejects; undefined if they may be handled now. */
   #permission(info: ConnectionInfo, stream: Duplex): Promise<void> | undefined {
     const { hooks, lifecycle } = this.#broker
     const { ready } = lifecycle
     if (!hooks.canConnect) return ready
-    const gone = new AbortController()
-    stream.once('close', () => gone.abort())
-    return (ready ?? Promise.resolve()).then(() => hooks.connect(info, gone.signal))
+    const closed = new AbortController()
+    stream.once('close', () => closed.abort())
+    return (ready ?? Promise.resolve()).then(() => hooks.connect(info, closed.signal))
   }
 }

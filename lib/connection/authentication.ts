@@ -1,23 +1,18 @@
 import type { AuthenticationExchange } from '../../types/client.ts'
 import type { AuthPacket } from '../../types/packets.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
+import type { BrokerContext } from '../handlers/broker-context.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
-import type { Timer, Timers } from '../timers.ts'
+import type { Timer } from '../timers.ts'
 
 /** The connection of a Client that authenticates. */
-export interface AuthenticationConnection {
+interface AuthenticationConnection {
+  readonly broker: Pick<BrokerContext, 'timers' | 'settings'>
+  readonly authenticationMethod: string | undefined
   readonly isOpen: boolean
   readonly input: { process(): void }
-  /** False when the packet is larger than the Client accepts. */
+  /** Returns false if the packet is larger than the Client accepts. */
   send(packet: AuthPacket): boolean
-}
-
-export interface AuthenticationOptions {
-  readonly timers: Timers
-  /** Milliseconds for the Client to go on. */
-  readonly timeoutMs: number
-  readonly method: string | undefined
-  readonly data: Uint8Array | undefined
 }
 
 function asBuffer(data: Uint8Array | undefined): Buffer | undefined {
@@ -32,24 +27,20 @@ function asBuffer(data: Uint8Array | undefined): Buffer | undefined {
 export class Authentication implements AuthenticationExchange {
   readonly method: string | undefined
   data: Buffer | undefined
-  /** What goes with the last packet. */
+  /** Authentication Data of the last packet. */
   conclusion: Uint8Array | undefined
   readonly #connection: AuthenticationConnection
-  readonly #timers: Timers
-  readonly #timeoutMs: number
-  #answer: { resolve(data: Buffer | undefined): void; reject(error: Error): void; timer: Timer } | undefined
+  #pending: { resolve(data: Buffer | undefined): void; reject(error: Error): void; timer: Timer } | undefined
 
-  constructor(connection: AuthenticationConnection, options: AuthenticationOptions) {
+  constructor(connection: AuthenticationConnection, data: Uint8Array | undefined) {
     this.#connection = connection
-    this.#timers = options.timers
-    this.#timeoutMs = options.timeoutMs
-    this.method = options.method
-    this.data = asBuffer(options.data)
+    this.method = connection.authenticationMethod
+    this.data = asBuffer(data)
   }
 
-  /** Whether the next AUTH of the Client is for this. */
+  /** Whether an AUTH of the Client is expected. */
   get isWaiting(): boolean {
-    return this.#answer !== undefined
+    return this.#pending !== undefined
   }
 
   exchange(data?: Uint8Array): Promise<Buffer | undefined> {
@@ -57,7 +48,7 @@ export class Authentication implements AuthenticationExchange {
       return Promise.reject(new Error('the Client did not ask for enhanced authentication')) // [MQTT-4.12.0-6]
     }
     if (!this.#connection.isOpen) return Promise.reject(new MqttError('not-authorized', 'the connection ended'))
-    if (this.#answer !== undefined) return Promise.reject(new Error('an exchange is under way already'))
+    if (this.#pending !== undefined) return Promise.reject(new Error('an exchange is under way already'))
     const isSent = this.#connection.send({
       type: 'auth',
       reasonCode: ReasonCode.continueAuthentication, // [MQTT-4.12.0-2]
@@ -65,11 +56,12 @@ export class Authentication implements AuthenticationExchange {
     })
     if (!isSent) return Promise.reject(new MqttError('packet-too-large', 'AUTH is larger than the Client accepts'))
     return new Promise((resolve, reject) => {
-      const timer = this.#timers.after(this.#timeoutMs, () =>
+      const { timers, settings } = this.#connection.broker
+      const timer = timers.after(settings.limits.hookTimeoutMs, () =>
         this.abandon('the Client does not go on with its authentication'),
       )
-      this.#answer = { resolve, reject, timer }
-      // Its answer may be here already; but this hook is in the middle of something.
+      this.#pending = { resolve, reject, timer }
+      // The AUTH of the Client may have arrived already; it is handled when the hook has returned.
       queueMicrotask(() => this.#connection.input.process())
     })
   }
@@ -78,27 +70,27 @@ export class Authentication implements AuthenticationExchange {
     this.conclusion = data
   }
 
-  /** The Client's next step [MQTT-4.12.0-3]. */
+  /** An AUTH arrived [MQTT-4.12.0-3]. */
   continue(packet: AuthPacket): void {
-    const answer = this.#answer
-    if (answer === undefined || packet.reasonCode !== ReasonCode.continueAuthentication) {
+    const pending = this.#pending
+    if (pending === undefined || packet.reasonCode !== ReasonCode.continueAuthentication) {
       throw new ProtocolError(ReasonCode.protocolError, 'AUTH where none is expected')
     }
     if (packet.properties?.authenticationMethod !== this.method) {
       throw new ProtocolError(ReasonCode.protocolError, 'AUTH with another Authentication Method') // [MQTT-4.12.0-5]
     }
-    this.#answer = undefined
-    this.#timers.cancel(answer.timer)
+    this.#pending = undefined
+    this.#connection.broker.timers.cancel(pending.timer)
     this.data = asBuffer(packet.properties?.authenticationData)
-    answer.resolve(this.data)
+    pending.resolve(this.data)
   }
 
-  /** The connection ended, or the Client takes too long. It is not the hook's fault, so it is an `MqttError`. */
+  /** The connection ended, or the Client takes too long. An `MqttError`, because it is no fault of the hook. */
   abandon(why = 'the connection ended'): void {
-    const answer = this.#answer
-    if (answer === undefined) return
-    this.#answer = undefined
-    this.#timers.cancel(answer.timer)
-    answer.reject(new MqttError('not-authorized', why))
+    const pending = this.#pending
+    if (pending === undefined) return
+    this.#pending = undefined
+    this.#connection.broker.timers.cancel(pending.timer)
+    pending.reject(new MqttError('not-authorized', why))
   }
 }

@@ -4,7 +4,7 @@ import type { ConnectionInfo } from '../../types/connection-info.ts'
 import type { ReasonName } from '../../types/reason-codes.ts'
 import type { Subscription } from '../../types/subscription.ts'
 
-/** What a Client needs of its connection. */
+/** The connection of a Client. */
 interface ConnectionHandle {
   readonly isOpen: boolean
   readonly isConnected: boolean
@@ -19,10 +19,10 @@ export class Client implements PublicClient {
   readonly connection: ConnectionInfo
   readonly connect: ConnectRequest
   session: unknown
+  subscriptions: ReadonlyMap<string, Subscription> = new Map()
   /** The time limit of a hook that is asked about this Client; see `hooks`. */
   hookTime: 'each' | 'together' | 'over' = 'each'
   #handle: ConnectionHandle
-  #subscriptions: ReadonlyMap<string, Subscription> = new Map()
   #abort: AbortController | undefined
 
   constructor(
@@ -30,37 +30,28 @@ export class Client implements PublicClient {
     connection: ConnectionInfo,
     connect: ConnectRequest,
     session: unknown,
-    hold: ConnectionHandle,
+    handle: ConnectionHandle,
   ) {
     this.id = id
     this.connection = connection
     this.connect = connect
     this.session = session
-    this.#handle = hold
+    this.#handle = handle
   }
 
   get connected(): boolean {
     return this.#handle.isConnected
   }
 
-  get subscriptions(): ReadonlyMap<string, Subscription> {
-    return this.#subscriptions
-  }
-
-  set subscriptions(subscriptions: ReadonlyMap<string, Subscription>) {
-    this.#subscriptions = subscriptions
-  }
-
-  // Made when it is asked for: most Clients never need one.
+  // Created at the first access, because most Clients need none.
   get signal(): AbortSignal {
     this.#abort ??= new AbortController()
     if (!this.#handle.isOpen) this.#abort.abort()
     return this.#abort.signal
   }
 
-  /** The network connection is gone. */
   connectionClosed(): void {
-    this.#handle = CLOSED // A session may keep this Client for long; not its connection.
+    this.#handle = CLOSED // A session may refer to this Client for long, so the connection must be released.
     this.#abort?.abort()
   }
 

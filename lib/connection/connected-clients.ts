@@ -25,7 +25,7 @@ export class ConnectedClients {
     this.#notify('clientConnected', client, sessionPresent)
   }
 
-  /** Another connection of the same Client may have taken its place already. */
+  /** Another connection of the same Client may have replaced it already. */
   disconnected(client: Client): void {
     if (this.#byId.get(client.id) !== client) return
     this.#byId.delete(client.id)

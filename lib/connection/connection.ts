@@ -13,7 +13,7 @@ import { InboundTopicAliases } from '../topics/topic-aliases.ts'
 import type { Authentication } from './authentication.ts'
 import type { Client } from './client.ts'
 import { Input, type InputOwner } from './input.ts'
-import { KeepAlive, type KeepAliveOwner } from './keep-alive.ts'
+import { KeepAlive } from './keep-alive.ts'
 import { PacketSender, type PacketSenderOwner } from './packet-sender.ts'
 import { PublishRate } from './publish-rate.ts'
 import { mayRefuseFirstPacket, refusingConnack, serverDisconnect } from './refusals.ts'
@@ -21,32 +21,21 @@ import { RemainingPackets } from './remaining-packets.ts'
 import { ReplyOrder, type ReplyOwner } from './reply-order.ts'
 import { StreamEnd } from './stream-end.ts'
 
-// Packets that are handled for each piece that a slow Client takes.
-const PACKETS_A_PIECE = 16
+// Packets that are handled for each chunk that a slow Client takes.
+const MIN_PACKETS_PER_CHUNK = 16
 
-/** What the Server does with a packet. A promise means that the packets behind it have to wait. */
+/** Handles a packet. A promise means that the packets behind it have to wait. */
 export type HandlePacket = (connection: Connection, packet: Packet) => void | Promise<void>
-
-/** A Client that is let in. */
-export interface Admitted {
-  readonly connack: ConnackPacket
-  readonly session: Session
-  readonly client: Client
-  /** Seconds; 0 is none. */
-  readonly keepAlive: number
-  /** Topic Aliases that the Client takes. */
-  readonly topicAliasMaximum: number
-}
 
 /**
  * One Network Connection, from its first byte to its end.
  *
  *   new ──CONNECT──▶ connecting ──CONNACK──▶ connected ──▶ ended
- *                                                └──a hook decides on what it sent──▶ draining ──▶ ended
+ *                                                └──a hook decides on its packets──▶ draining ──▶ ended
  *
  * `input` turns bytes into packets, which go to the handlers; their replies come back through `send`.
  */
-export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, KeepAliveOwner, Flushable {
+export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Flushable {
   readonly broker: BrokerContext
   readonly info: ConnectionInfo
   readonly input: Input
@@ -57,16 +46,16 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Ke
   state: 'new' | 'connecting' | 'connected' | 'draining' | 'ended' = 'new'
   session: Session | undefined
   client: Client | undefined
-  /** Enhanced authentication that is going on. */
+  /** The enhanced authentication that has not ended. */
   authentication: Authentication | undefined
   /** Authentication Method of the CONNECT. */
   authenticationMethod: string | undefined
-  /** Session Expiry Interval of the CONNECT in seconds, as the Client asked. */
+  /** Session Expiry Interval of the CONNECT in seconds, as requested. */
   sessionExpiryInterval = 0
-  /** Messages at QoS 2 that came on this connection and wait for their PUBREL. */
+  /** QoS 2 messages that arrived on this connection and wait for their PUBREL. */
   openExchanges = 0
   inboundAliases: InboundTopicAliases | undefined
-  /** Frees what a PUBLISH has taken that a hook is asked about, when it is dropped. */
+  /** Releases the Packet Identifier of a PUBLISH that waits for a hook; called when the PUBLISH is dropped. */
   whenDropped: (() => void) | undefined
 
   readonly #handlePacket: HandlePacket
@@ -79,7 +68,7 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Ke
   #scheduled = false
 
   constructor(broker: BrokerContext, handlePacket: HandlePacket, stream: Duplex, info: ConnectionInfo) {
-    const { settings, timers } = broker
+    const { timers, settings } = broker
     const { limits } = settings
     this.broker = broker
     this.info = info
@@ -98,20 +87,19 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Ke
     }
   }
 
-  /** Begins to read. Until `permission` settles, the bytes that come wait. */
+  /** Starts reading. No packet is handled until `permission` settles. */
   start(permission?: Promise<void>): void {
-    const { timers, settings } = this.broker
     if (this.#stream.destroyed || this.#stream.readableEnded) {
       this.#stream.destroy()
-      this.#onClose() // It will not come by itself.
-      permission?.catch(() => undefined) // The connection that it was for is gone.
+      this.#onClose() // The event has been emitted already.
+      permission?.catch(() => undefined) // The connection is closed.
       return
     }
     this.#stream.on('data', this.#onData)
     this.#stream.on('end', this.#onEnd)
     this.#stream.on('error', this.#onError)
     this.#stream.on('close', this.#onClose)
-    this.#connectTimer = timers.after(settings.limits.connectTimeoutMs, () => {
+    this.#connectTimer = this.broker.timers.after(this.broker.settings.limits.connectTimeoutMs, () => {
       this.fail(new ProtocolError(ReasonCode.maximumConnectTime, 'no CONNECT within the time limit'))
     })
     if (permission !== undefined) this.input.waitFor(permission)
@@ -121,7 +109,7 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Ke
     return this.state !== 'ended' && this.state !== 'draining'
   }
 
-  /** What it sent has an effect: it has not ended, or not all of that is decided. */
+  /** Packets are handled: the connection is open, or a hook decides on its last packets. */
   get takesPackets(): boolean {
     return this.state !== 'ended'
   }
@@ -137,7 +125,7 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Ke
   // ─── in ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   readonly #onData = (chunk: Buffer): void => {
-    if (!this.isOpen) return // What comes after the end is not looked at [MQTT-3.14.4-1].
+    if (!this.isOpen) return // Bytes after the end are ignored [MQTT-3.14.4-1].
     if (!Buffer.isBuffer(chunk)) {
       this.fail(new TypeError('the stream gave something else than bytes'))
       return
@@ -170,19 +158,19 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Ke
     else this.#close(false, { reasonCode: ReasonCode.unspecified, byClient: false })
   }
 
-  // A connected Client's other packets wait for a handler that is busy, as always.
+  // Only before CONNACK: later, the other packets of the Client may come first.
   get expectsAuthentication(): boolean {
     return this.state === 'connecting' && this.authentication?.isWaiting === true
   }
 
   // ─── out ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** The one way for a reply. False, and nothing sent, when the packet is larger than the Client accepts. */
+  /** Sends a reply. Returns false, and sends nothing, if the packet is larger than the Client accepts. */
   send(packet: Packet): boolean {
     return this.sender.send(packet)
   }
 
-  /** Writes what there is, and goes on with what waits, at the end of this turn. */
+  /** Flushes the output and handles waiting packets at the end of this turn of the event loop. */
   schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
@@ -196,12 +184,12 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Ke
   }
 
   get outboundBusy(): boolean {
-    return this.isOpen && this.sender.outboundBusy // After its end nothing is written, and the rest is handled.
+    return this.isOpen && this.sender.outboundBusy // A connection that has ended writes nothing.
   }
 
   onWritten(all: boolean): void {
     if (!this.isOpen) return
-    this.input.process(PACKETS_A_PIECE)
+    this.input.process(MIN_PACKETS_PER_CHUNK)
     if (!all || !this.isOpen) return
     this.session?.outbound.sendPending()
     this.sender.flush()
@@ -214,7 +202,7 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Ke
 
   // ─── the session ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** The Client said who it is; from here on only the handler of its CONNECT goes on. */
+  /** A CONNECT arrived; until its handler has finished, other packets wait. */
   connecting(packet: ConnectPacket): void {
     this.state = 'connecting'
     this.broker.timers.cancel(this.#connectTimer)
@@ -223,8 +211,8 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Ke
     this.sessionExpiryInterval = packet.properties?.sessionExpiryInterval ?? 0
   }
 
-  /** Lets the Client in: CONNACK, and only then what its session has for it [MQTT-3.2.0-1]. */
-  connected({ connack, session, client, keepAlive, topicAliasMaximum }: Admitted): void {
+  /** Sends CONNACK, and only then the messages of the session [MQTT-3.2.0-1]. `keepAlive` in seconds; 0 is none. */
+  connected(session: Session, client: Client, connack: ConnackPacket, keepAlive: number): void {
     const { settings, timers, predecessors } = this.broker
     this.state = 'connected'
     this.session = session
@@ -236,34 +224,22 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Ke
       predecessors.whenDecided(client.id, () => this.input.openGate())
     }
     this.input.decoder.maximumPacketSize = settings.limits.maxPacketSize
-    if (this.protocolLevel === 5) {
-      this.inboundAliases = new InboundTopicAliases(settings.limits.topicAliasMaximum)
-      this.sender.useAliases(Math.min(topicAliasMaximum, settings.limits.maxOutboundTopicAliases))
-    }
+    if (this.protocolLevel === 5) this.inboundAliases = new InboundTopicAliases(settings.limits.topicAliasMaximum)
     if (keepAlive > 0) this.#keepAlive = new KeepAlive(timers, this, keepAlive)
-    this.broker.clientConnected(client, connack.sessionPresent)
+    this.broker.clients.connected(client, connack.sessionPresent)
     session.outbound.sendPending()
   }
 
-  keepAliveExpired(): void {
-    void this.end(ReasonCode.keepAliveTimeout)
-  }
-
-  /** Another connection has the session now [MQTT-3.1.4-3]. What the hooks have not decided on is decided first. */
+  /** Another connection takes over the session [MQTT-3.1.4-3], after the last packets of this one are decided. */
   sessionTakenOver(): void {
     this.#isSucceeded = true
     void this.end(ReasonCode.sessionTakenOver)
     if (this.client !== undefined) this.broker.predecessors.succeeded(this.client.id)
   }
 
-  /** A CONNECT that came later was admitted. */
-  outdated(): void {
-    if (this.isOpen) this.refuse(new MqttError('unspecified', 'a later connection has the Client Identifier'))
-  }
-
   // ─── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** A fault: of the Client, of its stream, of a hook or ours. The connection ends with the Reason Code that says which. */
+  /** Ends the connection because of an error of the Client, its stream, a hook or the broker, with its Reason Code. */
   fail(error: Error): void {
     if (!this.isOpen) return
     const isOurs = !(error instanceof ProtocolError || error instanceof MqttError)
@@ -273,36 +249,31 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Ke
     }
     const refusal = isOurs ? new MqttError('unspecified', '', { cause: error }) : error
     if (this.isConnected) this.#disconnect(refusal.reasonCode, { reasonString: refusal.message }, error)
-    else this.#notLetIn(refusal)
+    else this.#refuseConnect(refusal)
   }
 
-  #notLetIn(error: ProtocolError | MqttError): void {
-    if (this.state === 'connecting') return this.refuse(error)
-    const { protocolLevel } = this.input.decoder
-    if (!mayRefuseFirstPacket(error, protocolLevel)) return this.#refused(error)
-    if (error.reasonCode !== ReasonCode.unsupportedProtocolVersion) this.sender.protocolLevel = 5
-    this.refuse(error)
+  #refuseConnect(error: ProtocolError | MqttError): void {
+    const isFirst = this.state === 'new'
+    if (isFirst && error.reasonCode !== ReasonCode.unsupportedProtocolVersion) this.sender.protocolLevel = 5
+    this.refuse(error, !isFirst || mayRefuseFirstPacket(error, this.input.decoder.protocolLevel))
   }
 
-  /** Refuses a CONNECT; nothing that came after it is looked at [MQTT-3.1.4-6]. */
-  refuse(error: MqttError | ProtocolError): void {
-    this.send(refusingConnack(error, this.protocolLevel))
-    this.#refused(error)
-  }
-
-  #refused(error: Error): void {
+  /** Refuses a CONNECT; later packets are ignored [MQTT-3.1.4-6]. */
+  refuse(error: MqttError | ProtocolError, hasConnack = true): void {
+    if (!this.isOpen) return
+    if (hasConnack) this.send(refusingConnack(error, this.protocolLevel))
     this.broker.statistics.connectionsRefused += 1
     this.broker.notify('connectionRefused', this.info, error)
     this.#close(false, { reasonCode: ReasonCode.unspecified, byClient: false, error })
   }
 
-  /** The Server ends the connection; an MQTT 5.0 Client is told why. Resolves when the stream is closed. */
+  /** The Server ends the connection; an MQTT 5.0 Client receives a DISCONNECT. Resolves when the stream is closed. */
   end(reasonCode: number, options: DisconnectOptions = {}): Promise<void> {
     this.#disconnect(reasonCode, options, undefined)
     return this.#end.closed()
   }
 
-  /** At once, without a DISCONNECT. */
+  /** Ends the connection at once, without a DISCONNECT. */
   destroy(): void {
     this.#close(false, { reasonCode: ReasonCode.unspecified, byClient: false })
     this.#stream.destroy()
@@ -313,17 +284,12 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Ke
     this.#close(false, { reasonCode, byClient: false, error })
   }
 
-  /** DISCONNECT came. It takes the Will back unless its Reason Code says that it does not [MQTT-3.14.4-3]. */
+  /** A DISCONNECT arrived. With the Reason Code 0x00 it removes the Will [MQTT-3.14.4-3]. */
   disconnected(reasonCode: number): void {
-    if (this.state === 'draining') {
-      const { session, client } = this
-      const takesWillBack = reasonCode === ReasonCode.success && session !== undefined && client !== undefined
-      if (takesWillBack) this.broker.wills.withdraw(session, client)
-      this.drained()
-    } else this.#close(reasonCode === ReasonCode.success, { reasonCode, byClient: true })
+    this.#close(reasonCode === ReasonCode.success, { reasonCode, byClient: true })
   }
 
-  /** The end, however it came: the session is left, what is left is written, and the other side has a moment to close. */
+  /** Ends the connection: detaches the session, writes the remaining output and gives the Client time to close. */
   #close(graceful: boolean, reason: DisconnectReason): void {
     if (!this.isOpen) return
     const { client, session, broker } = this
@@ -337,7 +303,7 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Ke
     this.authentication?.abandon()
     client?.connectionClosed()
     if (wasConnected && client !== undefined && session !== undefined) {
-      broker.clientDisconnected(client)
+      broker.clients.disconnected(client)
       if (isUndecided) {
         this.#remaining = new RemainingPackets(this, client)
         broker.predecessors.add(client.id, this.#remaining)
@@ -352,7 +318,7 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Ke
     else this.#end.linger()
   }
 
-  /** All that counts of what an ended connection sent is handled, or its time is over. */
+  /** The last packets of an ended connection are handled, or their time limit is over. */
   drained(): void {
     this.state = 'ended'
     this.input.close()
@@ -370,15 +336,14 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Ke
     this.#end.isClosed = true
     this.sender.release()
     if (!this.isOpen) this.#finished()
-    // A Client may send and close: what came before its end counts, however long a hook takes for it.
+    // A Client may send and close: its packets are handled, however long a hook takes.
     else if (!this.#end.inputEnded || !this.input.finish()) {
       this.#close(false, { reasonCode: ReasonCode.unspecified, byClient: false })
     }
   }
 
-  /** Ended and closed. */
   #finished(): void {
-    this.broker.connectionClosed(this)
+    this.broker.connections.delete(this)
     this.#end.finished()
   }
 }

@@ -2,10 +2,10 @@ import type { ConnectionInfo } from '../../types/connection-info.ts'
 import type { Limits } from '../../types/options.ts'
 
 /** A Network Connection that is not closed. */
-export interface OpenConnection {
+interface OpenConnection {
   readonly info: ConnectionInfo
   end(reasonCode: number): Promise<void>
-  /** At once, without a DISCONNECT. */
+  /** Ends the connection at once, without a DISCONNECT. */
   destroy(): void
 }
 
@@ -42,7 +42,7 @@ export class Connections {
     if (this.#open.size === 0) this.#whenEmpty?.()
   }
 
-  /** Says goodbye to all of them, gives them that many milliseconds to take it, and destroys those that are left. */
+  /** Sends a DISCONNECT to each Client, and destroys the connections that are left after `graceMs`. */
   async close(reasonCode: number, graceMs: number): Promise<void> {
     for (const connection of this.#open) void connection.end(reasonCode)
     if (this.#open.size === 0) return

@@ -1,18 +1,19 @@
+import { ReasonCode } from '../packets/reason-codes.ts'
 import type { Timer, Timers } from '../timers.ts'
 
-/** The connection whose Client must not be silent for too long. */
-export interface KeepAliveOwner {
+/** The connection of the Client. */
+interface KeepAliveOwner {
   /** `isWaiting`: the Client waits for the Server, not the Server for the Client. */
   readonly input: { readonly isWaiting: boolean }
-  keepAliveExpired(): void
+  end(reasonCode: number): Promise<void>
 }
 
 // A timer this late means that the program was busy, not that the Client was silent.
 const LATE_MS = 500
-// So large a piece of a packet that is not complete is a sign of life; smaller ones might be meant to pass for one.
+// A chunk of this size counts although it completes no packet; a Client could fake activity with smaller ones.
 const SIGN_OF_LIFE_BYTES = 1000
 
-/** The Keep Alive of one connection (section 3.1.2.10): a Client that is silent for one and a half times as long is gone. */
+/** Ends a connection without packets for one and a half times its Keep Alive (section 3.1.2.10). */
 export class KeepAlive {
   readonly #timers: Timers
   readonly #owner: KeepAliveOwner
@@ -29,7 +30,7 @@ export class KeepAlive {
     this.#arm(this.#lastSignAt + this.#timeoutMs)
   }
 
-  /** So many bytes came, and with them the end of a packet or not. */
+  /** A chunk arrived. */
   received(bytes: number, completesPacket: boolean): void {
     if (completesPacket || bytes >= SIGN_OF_LIFE_BYTES) this.#lastSignAt = this.#timers.now()
   }
@@ -48,7 +49,7 @@ export class KeepAlive {
     if (dueAgain > now) this.#arm(dueAgain)
     else if (this.#owner.input.isWaiting) this.#arm(now + this.#timeoutMs)
     else if (now - due > LATE_MS)
-      this.#arm(now + LATE_MS) // Its packets may lie unread.
-    else this.#owner.keepAliveExpired() // [MQTT-3.1.2-22]
+      this.#arm(now + LATE_MS) // Its packets may be unread.
+    else void this.#owner.end(ReasonCode.keepAliveTimeout) // [MQTT-3.1.2-22]
   }
 }

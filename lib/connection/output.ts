@@ -4,52 +4,51 @@ import { Writer } from '../packets/writer.ts'
 import { usesReadBuffer } from './read-buffer.ts'
 import type { Timer, Timers } from '../timers.ts'
 
-/** Whom the output belongs to. */
+/** The part that writes the packets. */
 export interface OutputOwner {
-  /** So many bytes more go out. */
+  /** These bytes are passed to the stream. */
   onBytes(bytes: number): void
-  /** The stream has taken a piece, `all` when it was the last one. */
+  /** The stream has written a chunk; `all` if it was the last one. */
   onWritten(all: boolean): void
-  /** It has taken nothing for as long as it may, or will not take anything. */
+  /** The stream failed, or wrote nothing within the time limit. */
   writeFailed(error: Error): void
 }
 
-// Each piece that is taken is a sign of life, so a piece must not be too large for a slow link.
-const PIECE_BYTES = 256 * 1024
-// From this size on a payload goes to the stream as it is: a chunk more costs less than its copy.
-const LARGE_PAYLOAD = 16 * 1024
+// The time limit applies to each chunk, so a chunk must not be too large for a slow network.
+const MAX_CHUNK_BYTES = 256 * 1024
+// A payload from this size on is passed to the stream without a copy, which would cost more than a further chunk.
+const MIN_UNCOPIED_BYTES = 16 * 1024
 const NOTHING: Uint8Array[] = []
 
 /**
- * What goes out on one connection: packets are written one behind the other into a buffer, which goes to the stream
- * as a whole, with the large payloads that belong between its parts. What comes while it is on its way goes with the
- * next one.
+ * The output of one connection. Packets are encoded into one buffer, which a flush passes to the stream with the
+ * large payloads between its parts. Packets that are sent before the stream has written them wait for the next flush.
  */
 export class Output {
   readonly writer: Writer
   readonly #stream: Duplex
-  /** It holds on to nothing that the system has taken; another kind of stream may have put it somewhere. */
-  readonly #keepsNothing: boolean
+  /** The stream retains no bytes that are written, so that their buffer can be used again. */
+  readonly #releasesWritten: boolean
   readonly #owner: OutputOwner
   readonly #timers: Timers
   readonly #timeoutMs: number
-  /** What is on its way; the stream was given what is before `#next`. */
+  /** The chunks of the last flush; those before `#next` are passed to the stream. */
   #chunks = NOTHING
   #next = 0
-  /** Bytes on their way, those that were given included. */
+  /** Bytes of the last flush, until all are written. */
   #bytesInFlight = 0
   #timer: Timer | undefined
 
   constructor(stream: Duplex, owner: OutputOwner, timers: Timers, timeoutMs: number) {
     this.#stream = stream
-    this.#keepsNothing = usesReadBuffer(stream)
-    this.writer = new Writer(256, LARGE_PAYLOAD, this.#keepsNothing ? outputBuffers : undefined)
+    this.#releasesWritten = usesReadBuffer(stream)
+    this.writer = new Writer(256, MIN_UNCOPIED_BYTES, this.#releasesWritten ? outputBuffers : undefined)
     this.#owner = owner
     this.#timers = timers
     this.#timeoutMs = timeoutMs
   }
 
-  /** Bytes that the stream has not taken. */
+  /** Bytes that the stream has not written. */
   get bytes(): number {
     return this.writer.size + this.#bytesInFlight
   }
@@ -62,11 +61,11 @@ export class Output {
     this.#chunks = this.writer.takeChunks()
     this.#next = 0
     this.#write()
-    const isTaken = this.#next === this.#chunks.length && this.#stream.writableLength === 0
-    if (isTaken && this.#keepsNothing) outputBuffers.giveBack(buffer)
+    const isWritten = this.#next === this.#chunks.length && this.#stream.writableLength === 0
+    if (isWritten && this.#releasesWritten) outputBuffers.giveBack(buffer)
   }
 
-  /** Gives the stream all that is left and ends it. */
+  /** Passes the remaining bytes to the stream and ends it. */
   end(): void {
     this.#timers.cancel(this.#timer)
     if (!this.#stream.writable) return
@@ -83,7 +82,7 @@ export class Output {
     this.release()
   }
 
-  /** Holds no bytes any more. */
+  /** Releases all bytes. */
   release(): void {
     this.#timers.cancel(this.#timer)
     this.#reset()
@@ -98,24 +97,24 @@ export class Output {
 
   #write(): void {
     try {
-      this.#writePiece()
+      this.#writeChunks()
     } catch (error) {
       this.#owner.writeFailed(error as Error)
       return
     }
-    // Mostly the system takes it at once, and nothing needs to be watched.
+    // Mostly the stream writes at once, so no timer is needed.
     if (this.#stream.writableLength === 0) return
     this.#timer = this.#timers.after(this.#timeoutMs, () => {
       this.#owner.writeFailed(new Error(`the connection took no bytes for ${this.#timeoutMs} ms`))
     })
   }
 
-  #writePiece(): void {
+  #writeChunks(): void {
     const chunks = this.#chunks
     const stream = this.#stream
     const isAlone = this.#next === chunks.length - 1
-    if (!isAlone) stream.cork() // One system call for all of it.
-    for (let room = PIECE_BYTES; room > 0; ) {
+    if (!isAlone) stream.cork() // One system call for all chunks.
+    for (let room = MAX_CHUNK_BYTES; room > 0; ) {
       let chunk = chunks[this.#next]!
       if (chunk.length > room) {
         chunks[this.#next] = chunk.subarray(room)
@@ -124,12 +123,12 @@ export class Output {
       room -= chunk.length
       if (this.#next === chunks.length) room = 0
       if (room > 0) stream.write(chunk)
-      else stream.write(chunk, this.#onPieceWritten)
+      else stream.write(chunk, this.#onChunkWritten)
     }
     if (!isAlone) stream.uncork()
   }
 
-  readonly #onPieceWritten = (): void => {
+  readonly #onChunkWritten = (): void => {
     this.#timers.cancel(this.#timer)
     this.#timer = undefined
     if (this.#bytesInFlight === 0) return

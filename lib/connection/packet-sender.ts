@@ -2,38 +2,29 @@ import type { Duplex } from 'node:stream'
 import type { ConnectPacket, Packet, ProtocolLevel } from '../../types/packets.ts'
 import type { AcknowledgementProperties } from '../../types/properties.ts'
 import type { MqttError } from '../errors.ts'
+import type { BrokerContext } from '../handlers/broker-context.ts'
 import type { OutgoingPublish } from '../messages/outgoing-publish.ts'
 import { encodeInto } from '../packets/encoder.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import type { SessionConnection } from '../sessions/session-connection.ts'
 import type { Statistics } from '../statistics.ts'
-import type { Timers } from '../timers.ts'
-import { Output } from './output.ts'
+import { Output, type OutputOwner } from './output.ts'
 import { PublishWriter } from './publish-writer.ts'
 import { reasonProperties, withoutReasonProperties } from './refusals.ts'
 
-/** The connection whose packets go out. */
-export interface PacketSenderOwner {
-  /** `flush` is to be called when this turn is over. */
+/** The connection that sends the packets. */
+export interface PacketSenderOwner extends Pick<OutputOwner, 'onWritten' | 'writeFailed'> {
+  /** Schedules a call of `flush` at the end of this turn of the event loop. */
   schedule(): void
-  /** The stream has taken a piece, `all` when it was the last one. */
-  onWritten(all: boolean): void
-  writeFailed(error: Error): void
   sessionTakenOver(): void
 }
 
-export interface PacketSenderContext {
-  readonly statistics: Statistics
-  readonly timers: Timers
-  readonly settings: { readonly limits: { readonly drainTimeoutMs: number; readonly maxOutboundBytes: number } }
-  /** Reports a fault of the application. */
-  reportError(error: Error): void
-}
+type PacketSenderContext = Pick<BrokerContext, 'statistics' | 'timers' | 'settings' | 'reportError'>
 
-// Beyond this a session keeps what can wait, and a Client that does not read is not read from.
+// Above this limit QoS 1 and QoS 2 messages stay in the queue, and no more packets are read from the Client.
 const BUSY_BYTES = 256 * 1024
 
-/** All packets to one Client: in its version, no larger than it accepts, counted, in the order in which they were sent. */
+/** Sends all packets to one Client: in its protocol version, no larger than it accepts, in order. */
 export class PacketSender implements SessionConnection {
   receiveMaximum = 65_535
   readonly #stream: Duplex
@@ -63,20 +54,17 @@ export class PacketSender implements SessionConnection {
     this.#messages.protocolLevel = level
   }
 
-  /** What the Client accepts, as it says in its CONNECT. */
+  /** Uses the limits of the Client in its CONNECT. */
   accept({ protocolLevel, properties }: ConnectPacket): void {
     this.protocolLevel = protocolLevel
     this.receiveMaximum = properties?.receiveMaximum ?? 65_535
     this.#messages.maximumPacketSize = properties?.maximumPacketSize ?? Infinity
+    const { maxOutboundTopicAliases } = this.#context.settings.limits
+    this.#messages.useAliases(Math.min(properties?.topicAliasMaximum ?? 0, maxOutboundTopicAliases))
     this.#wantsProblemInformation = properties?.requestProblemInformation !== 0
   }
 
-  /** From here on the first topics have aliases, up to this many. */
-  useAliases(maximum: number): void {
-    this.#messages.useAliases(maximum)
-  }
-
-  /** A packet larger than the Client accepts loses its reasons; false, and nothing written, when it still is. */
+  /** Omits the reason properties of a packet that is too large for the Client; returns false if it still is. */
   send(packet: Packet): boolean {
     if (!this.#canWrite()) return true
     if (!this.#encode(packet)) return false
@@ -101,14 +89,14 @@ export class PacketSender implements SessionConnection {
       encodeInto(writer, packet, this.protocolLevel)
       if (writer.length - start <= this.#messages.maximumPacketSize) return true
     } catch (error) {
-      this.#context.reportError(error as Error) // The application gave strings that are none.
+      this.#context.reportError(error as Error) // The application returned a value that is no string.
     }
     writer.length = start
     const shorter = withoutReasonProperties(packet)
-    return shorter !== undefined && this.#encode(shorter) // [MQTT-3.2.2-19] [MQTT-3.4.2-2] and so on for each packet.
+    return shorter !== undefined && this.#encode(shorter) // [MQTT-3.2.2-19] [MQTT-3.4.2-2], and so on.
   }
 
-  /** An acknowledgement; `refusal` adds its reasons when the Client wants them [MQTT-3.1.2-29]. */
+  /** Sends an acknowledgement, with the reason properties of `refusal` if the Client requested them [MQTT-3.1.2-29]. */
   acknowledge(
     type: 'puback' | 'pubrec' | 'pubrel' | 'pubcomp',
     packetId: number,
@@ -118,7 +106,7 @@ export class PacketSender implements SessionConnection {
     this.send({ type, packetId, reasonCode, properties: refusal && this.reasonPropertiesOf(refusal) })
   }
 
-  /** The properties that say why, for a packet that may go without; undefined when the Client does not want them. */
+  /** Returns the reason properties of an optional reply; undefined if the Client did not request them. */
   reasonPropertiesOf(refusal: MqttError): AcknowledgementProperties | undefined {
     if (this.protocolLevel !== 5 || !this.#wantsProblemInformation) return undefined
     return reasonProperties(refusal.message, refusal.userProperties)
@@ -155,7 +143,7 @@ export class PacketSender implements SessionConnection {
     return !this.#isStopped && this.#stream.writable
   }
 
-  /** Gives the stream what was sent in this turn. */
+  /** Writes the packets that were sent since the last call to the stream. */
   flush(): void {
     this.#output.flush()
   }
@@ -172,17 +160,17 @@ export class PacketSender implements SessionConnection {
     this.#owner.writeFailed(error)
   }
 
-  /** Nothing more is sent. */
+  /** Sends no further packet. */
   stop(): void {
     this.#isStopped = true
   }
 
-  /** Gives the stream all that was sent, and its end. */
+  /** Writes the remaining packets and ends the stream. */
   end(): void {
     this.#output.end()
   }
 
-  /** The stream is closed: no bytes are held any more. */
+  /** Releases the buffers of a stream that is closed. */
   release(): void {
     this.#output.release()
   }

@@ -1,7 +1,7 @@
 import type { Pausable } from '../sessions/back-pressure.ts'
 import type { Timers } from '../timers.ts'
 
-/** The messages that a Client may publish in a second: the one that reaches the limit is handled, then its sender waits. */
+/** Limits the messages of a Client per second: after the message that reaches the limit the Client is paused. */
 export class PublishRate {
   readonly #timers: Timers
   readonly #publisher: Pausable

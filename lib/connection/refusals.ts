@@ -5,7 +5,7 @@ import { MqttError, type ProtocolError } from '../errors.ts'
 import { refusalCodeFor } from '../packets/reason-code-lists.ts'
 import { connectReturnCode, ReasonCode } from '../packets/reason-codes.ts'
 
-// How a refusal reads on the wire: its Reason Code, and the properties that say why.
+// Refusals as packets: Reason Code and reason properties.
 
 const MAX_REASON_STRING_LENGTH = 1024
 
@@ -28,16 +28,16 @@ export function refusingConnack(error: MqttError | ProtocolError, protocolLevel:
 }
 
 /**
- * Whether a first packet that cannot be understood is refused with a CONNACK, in MQTT 5.0 and for a protocol version
- * that is not supported; `claimedLevel` is the version that it says it has. Otherwise the connection just ends.
+ * Whether a malformed first packet is refused with a CONNACK: in MQTT 5.0, and for a protocol version that is not
+ * supported. `claimedLevel` is the version in the packet. Otherwise the connection ends without a packet.
  */
 export function mayRefuseFirstPacket(
   error: MqttError | ProtocolError,
   claimedLevel: ProtocolLevel | undefined,
 ): boolean {
-  // [MQTT-3.1.2-2], in the form that every Client reads.
+  // [MQTT-3.1.2-2], as a CONNACK of MQTT 3, which every Client reads.
   if (error.reasonCode === ReasonCode.unsupportedProtocolVersion) return true
-  return claimedLevel === 5 // A CONNECT of MQTT 3 that is malformed must not be answered [MQTT-3.1.4-1].
+  return claimedLevel === 5 // A malformed CONNECT of MQTT 3 has no reply [MQTT-3.1.4-1].
 }
 
 /** The DISCONNECT of the Server. */

@@ -2,16 +2,15 @@ import type { Undecided } from '../sessions/predecessors.ts'
 import type { Client } from './client.ts'
 import type { Input } from './input.ts'
 
-/** A connection that has ended before a hook decided on all that it sent. */
+/** A connection that ended before a hook decided on its last packets. */
 export interface DrainingConnection {
   readonly input: Pick<Input, 'openGate' | 'drop'>
-  /** Frees what the PUBLISH has taken that a hook is asked about. */
   readonly whenDropped: (() => void) | undefined
-  /** No packet of it has an effect any more. */
+  /** No further packet of the connection has an effect. */
   drained(): void
 }
 
-/** The packets of a connection that has ended: a PUBLISH that a hook has not decided on, and those behind it. */
+/** The last packets of an ended connection: a PUBLISH that a hook has not decided on, and the packets behind it. */
 export class RemainingPackets implements Undecided {
   readonly #connection: DrainingConnection
   readonly #client: Client
@@ -42,7 +41,7 @@ export class RemainingPackets implements Undecided {
     return `${count} PUBLISH packets`
   }
 
-  /** All of them are handled, or dropped, perhaps before their turn has come. */
+  /** All packets are handled or dropped, perhaps before `begin`. */
   handled(): void {
     this.#isHandled = true
     this.#decided?.()

@@ -1,28 +1,24 @@
-import type { BackPressure, Pausable } from '../sessions/back-pressure.ts'
-
-/** What is to be stored before a reply may promise it. */
-export interface Commits {
-  readonly backPressure: BackPressure
-  /** Calls `onCommitted` when all changes so far are stored: now, when they are. */
-  afterCommit(onCommitted: () => void, onRejected?: (error: Error) => void): void
-}
+import type { Pausable } from '../sessions/back-pressure.ts'
+import type { Session } from '../sessions/session.ts'
+import type { CommitQueue } from '../storage/commit-queue.ts'
+import type { PacketSender } from './packet-sender.ts'
 
 /** The connection that replies. */
 export interface ReplyOwner {
-  readonly session: { readonly storage: { readonly isDurable: boolean } } | undefined
+  readonly session: Session | undefined
   readonly input: Pausable
-  readonly sender: { acknowledge(type: 'pubrel' | 'pubcomp', packetId: number, reasonCode: number): void }
+  readonly sender: PacketSender
 }
 
-/** The replies of one connection that wait for a commit, and those that must not overtake them. */
+/** Keeps the order of the replies of one connection, some of which wait for a commit. */
 export class ReplyOrder {
-  readonly #commits: Commits | undefined
+  readonly #commits: Pick<CommitQueue, 'backPressure' | 'afterCommit'> | undefined
   readonly #owner: ReplyOwner
-  /** With so many replies pending the Client is not read from. */
+  /** With this number of pending replies the Client is paused. */
   readonly #maxPending: number
   #pending = 0
 
-  constructor(commits: Commits | undefined, owner: ReplyOwner, maxPending: number) {
+  constructor(commits: CommitQueue | undefined, owner: ReplyOwner, maxPending: number) {
     this.#commits = commits
     this.#owner = owner
     this.#maxPending = maxPending
@@ -32,21 +28,21 @@ export class ReplyOrder {
     return this.#pending > 0
   }
 
-  /** Whether a reply promises a change of the session that is not stored at once. */
+  /** Whether a reply acknowledges a change that needs a commit. */
   get #promisesCommit(): boolean {
     return this.#owner.session?.storage.isDurable === true
   }
 
   /**
-   * Replies to a packet that changed the session: at once, or when the change is stored. `onRejected` takes the change
-   * back when it cannot be stored; without it the commit is tried again.
+   * Replies to a packet that changed the session; if the session is durable, after the commit. `onRejected`
+   * rolls the change back if the commit fails; without it the commit is retried.
    */
-  reply(answer: () => void, onRejected?: (error: Error) => void): void {
-    if (this.#promisesCommit) this.afterCommit(answer, onRejected)
-    else answer()
+  reply(send: () => void, onRejected?: (error: Error) => void): void {
+    if (this.#promisesCommit) this.afterCommit(send, onRejected)
+    else send()
   }
 
-  /** As `reply` with an acknowledgement, without a closure for sessions that are not stored. */
+  /** The same for an acknowledgement, without a closure if the session is not durable. */
   acknowledge(type: 'pubrel' | 'pubcomp', packetId: number, reasonCode: number): void {
     const { sender } = this.#owner
     if (this.#promisesCommit) this.afterCommit(() => sender.acknowledge(type, packetId, reasonCode))
@@ -54,8 +50,8 @@ export class ReplyOrder {
   }
 
   /**
-   * Calls `reply` when all changes so far are stored, or `onRejected` when that failed; without `onRejected` the commit
-   * is tried again. A Client that is far ahead of the storage is not read from.
+   * Calls `reply` when all changes so far are committed, or `onRejected` if a commit failed; without `onRejected` the
+   * commit is retried. Pauses a Client that is far ahead of the storage.
    */
   afterCommit(reply: () => void, onRejected?: (error: Error) => void): void {
     const commits = this.#commits
@@ -76,7 +72,7 @@ export class ReplyOrder {
     )
   }
 
-  /** A reply that depends on nothing stored, but must not come before those that do. */
+  /** Sends a reply that needs no commit, but must not overtake pending replies. */
   afterOthers(reply: () => void): void {
     if (this.hasPending) this.afterCommit(reply, reply)
     else reply()

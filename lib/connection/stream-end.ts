@@ -1,12 +1,12 @@
 import type { Duplex } from 'node:stream'
 import type { Timer, Timers } from '../timers.ts'
 
-// Milliseconds for the other side to read our last packet and close.
+// Time for the Client to read the last packet and to close.
 const LINGER_MS = 1000
 
-/** The end of the stream of one connection: of each of its sides, and those who wait until it is closed. */
+/** Ends the stream of one connection, one side after the other. */
 export class StreamEnd {
-  /** The other side has ended its side. */
+  /** The Client has ended its side. */
   inputEnded = false
   isClosed = false
   readonly #stream: Duplex
@@ -19,7 +19,7 @@ export class StreamEnd {
     this.#timers = timers
   }
 
-  /** Our side has ended; the other one has a moment to do so. */
+  /** The Server has ended its side; the Client has a moment to end its own. */
   linger(): void {
     if (this.inputEnded) this.destroyWhenWritten()
     this.#timer = this.#timers.after(LINGER_MS, () => this.#stream.destroy())

@@ -6,7 +6,7 @@ import type { Connection } from '../connection/connection.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 
-/** AUTH from a connected Client (section 4.12.1): it begins to authenticate again, or goes on with it. Its other packets flow meanwhile. */
+/** AUTH from a connected Client (section 4.12.1) starts or continues re-authentication. Other packets need not wait. */
 export function handleAuth(connection: Connection, packet: AuthPacket): void {
   const method = packet.properties?.authenticationMethod
   if (connection.authenticationMethod === undefined || method !== connection.authenticationMethod) {
@@ -19,13 +19,7 @@ export function handleAuth(connection: Connection, packet: AuthPacket): void {
   if (packet.reasonCode !== ReasonCode.reAuthenticate) {
     throw new ProtocolError(ReasonCode.protocolError, 'AUTH where none is expected')
   }
-  const { timers, settings } = connection.broker
-  const authentication = new Authentication(connection, {
-    timers,
-    timeoutMs: settings.limits.hookTimeoutMs,
-    method,
-    data: packet.properties?.authenticationData,
-  })
+  const authentication = new Authentication(connection, packet.properties?.authenticationData)
   connection.authentication = authentication
   void reauthenticate(connection, authentication)
 }
@@ -53,7 +47,7 @@ async function reauthenticate(connection: Connection, authentication: Authentica
   }
 }
 
-/** Asks the hook until it is done; a step that is not done goes to the Client and comes back as the next one. */
+/** Calls the hook until it is done. Between two calls the Client receives an AUTH and sends the next one. */
 async function ask(
   connection: Connection,
   client: Client,

@@ -17,14 +17,14 @@ import { openSession } from './open-session.ts'
 
 const versions: Record<ProtocolLevel, ConnectRequest['protocolVersion']> = { 3: '3.1', 4: '3.1.1', 5: '5.0' }
 
-/** CONNECT (section 3.1): check, ask who it is, open the session, answer with CONNACK. */
+/** CONNECT (section 3.1): check, authenticate, open the session, reply with CONNACK. */
 export async function handleConnect(connection: Connection, packet: ConnectPacket): Promise<void> {
   connection.connecting(packet)
   try {
     await connect(connection, packet)
   } catch (error) {
     if (!(error instanceof MqttError)) throw error
-    if (connection.isOpen) connection.refuse(error)
+    connection.refuse(error)
   }
 }
 
@@ -44,21 +44,16 @@ async function decide(connection: Connection, packet: ConnectPacket, undecided: 
   const will = packet.will && detachedWill(packet.will)
   if (will !== undefined) checkPublishedTopic(broker, will.topic)
 
-  const authentication = new Authentication(connection, {
-    timers: broker.timers,
-    timeoutMs: broker.settings.limits.hookTimeoutMs,
-    method: connection.authenticationMethod,
-    data: packet.properties?.authenticationData,
-  })
+  const authentication = new Authentication(connection, packet.properties?.authenticationData)
   const request = requestOf(packet, clientId, will)
-  const known = { ...request, password: undefined, properties: withoutData(packet.properties) }
+  const known = { ...request, password: undefined, properties: withoutAuthenticationData(packet.properties) }
   const client = new Client(clientId, connection.info, known, undefined, connection)
   connection.authentication = authentication
   connection.client = client
   client.session = await authenticate(connection, request, client, authentication)
   connection.authentication = undefined
-  if (!connection.isOpen) return // It is gone, or a later CONNECT was admitted.
-  // Not awaited without need: a CONNECT with a Will must not be overtaken by one without.
+  if (!connection.isOpen) return // It has ended, or a later CONNECT was admitted.
+  // Awaits promises only, so that a CONNECT without a Will cannot overtake one with a Will.
   const answer = will && authorizeWill(connection, will, client)
   const storedWill = isPromise(answer) ? await answer : answer
   if (!connection.isOpen) return
@@ -67,7 +62,7 @@ async function decide(connection: Connection, packet: ConnectPacket, undecided: 
   await openSession(connection, undecided, { packet, client, principal, will: storedWill, authentication })
 }
 
-/** The Client's own identifier, or a new one where it may leave the choice to us [MQTT-3.1.3-6]. */
+/** Returns the Client Identifier of the packet, or a new one if it is empty [MQTT-3.1.3-6]. */
 function chooseClientId(packet: ConnectPacket): string {
   const { clientId, protocolLevel, cleanStart } = packet
   if (protocolLevel === 3 && (clientId.length < 1 || clientId.length > 23)) {
@@ -91,7 +86,7 @@ function requestOf(packet: ConnectPacket, clientId: string, will: Will | undefin
   }
 }
 
-/** Who may have the session again: the user, or the holder of the certificate, unless the application says otherwise. */
+/** Returns the principal: by default the user name or certificate subject, else from the option `sessionOwner`. */
 function principalOf(connection: Connection, client: Client): string | undefined {
   const { sessionOwner } = connection.broker.settings
   if (typeof sessionOwner === 'function') return sessionOwner(client)
@@ -99,7 +94,7 @@ function principalOf(connection: Connection, client: Client): string | undefined
   return client.connect.username ?? (authorized === true ? peerCertificate?.subject : undefined)
 }
 
-/** A Will stays for as long as its connection: not as views of what was read. */
+/** Copies the bytes of a Will, which outlives the read buffer. */
 function detachedWill(will: Will): Will {
   const { properties } = will
   const correlationData = properties?.correlationData && detachedCopy(properties.correlationData)
@@ -110,14 +105,14 @@ function detachedWill(will: Will): Will {
   }
 }
 
-/** What a Client proves itself with is not kept. */
-function withoutData(properties: ConnectProperties | undefined): ConnectProperties | undefined {
+/** Omits the Authentication Data, which is a secret. */
+function withoutAuthenticationData(properties: ConnectProperties | undefined): ConnectProperties | undefined {
   if (properties?.authenticationData === undefined) return properties
-  const { authenticationData: _, ...kept } = properties
-  return kept
+  const { authenticationData: _, ...others } = properties
+  return others
 }
 
-/** What the application calls the Client. Throws an `MqttError` when it is not let in. */
+/** Returns the value of the `authenticate` hook. Throws an `MqttError` if the Client is refused. */
 async function authenticate(
   connection: Connection,
   request: ConnectRequest,
@@ -131,13 +126,13 @@ async function authenticate(
     return undefined
   }
   const session = await hooks.authenticate(request, connection.info, client.signal, authentication)
-  // A database says null for "no such user".
+  // A database returns null for an unknown user.
   if (session !== undefined && session !== false && session !== null) return session
   if (session === undefined && method !== undefined) throw new MqttError('bad-authentication-method')
   throw new MqttError(request.username === undefined ? 'not-authorized' : 'bad-credentials')
 }
 
-/** Asks for the Will before anything of the session is touched; asked again, as the Client sent it, when it is sent. */
+/** Authorizes the Will before the session is opened. At its publication the Will as sent is authorized again. */
 function authorizeWill(connection: Connection, will: Will, client: Client): MaybePromise<StoredWill> {
   const { willDelayInterval = 0, ...properties } = will.properties ?? {}
   const message: WillMessage = { ...will, properties: will.properties && properties }

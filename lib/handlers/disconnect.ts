@@ -3,7 +3,7 @@ import type { Connection } from '../connection/connection.ts'
 import { ProtocolError } from '../errors.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 
-// What only a Server may say (section 3.14.2.1) is a fault from a Client.
+// The other Reason Codes of DISCONNECT are for Servers only (section 3.14.2.1).
 const fromClients = new Set<number>([
   ReasonCode.success,
   ReasonCode.disconnectWithWill,
@@ -21,7 +21,7 @@ const fromClients = new Set<number>([
   ReasonCode.payloadFormatInvalid,
 ])
 
-/** DISCONNECT (section 3.14): the Client leaves, and may change how long its session stays. */
+/** DISCONNECT (section 3.14): ends the connection, and may change the Session Expiry Interval. */
 export function handleDisconnect(connection: Connection, packet: DisconnectPacket): void {
   const { session, broker } = connection
   if (session === undefined) return

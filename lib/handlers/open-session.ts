@@ -13,16 +13,16 @@ import { storageRefusal } from '../storage/storage-refusal.ts'
 import { applyChanges, authorizeStored, type Change } from './stored-subscriptions.ts'
 
 /** A CONNECT that the application has permitted. */
-export interface PermittedConnect {
+interface PermittedConnect {
   readonly packet: ConnectPacket
   readonly client: Client
-  /** Whose the session is; undefined for a session that belongs to no user. */
+  /** The principal of the session; undefined if it has none. */
   readonly principal: string | undefined
   readonly will: StoredWill | undefined
   readonly authentication: Authentication
 }
 
-/** What the Server and the Client agree on for this connection. */
+/** The agreed values of this connection. */
 interface Terms {
   /** Seconds that the session outlives the connection. */
   readonly expiryInterval: number
@@ -36,7 +36,7 @@ interface Agreed {
   readonly changes: readonly Change[]
 }
 
-/** Opens the session of a Client that may come in, and sends CONNACK. */
+/** Opens the session of a permitted CONNECT and sends CONNACK. */
 export async function openSession(
   connection: Connection,
   undecided: UndecidedConnect,
@@ -64,8 +64,8 @@ export async function openSession(
 }
 
 /**
- * From here on the CONNECT counts: those that came earlier are outdated. False when the connection is gone. Throws an
- * `MqttError` when the Client has no right to the session or there is no room for one.
+ * Refuses the earlier CONNECTs of the same Client Identifier. Returns false if the connection has ended. Throws an
+ * `MqttError` if the session has another principal or there is no room for a new one.
  */
 function admit(connection: Connection, undecided: UndecidedConnect, principal: string | undefined): boolean {
   const { sessions, undecidedConnects } = connection.broker
@@ -83,7 +83,7 @@ async function open(connection: Connection, permitted: PermittedConnect, agreed:
   const { session, before } = sessions.open(client.id, { principal, cleanStart, expiryInterval })
   applyChanges(connection.broker, session, agreed.changes)
   if (!connection.isOpen) {
-    sessions.startExpiry(session) // A listener ended this connection while the other one was ended.
+    sessions.startExpiry(session) // A listener ended this connection during the take-over.
     return
   }
   wills.connected(session, will)
@@ -92,11 +92,10 @@ async function open(connection: Connection, permitted: PermittedConnect, agreed:
   client.subscriptions = session.subscriptions
   const sessionPresent = before !== undefined && protocolLevel !== 3 // A reserved byte in MQTT 3.1.
   const connack = { ...agreed.connack, sessionPresent }
-  const topicAliasMaximum = packet.properties?.topicAliasMaximum ?? 0
-  connection.connected({ connack, session, client, keepAlive, topicAliasMaximum })
+  connection.connected(session, client, connack, keepAlive)
 }
 
-/** Waits until the session is stored. False when the connection is not to go on; throws when the storage failed. */
+/** Waits for the commit of the session. Returns false if the connection lost it or has ended; throws on failure. */
 async function isCommitted(
   connection: Connection,
   session: Session,
@@ -110,7 +109,7 @@ async function isCommitted(
   } catch (error) {
     failure = error
   }
-  if (session.pendingConnection !== connection) return false // Another connection has it now.
+  if (session.pendingConnection !== connection) return false // Another connection has the session now.
   session.pendingConnection = undefined
   if (failure === undefined && connection.isOpen) return true
   sessions.undoOpen(session, before)
@@ -118,21 +117,21 @@ async function isCommitted(
   return false
 }
 
-/** Seconds. MQTT 3 knows only "as long as the connection" and "for ever". */
+/** The Session Expiry Interval in seconds. A session of MQTT 3 ends with its connection or never. */
 function expiryOf(connection: Connection, packet: ConnectPacket): number {
   const { maxSessionExpiry } = connection.broker.settings.limits
   if (packet.protocolLevel !== 5) return packet.cleanStart ? 0 : maxSessionExpiry
   return Math.min(packet.properties?.sessionExpiryInterval ?? 0, maxSessionExpiry)
 }
 
-/** Seconds; 0 is none. */
+/** The Keep Alive in seconds; 0 is none. */
 function keepAliveOf(connection: Connection, packet: ConnectPacket): number {
   const { maxKeepAlive } = connection.broker.settings.limits
   if (maxKeepAlive === 0) return packet.keepAlive
   return packet.keepAlive === 0 ? maxKeepAlive : Math.min(packet.keepAlive, maxKeepAlive)
 }
 
-/** The CONNACK that lets the Client in; whether a session is present shows when it is opened, and changes no size. */
+/** The CONNACK of a permitted CONNECT. Session Present is set later, and does not change the size. */
 function connackOf(connection: Connection, permitted: PermittedConnect, terms: Terms): ConnackPacket {
   const isFive = permitted.packet.protocolLevel === 5
   const properties = isFive ? connackProperties(connection, permitted, terms) : undefined

@@ -12,7 +12,7 @@ import { handlePubrel } from './pubrel.ts'
 import { handleSubscribe } from './subscribe.ts'
 import { handleUnsubscribe } from './unsubscribe.ts'
 
-/** What the Server does with each packet. A promise means that the packets behind it have to wait. */
+/** Handles each packet by its type. A promise means that the packets behind it have to wait. */
 export function handlePacket(connection: Connection, packet: Packet): void | Promise<void> {
   if (connection.state !== 'connected') return handleUnconnected(connection, packet)
   switch (packet.type) {
@@ -53,7 +53,7 @@ function handleUnconnected(connection: Connection, packet: Packet): void | Promi
     if (packet.type === 'connect') return handleConnect(connection, packet)
     throw new ProtocolError(ReasonCode.protocolError, 'the first packet is not CONNECT') // [MQTT-3.1.0-1]
   }
-  // Only enhanced authentication lets us look at a packet here [MQTT-3.1.2-30].
+  // Before CONNACK only enhanced authentication has further packets [MQTT-3.1.2-30].
   if (packet.type === 'auth' && connection.authentication !== undefined)
     return connection.authentication.continue(packet)
   if (packet.type === 'disconnect') return connection.disconnected(packet.reasonCode)
@@ -61,11 +61,15 @@ function handleUnconnected(connection: Connection, packet: Packet): void | Promi
 }
 
 /**
- * After the end of a connection that another one follows: its messages count, and its DISCONNECT. The rest was never
- * acknowledged, so the Client sends it again on the next connection.
+ * Handles the last packets of a connection that has ended: PUBLISH and DISCONNECT. The other packets were never
+ * acknowledged, so the Client sends them again on the next connection.
  */
 function handleRemaining(connection: Connection, packet: Packet): void | Promise<void> {
   if (packet.type === 'publish') return handlePublish(connection, packet)
-  if (packet.type === 'disconnect') connection.disconnected(packet.reasonCode)
+  if (packet.type !== 'disconnect') return undefined
+  const { session, client, broker } = connection
+  const removesWill = packet.reasonCode === ReasonCode.success && session !== undefined && client !== undefined
+  if (removesWill) broker.wills.withdraw(session, client) // [MQTT-3.14.4-3]
+  connection.drained()
   return undefined
 }

@@ -13,7 +13,7 @@ import { refusalCodeFor } from '../packets/reason-code-lists.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import { checkPublishedTopic, checkRewrittenTopic } from '../messages/published-topic.ts'
 
-/** PUBLISH (section 3.3): check, ask whether it may be, hand it on, acknowledge. */
+/** PUBLISH (section 3.3): check, authorize, publish, acknowledge. */
 export function handlePublish(connection: Connection, packet: PublishPacket): void | Promise<void> {
   const { broker, session, client } = connection
   if (session === undefined || client === undefined) return undefined
@@ -42,7 +42,7 @@ export function handlePublish(connection: Connection, packet: PublishPacket): vo
   }
 }
 
-/** The Topic Name, from the packet or from its alias (section 3.3.2.3.4); what only a Server sends is a fault. */
+/** Returns the Topic Name of the packet or of its alias (section 3.3.2.3.4). */
 function topicOf(connection: Connection, packet: PublishPacket): string {
   const { topicAlias, subscriptionIdentifiers } = packet.properties ?? {}
   if (subscriptionIdentifiers !== undefined) {
@@ -61,22 +61,22 @@ function topicOf(connection: Connection, packet: PublishPacket): string {
   return topic
 }
 
-/** What the message carries on; the alias was for this connection only [MQTT-3.3.2-7]. */
+/** Omits the Topic Alias, which applies to this connection only [MQTT-3.3.2-7]. */
 function messageProperties(properties: NonNullable<PublishPacket['properties']>): MessageProperties | undefined {
   if (properties.topicAlias === undefined) return properties
   const { topicAlias: _, ...rest } = properties
   return Object.keys(rest).length === 0 ? undefined : rest
 }
 
-/** The message is ours: every receiver has its copy before the publisher has its acknowledgement [MQTT-4.3.2-4]. */
+/** Publishes the message, so that each subscriber has its copy, and then acknowledges it [MQTT-4.3.2-4]. */
 function accept(connection: Connection, packet: PublishPacket, asked: Message, permitted: PublicMessage): void {
   const { broker, session, client } = connection
   if (session === undefined) return
-  if (session.released && packet.qos > 0) return // The Client sends it again to the broker that has the session now.
+  if (session.released && packet.qos > 0) return // The Client sends it again to the owner broker.
   const message = permitted === asked ? asked : Message.of(permitted, session.clientId, broker.timers)
   if (message !== asked) checkRewrittenTopic(broker, message.topic)
-  const isTold = packet.qos > 0 && connection.protocolLevel === 5
-  if (message.retain && isTold && !broker.retained.hasRoomFor(message)) {
+  const hasReasonCode = packet.qos > 0 && connection.protocolLevel === 5
+  if (message.retain && hasReasonCode && !broker.retained.hasRoomFor(message)) {
     throw new MqttError('quota-exceeded', 'too many retained messages')
   }
   if (packet.qos === 2) reserve(connection, packet.packetId)
@@ -89,7 +89,7 @@ function accept(connection: Connection, packet: PublishPacket, asked: Message, p
     if (message.retain) commits?.backPressure.pausePublisher(connection.input)
     return
   }
-  const reasonCode = subscriberCount === 0 && isTold ? ReasonCode.noMatchingSubscribers : ReasonCode.success
+  const reasonCode = subscriberCount === 0 && hasReasonCode ? ReasonCode.noMatchingSubscribers : ReasonCode.success
   const type = packet.qos === 1 ? 'puback' : 'pubrec'
   // In the order of the messages [MQTT-4.6.0-2] [MQTT-4.6.0-3].
   if (commits === undefined || (!commits.isInOpenBatch(publication) && !connection.replies.hasPending)) {
@@ -109,7 +109,7 @@ function accept(connection: Connection, packet: PublishPacket, asked: Message, p
       settle?.(refusal)
       if (packet.qos === 2 && session.incoming.release(packet.packetId) && connection.openExchanges > 0)
         connection.openExchanges -= 1
-      // MQTT 3 cannot say no; without an acknowledgement its Client sends it again on the next connection.
+      // MQTT 3 has no refusal; without an acknowledgement the Client sends the message again on the next connection.
       if (connection.protocolLevel === 5)
         connection.sender.acknowledge(type, packet.packetId, refusalCodeFor(type, refusal.reasonCode), refusal)
       else connection.fail(refusal)
@@ -117,18 +117,18 @@ function accept(connection: Connection, packet: PublishPacket, asked: Message, p
   )
 }
 
-/** Lets the same PUBLISH wait for what becomes of this one. */
+/** A duplicate of this PUBLISH waits for the outcome, which the returned function sets. */
 function outcomeOf(session: Session, packetId: number): (refusal: MqttError | undefined) => void {
   let settle: ((refusal: MqttError | undefined) => void) | undefined
   const outcome = new Promise<number>((resolve, reject) => {
     settle = (refusal) => (refusal === undefined ? resolve(ReasonCode.success) : reject(refusal))
   })
-  outcome.catch(() => undefined) // Mostly nobody waits.
+  outcome.catch(() => undefined) // Mostly there is no duplicate.
   session.incoming.reserve(packetId, outcome)
   return (refusal) => settle?.(refusal)
 }
 
-/** Takes the Packet Identifier until its PUBREL, and one of the exchanges that this connection may have open. */
+/** Reserves the Packet Identifier until its PUBREL, and counts the message for the Receive Maximum. */
 function reserve(connection: Connection, packetId: number, outcome?: Promise<number>): void {
   const incoming = connection.session?.incoming
   if (incoming === undefined) return
@@ -136,7 +136,7 @@ function reserve(connection: Connection, packetId: number, outcome?: Promise<num
   incoming.reserve(packetId, outcome)
 }
 
-/** As `accept`, when a hook takes its time. Its Packet Identifier is taken meanwhile. */
+/** As `accept`, for a hook that returned a promise. The Packet Identifier is reserved meanwhile. */
 async function acceptLater(
   connection: Connection,
   packet: PublishPacket,
@@ -158,7 +158,7 @@ async function acceptLater(
     accept(connection, packet, message, await permitted)
     settle?.(ReasonCode.success)
   } catch (error) {
-    if (!connection.takesPackets) return // It was dropped, and its Packet Identifier may be taken again.
+    if (!connection.takesPackets) return // The PUBLISH was dropped; its Packet Identifier may be in use again.
     settle?.(error instanceof MqttError ? error.reasonCode : ReasonCode.unspecified)
     refuse(connection, packet, error)
   } finally {
@@ -166,12 +166,12 @@ async function acceptLater(
   }
 }
 
-/** What became of this PUBLISH before the process began is asked of the store. */
+/** Handles a PUBLISH whose Packet Identifier an earlier process may have received, after a look into the storage. */
 async function afterInquiry(connection: Connection, packet: PublishPacket): Promise<void> {
   const { broker, session } = connection
   if (session === undefined) return
   const found = await session.incoming.inquire(packet.packetId)
-  if (!connection.takesPackets || session.released) return // The Client sends it again.
+  if (!connection.takesPackets || session.released) return // The Client sends the message again.
   if (found === 'accepted') session.incoming.reserve(packet.packetId)
   else if (found !== 'unknown') {
     const queued = queuedMessageOf(found, broker.timers)
@@ -186,7 +186,7 @@ async function afterInquiry(connection: Connection, packet: PublishPacket): Prom
   await handlePublish(connection, packet)
 }
 
-/** A PUBLISH at QoS 2 that came before is acknowledged again and not handed on again [MQTT-4.3.3-10]. */
+/** Acknowledges a duplicate of a QoS 2 PUBLISH, which is not published again [MQTT-4.3.3-10]. */
 function acceptedBefore(connection: Connection, packet: PublishPacket): void | Promise<void> {
   const outcome = connection.session?.incoming.outcome(packet.packetId)
   if (outcome === undefined) {
@@ -194,16 +194,16 @@ function acceptedBefore(connection: Connection, packet: PublishPacket): void | P
       connection.sender.acknowledge('pubrec', packet.packetId, ReasonCode.success),
     )
   }
-  // A hook or the store is still at it, perhaps for another connection of this session; a hook may be followed by the store.
+  // It waits for a hook or a commit, perhaps of an earlier connection; a commit may follow the hook.
   return outcome.then((reasonCode) => {
     const next = connection.session?.incoming.outcome(packet.packetId)
     if (next !== undefined && next !== outcome) return acceptedBefore(connection, packet)
-    const told = connection.protocolLevel === 5 ? reasonCode : ReasonCode.success
-    return connection.replies.afterOthers(() => connection.sender.acknowledge('pubrec', packet.packetId, told))
+    const sentCode = connection.protocolLevel === 5 ? reasonCode : ReasonCode.success
+    return connection.replies.afterOthers(() => connection.sender.acknowledge('pubrec', packet.packetId, sentCode))
   })
 }
 
-/** MQTT 5.0 says why not; MQTT 3 has no way to, so the message is acknowledged and goes nowhere [MQTT-3.3.5-2 of 3.1.1]. */
+/** MQTT 3 has no refusal, so the message is acknowledged and not published [MQTT-3.3.5-2 of 3.1.1]. */
 function refuse(connection: Connection, packet: PublishPacket, error: unknown): void {
   if (!(error instanceof MqttError)) throw error
   if (packet.qos === 0) return

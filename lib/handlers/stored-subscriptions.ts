@@ -5,16 +5,16 @@ import { MqttError } from '../errors.ts'
 import { Subscription } from '../messages/subscriber.ts'
 import type { Session } from '../sessions/session.ts'
 import type { BrokerContext } from './broker-context.ts'
-import { grant } from './grant.ts'
+import { grant } from './subscribe.ts'
 
-/** One stored subscription that the application was asked about again. */
+/** A stored subscription that was authorized again. */
 export interface Change {
   readonly requested: PublicSubscription
-  /** It takes the place of the stored subscription; undefined when there is to be none. */
+  /** Replaces the stored subscription; undefined if it is refused. */
   readonly granted: PublicSubscription | undefined
 }
 
-/** Asks again for every stored subscription, as the Client asked for it: the right to it may have gone meanwhile. */
+/** Authorizes every stored subscription again, as requested, because the permission may have been removed. */
 export function authorizeStored(broker: BrokerContext, client: Client): MaybePromise<Change[]> {
   const stored = broker.sessions.get(client.id)
   if (stored === undefined || !broker.hooks.checksSubscribe) return []
@@ -36,7 +36,7 @@ async function authorizeAgain(broker: BrokerContext, client: Client, stored: Ses
   return changes
 }
 
-/** Puts in place what the application granted now; what is as it was stays untouched. */
+/** Replaces the stored subscriptions that changed. */
 export function applyChanges({ sessions }: BrokerContext, session: Session, changes: readonly Change[]): void {
   for (const { requested, granted } of changes) {
     const stored = session.subscriptions.get(requested.topicFilter)

@@ -8,14 +8,15 @@ import { Subscription } from '../messages/subscriber.ts'
 import { refusalCodeFor } from '../packets/reason-code-lists.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import type { Session } from '../sessions/session.ts'
-import { grant } from './grant.ts'
+import { parseTopicFilter } from '../topics/topic-filter.ts'
+import type { BrokerContext } from './broker-context.ts'
 
-/** What one Topic Filter came to. */
+/** The result for one Topic Filter. */
 type Answer =
   | { readonly requested: PublicSubscription; readonly granted: PublicSubscription }
   | { readonly refusal: MqttError }
 
-/** SUBSCRIBE (section 3.8): check and ask filter by filter, then subscribe, answer once, and send what is retained. */
+/** SUBSCRIBE (section 3.8): check and authorize each filter, then subscribe, reply once and send retained messages. */
 export function handleSubscribe(connection: Connection, packet: SubscribePacket): void | Promise<void> {
   const identifier = packet.properties?.subscriptionIdentifier
   for (const request of packet.subscriptions) {
@@ -30,7 +31,7 @@ export function handleSubscribe(connection: Connection, packet: SubscribePacket)
     : rest.then(() => subscribe(connection, packet, answers))
 }
 
-/** Fills `answers`; returns a promise from the first filter on that a hook takes its time for. */
+/** Fills `answers`; returns a promise if a hook returns one. */
 function answerFrom(
   connection: Connection,
   requests: readonly SubscriptionRequest[],
@@ -70,6 +71,16 @@ function answerTo(connection: Connection, request: PublicSubscription): Answer |
   }
 }
 
+/** Returns the subscription with its ShareName; throws an `MqttError` if its Topic Filter is invalid. */
+export function grant({ settings, commits }: BrokerContext, subscription: PublicSubscription): PublicSubscription {
+  const parsed = parseTopicFilter(subscription.topicFilter, settings.limits.maxTopicLevels)
+  const reserved = commits?.storage.reserved
+  if (parsed === undefined || (reserved !== undefined && parsed.topicFilter.startsWith(reserved))) {
+    throw new MqttError('topic-filter-invalid')
+  }
+  return { ...subscription, shareName: parsed.shareName }
+}
+
 function refusalOf(error: unknown): Answer {
   if (error instanceof MqttError) return { refusal: error }
   throw error
@@ -82,7 +93,7 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
   const made: Made[] = []
   let refusal: MqttError | undefined
   for (const [index, answer] of answers.entries()) {
-    if (session.ended) return // A listener of `subscribed` sent the Client away.
+    if (session.ended) return // A listener of `subscribed` ended the session.
     if ('granted' in answer && hasRoom(connection, answer.requested)) {
       const subscription = new Subscription(session.outbound, answer.requested, answer.granted)
       made.push({ subscription, previous: broker.sessions.subscribe(session, subscription) })
@@ -99,30 +110,30 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
       connection.send({ type: 'suback', packetId: packet.packetId, reasonCodes, properties })
       if (connection.isOpen && broker.retained.size > 0) deliverRetained(session, made)
     },
-    (error) => takeBack(connection, packet, made, reasonCodes, error),
+    (error) => rollback(connection, packet, made, reasonCodes, error),
   )
 }
 
-/** A subscription that was made, and the one that it took the place of. */
+/** A new subscription, and the one that it replaced. */
 interface Made {
   readonly subscription: Subscription
   readonly previous: Subscription | undefined
 }
 
-// What there was before subscriptions that were refused: later ones of the same Client took their place.
+// The subscriptions before rejected ones, which later ones of the same Client have replaced already.
 const before = new WeakMap<Subscription, Subscription | undefined>()
 
 function deliverRetained(session: Session, made: readonly Made[]): void {
   for (const { subscription, previous } of made) {
-    if (subscription.shareName !== undefined) continue // Nothing retained for shared subscriptions (section 4.8.2).
+    if (subscription.shareName !== undefined) continue // No retained messages (section 4.8.2).
     if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && previous !== undefined)) continue
     session.outbound.deliverRetained(subscription)
   }
   session.outbound.sendPending()
 }
 
-/** The store failed: what was granted is refused after all. */
-function takeBack(
+/** The commit failed: removes the new subscriptions and refuses them. */
+function rollback(
   connection: Connection,
   packet: SubscribePacket,
   made: readonly Made[],
@@ -135,7 +146,7 @@ function takeBack(
     const { topicFilter } = subscription.requested
     const kept = previous !== undefined && before.has(previous) ? before.get(previous) : previous
     before.set(subscription, kept)
-    if (session.subscriptions.get(topicFilter) !== subscription) continue // It was replaced or ended meanwhile.
+    if (session.subscriptions.get(topicFilter) !== subscription) continue // It was replaced or removed meanwhile.
     if (kept === undefined) broker.sessions.unsubscribe(session, topicFilter)
     else broker.sessions.subscribe(session, kept)
   }
@@ -143,14 +154,9 @@ function takeBack(
   const { packetId } = packet
   const refused = refusalCodeFor('suback', refusal.reasonCode)
   const codes = reasonCodes.map((code) => (code < 0x80 ? (connection.protocolLevel === 5 ? refused : 0x80) : code))
+  const properties = connection.sender.reasonPropertiesOf(refusal)
   if (connection.protocolLevel === 3) connection.fail(refusal)
-  else
-    connection.send({
-      type: 'suback',
-      packetId,
-      reasonCodes: codes,
-      properties: connection.sender.reasonPropertiesOf(refusal),
-    })
+  else connection.send({ type: 'suback', packetId, reasonCodes: codes, properties })
 }
 
 function hasRoom(connection: Connection, requested: PublicSubscription): boolean {
@@ -163,7 +169,7 @@ function hasRoom(connection: Connection, requested: PublicSubscription): boolean
   )
 }
 
-/** MQTT 3.1.1 has one code for all refusals; MQTT 3.1 has none, and only a filter that is no filter ends the connection. */
+/** MQTT 3.1.1 has one code for all refusals. MQTT 3.1 has none: an invalid filter ends the connection. */
 function refusalCode(connection: Connection, refusal: MqttError, request: SubscriptionRequest): number {
   if (connection.protocolLevel === 5) return refusalCodeFor('suback', refusal.reasonCode) // [MQTT-3.9.3-2]
   if (connection.protocolLevel === 4) return 0x80

@@ -3,7 +3,7 @@ import type { Connection } from '../connection/connection.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import { parseTopicFilter } from '../topics/topic-filter.ts'
 
-/** UNSUBSCRIBE (section 3.10): what was begun is completed, nothing new is added, and each filter has its answer. */
+/** UNSUBSCRIBE (section 3.10): removes the subscriptions; inflight messages are still completed. */
 export function handleUnsubscribe(connection: Connection, packet: UnsubscribePacket): void {
   const { broker, session, client } = connection
   if (session === undefined || client === undefined) return

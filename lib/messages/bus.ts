@@ -1,19 +1,18 @@
 import mqemitter from 'mqemitter'
 import type { Emitter, EmitterListener, EmitterMessage } from '../../types/emitter.ts'
 import type { Cluster } from '../cluster/cluster.ts'
-import type { Change } from '../storage/commit-batch.ts'
 import type { Publication } from './publication.ts'
 
-export interface BusOptions {
+interface BusOptions {
   /** The name of the broker, for listeners of the emitter. */
   readonly brokerId: string
-  readonly cluster: Pick<Cluster, 'publish' | 'committed' | 'stop'>
+  readonly cluster: Pick<Cluster, 'publish' | 'stop'>
   reportError(error: Error): void
 }
 
 /**
- * The way of a published message onto the emitter. An emitter of the broker itself gets messages only while it has
- * listeners; an emitter of the application joins brokers, and its messages have the form of the peers' protocol.
+ * Passes publications to the emitter. An emitter of this broker alone receives them only while it has listeners; an
+ * emitter of the application connects peers, and its packets have the format of their protocol.
  */
 export class Bus {
   readonly emitter: Emitter
@@ -27,7 +26,7 @@ export class Bus {
     this.#own = emitter instanceof OwnEmitter ? emitter : undefined
   }
 
-  /** Puts a message onto the emitter. Nothing waits for it to arrive. */
+  /** Passes a message to the emitter, without waiting for its arrival. */
   publish(publication: Publication): void {
     const { message } = publication
     if (this.#own === undefined) {
@@ -45,12 +44,7 @@ export class Bus {
     }
   }
 
-  /** The storage has committed these changes, so the other brokers may know. */
-  committed(changes: Iterable<Change>): void {
-    this.#options.cluster.committed(changes)
-  }
-
-  /** Leaves the other brokers, or closes the broker's own emitter. An emitter of the application stays open. */
+  /** Leaves the cluster and closes the emitter, unless it belongs to the application. */
   async close(): Promise<void> {
     await this.#options.cluster.stop()
     const own = this.#own
@@ -58,40 +52,24 @@ export class Bus {
   }
 }
 
-/** The emitter of a broker that the application gave none: a mqemitter that counts its listeners. */
-export class OwnEmitter implements Emitter {
+// mqemitter is a function that is also a constructor, which its types do not say.
+const MQEmitter: new (options: object) => Emitter = mqemitter as never
+
+/** The emitter of a broker without one of the application: an mqemitter that counts its listeners. */
+export class OwnEmitter extends MQEmitter {
   listeners = 0
-  readonly #emitter: Emitter = mqemitter({ matchEmptyLevels: true })
 
-  on(topic: string, listener: EmitterListener, callback?: () => void): this {
+  constructor() {
+    super({ matchEmptyLevels: true })
+  }
+
+  override on(topic: string, listener: EmitterListener, callback?: () => void): unknown {
     this.listeners += 1
-    this.#emitter.on(topic, listener, callback)
-    return this
+    return super.on(topic, listener, callback)
   }
 
-  emit(message: { readonly topic: string }, callback?: (error?: Error | null) => void): void {
-    this.#emitter.emit(message, callback)
-  }
-
-  removeListener(topic: string, listener: EmitterListener, callback?: () => void): this {
+  override removeListener(topic: string, listener: EmitterListener, callback?: () => void): unknown {
     this.listeners = Math.max(this.listeners - 1, 0)
-    this.#emitter.removeListener(topic, listener, callback)
-    return this
-  }
-
-  close(callback: () => void): void {
-    this.#emitter.close(callback)
-  }
-
-  get current(): number {
-    return this.#emitter.current ?? 0
-  }
-
-  get concurrency(): number {
-    return this.#emitter.concurrency ?? 0
-  }
-
-  get closed(): boolean {
-    return this.#emitter.closed === true
+    return super.removeListener(topic, listener, callback)
   }
 }

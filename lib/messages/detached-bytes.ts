@@ -1,6 +1,6 @@
 // A separate buffer costs 200 bytes beside its content, so small copies share a buffer of this size.
-const SHARED_SIZE = 2048
-const SMALL = SHARED_SIZE / 8
+const SHARED_BYTES = 2048
+const MAX_SMALL_BYTES = SHARED_BYTES / 8
 
 let shared = Buffer.alloc(0)
 let used = 0
@@ -10,14 +10,14 @@ let used = 0
  * retains as a whole; this copy retains at most 2 KiB, shared with other copies.
  */
 export function detachedCopy(bytes: Uint8Array): Buffer {
-  const copy = bytes.length > SMALL ? Buffer.allocUnsafeSlow(bytes.length) : partOfShared(bytes.length)
+  const copy = bytes.length > MAX_SMALL_BYTES ? Buffer.allocUnsafeSlow(bytes.length) : partOfShared(bytes.length)
   copy.set(bytes)
   return copy
 }
 
 function partOfShared(length: number): Buffer {
   if (used + length > shared.length) {
-    shared = Buffer.allocUnsafeSlow(SHARED_SIZE)
+    shared = Buffer.allocUnsafeSlow(SHARED_BYTES)
     used = 0
   }
   used += length

@@ -2,6 +2,7 @@ import type { MessageInit } from '../../types/message.ts'
 import type { Limits } from '../../types/options.ts'
 import { InvalidOptionError, MqttError } from '../errors.ts'
 import type { Notify } from '../events.ts'
+import type { Lifecycle } from '../lifecycle.ts'
 import { faultInMessageProperties } from '../packets/properties.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import { storageRefusal } from '../storage/storage-refusal.ts'
@@ -12,50 +13,36 @@ import { Publication } from './publication.ts'
 import type { RetainedMessages } from './retained-messages.ts'
 import type { Router } from './router.ts'
 
-/** The parts of the broker that a message of the application meets. */
-export interface LocalPublisherContext {
+/** The parts of the broker that a message of the application needs. */
+interface LocalPublisherContext {
   readonly limits: Readonly<Limits>
   readonly timers: Timers
   readonly retained: RetainedMessages
   readonly router: Router
   readonly commits: CommitQueue | undefined
-  readonly lifecycle: { readonly restored: Promise<void> | undefined }
+  readonly lifecycle: Lifecycle
   readonly notify: Notify
 }
 
-/** The application as a publisher. The hooks are not asked. */
-export class LocalPublisher {
-  readonly #broker: LocalPublisherContext
-
-  constructor(broker: LocalPublisherContext) {
-    this.#broker = broker
+/** Publishes a message of the application, without a call of hooks. See `Broker.publish` for the errors. */
+export async function publishLocally(broker: LocalPublisherContext, init: MessageInit): Promise<void> {
+  const { limits, timers, lifecycle, retained, router, commits, notify } = broker
+  checkMessage(init, limits.maxTopicLevels)
+  const message = Message.of(init, undefined, timers)
+  await lifecycle.restored
+  if (message.retain && !retained.hasRoomFor(message)) {
+    throw new MqttError('quota-exceeded', 'too many retained messages')
   }
-
-  /** Resolves when the message is where it is kept; see `Broker.publish` for the errors. */
-  async publish(init: MessageInit): Promise<void> {
-    const { limits, timers, lifecycle, retained } = this.#broker
-    checkMessage(init, limits.maxTopicLevels)
-    const message = Message.of(init, undefined, timers)
-    await lifecycle.restored
-    if (message.retain && !retained.hasRoomFor(message)) {
-      throw new MqttError('quota-exceeded', 'too many retained messages')
-    }
-    await this.#publish(message)
-  }
-
-  async #publish(message: Message): Promise<void> {
-    const { router, commits, notify } = this.#broker
-    const publication = new Publication(message)
-    router.publish(publication)
-    notify('published', publication.message, undefined)
-    if (commits?.isInOpenBatch(publication) !== true) return
-    commits.markRejectable(publication)
-    try {
-      await commits.flushed()
-    } catch (error) {
-      router.rollback(publication)
-      throw storageRefusal(error as Error)
-    }
+  const publication = new Publication(message)
+  router.publish(publication)
+  notify('published', publication.message, undefined)
+  if (commits?.isInOpenBatch(publication) !== true) return
+  commits.markRejectable(publication)
+  try {
+    await commits.flushed()
+  } catch (error) {
+    router.rollback(publication)
+    throw storageRefusal(error as Error)
   }
 }
 

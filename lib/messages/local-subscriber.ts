@@ -16,19 +16,19 @@ interface PendingNext {
   reject(error: Error): void
 }
 
-export interface LocalSubscriberOptions {
+interface LocalSubscriberOptions {
   readonly timers: Timers
   /** Milliseconds for which a full queue pauses the publishers. */
   readonly holdBackMs: number
   readonly options: SubscribeOptions
-  /** Gets the messages; undefined when the application iterates over the subscription. */
+  /** Called with each message; undefined if the application iterates over the subscription. */
   readonly listener: Listener | undefined
   reportError(error: Error): void
   /** Called once, when the subscription ends. */
   onClose(subscriber: LocalSubscriber): void
 }
 
-/** The application as a subscriber: messages go to its listener, one at a time, or wait for its loop. */
+/** The application as a subscriber: each message is passed to its listener, or waits for its loop. */
 export class LocalSubscriber implements Subscriber, LocalSubscription {
   readonly clientId: undefined
   readonly connected = true
@@ -46,7 +46,7 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
   readonly #onClose: (subscriber: LocalSubscriber) => void
   #pendingNexts: PendingNext[] = []
   #isListening = false
-  /** The retained messages, which come first, are not known yet. */
+  /** The retained messages, which come first, are not restored yet. */
   #awaitsRetained = false
   #retained: Iterator<Message> | undefined
   #qos: QoS = 2
@@ -62,7 +62,7 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
     this.#onClose = onClose
   }
 
-  /** Begins with the retained messages, one whenever the application takes one. */
+  /** Starts with the retained messages, which are read one by one when the application needs the next one. */
   begin(retained: Iterator<Message>, qos: QoS): void {
     this.#awaitsRetained = false
     if (this.#closed) return
@@ -76,7 +76,7 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
     if (this.#listener !== undefined) this.#listen()
   }
 
-  /** The application gets nothing until `begin` is called. */
+  /** Delivers no message until `begin` is called. */
   awaitRetained(): void {
     this.#awaitsRetained = true
   }
@@ -111,7 +111,7 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
   /** Calls the listener with one message after the other; while it has a promise pending the next message waits. */
   #listen(): void {
     if (this.#isListening || this.#listener === undefined) return
-    this.#isListening = true // Before anything else: taking a message may resume publishers, which may deliver.
+    this.#isListening = true // First, because `#next` may resume publishers, which may deliver a message.
     let message = this.#next()
     while (message !== undefined) {
       try {
@@ -124,7 +124,7 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
           return
         }
       } catch (error) {
-        this.#reportError(error as Error) // One bad message must not end the subscription.
+        this.#reportError(error as Error) // An error must not end the subscription.
       }
       message = this.#next()
     }

@@ -5,6 +5,7 @@ import type { Limits } from '../../types/options.ts'
 import type { QoS } from '../../types/packets.ts'
 import type { Subscription as PublicSubscription } from '../../types/subscription.ts'
 import { MqttError } from '../errors.ts'
+import type { Lifecycle } from '../lifecycle.ts'
 import { checkSubscribeOptions } from '../options.ts'
 import type { Timers } from '../timers.ts'
 import { matches, parseTopicFilter } from '../topics/topic-filter.ts'
@@ -15,16 +16,16 @@ import { Subscription } from './subscriber.ts'
 import type { Subscriptions } from './subscriptions.ts'
 
 /** The parts of the broker that subscriptions of the application need. */
-export interface LocalSubscriptionsContext {
+interface LocalSubscriptionsContext {
   readonly timers: Timers
   readonly limits: Readonly<Limits>
   readonly subscriptions: Subscriptions
   readonly retained: RetainedMessages
-  readonly lifecycle: { readonly restored: Promise<void> | undefined }
+  readonly lifecycle: Lifecycle
   reportError(error: Error): void
 }
 
-/** The subscriptions of the application itself: in the same tree as those of Clients, without a session. */
+/** The subscriptions of the application: in the same tree as those of Clients, but without a session. */
 export class LocalSubscriptions {
   readonly #broker: LocalSubscriptionsContext
   readonly #subscribers = new Set<LocalSubscriber>()
@@ -34,8 +35,8 @@ export class LocalSubscriptions {
   }
 
   /**
-   * Retained messages come when the content of the storage is there. Throws before anything is subscribed to: an
-   * `InvalidOptionError` for an option, an `MqttError` for a filter that is not a Topic Filter.
+   * Retained messages follow when the storage is restored. Throws before the first subscription is added: an
+   * `InvalidOptionError` for an option, an `MqttError` for an invalid Topic Filter.
    */
   subscribe(
     filters: readonly string[],
@@ -72,12 +73,12 @@ export class LocalSubscriptions {
     })
   }
 
-  /** Shared subscriptions get no retained messages (section 4.8.2). */
+  /** Shared subscriptions receive no retained messages (section 4.8.2). */
   #sendRetained(subscriber: LocalSubscriber, subscriptions: readonly Subscription[], qos: QoS): void {
     const { retained, lifecycle } = this.#broker
     const { restored } = lifecycle
-    const alone = subscriptions.filter(({ shareName }) => shareName === undefined)
-    const filters = alone.map(({ matchFilter }) => matchFilter)
+    const notShared = subscriptions.filter(({ shareName }) => shareName === undefined)
+    const filters = notShared.map(({ matchFilter }) => matchFilter)
     const begin = (): void => subscriber.begin(matchOnce(filters, retained), qos)
     if (restored === undefined) {
       begin()

@@ -1,9 +1,9 @@
 import type { MessageId } from './message-id.ts'
 
-// Older ids are forgotten: a message that comes late does not come that late.
+// Older ids are forgotten, because no message is delayed by so many others.
 const MAX_IDS = 4096
 
-/** The latest ids of messages, by the broker that gave them. */
+/** The latest message ids, by broker id. */
 export class MessageIdSet {
   readonly #counters = new Map<string, Set<number>>()
   #size = 0

@@ -13,7 +13,7 @@ const OVERHEAD_BYTES = 128
 
 /**
  * An Application Message. All subscribers, queues and listeners share one object, so it is immutable
- * (`test/structure.test.ts`). A listener sees the five fields of the public type; the rest is private.
+ * (`test/messages/immutable.test.ts`). A listener sees the five fields of the public type; the rest is private.
  */
 export class Message implements PublicMessage {
   readonly topic: string

@@ -1,14 +1,14 @@
 import { MqttError } from '../errors.ts'
 import { countLevels, isValidTopicName } from '../topics/topic-name.ts'
 
-/** What decides which topics may be published to. */
+/** The settings for topics that may be published to. */
 export interface TopicRules {
   readonly settings: { readonly limits: { readonly maxTopicLevels: number } }
-  /** `reserved` is the beginning of topics that the storage keeps for itself. */
+  /** `reserved` is the prefix of topics that the storage uses itself. */
   readonly commits: { readonly storage: { readonly reserved?: string | undefined } } | undefined
 }
 
-/** What no Client may publish to, whatever the hooks say: the broker's own topics, and what is a filter, not a name. */
+/** Throws for a topic that no Client may publish to, also if a hook permits it. */
 export function checkPublishedTopic(rules: TopicRules, topic: string): void {
   const { maxTopicLevels } = rules.settings.limits
   if (topic.charCodeAt(0) === 0x24 /* $ */) {
@@ -26,7 +26,7 @@ export function checkPublishedTopic(rules: TopicRules, topic: string): void {
   }
 }
 
-/** The same for a topic that a hook made: nothing has looked at it yet. */
+/** The same for a topic from a hook, which has not been checked yet. */
 export function checkRewrittenTopic(rules: TopicRules, topic: string): void {
   if (!isValidTopicName(topic, rules.settings.limits.maxTopicLevels)) {
     throw new MqttError('topic-name-invalid', 'a hook changed the topic to one that is none')

@@ -1,15 +1,15 @@
-// Most messages are for no shared subscription, and those of this broker are in no queue of a peer. Never written to.
+// Shared by all messages of this broker; never written to.
 const NO_QUEUES: ReadonlySet<string> = new Set()
 
-/** What other brokers must know of a message beside its content. */
+/** The fields of a publication that peers need beside the message. */
 export class ReplicationInfo {
-  /** Another broker published it: that one has chosen the members of shared subscriptions and stored the message. */
+  /** A peer published the message, chose the members of shared subscriptions and stored it. */
   readonly fromPeer: boolean
-  /** It is only for members of shared subscriptions: all other subscribers have it already. */
+  /** Only for members of shared subscriptions, because all other subscribers have the message already. */
   readonly sharedOnly: boolean
-  /** The queues into which another broker stored it, by `queueOf`. */
+  /** The queues in which the peer stored the message, by `queueOf`. */
   readonly storedFor: ReadonlySet<string>
-  /** The member that each shared subscription has for it, by its Topic Filter; '' for an application. */
+  /** Client Identifier of the chosen member of each shared subscription, by Topic Filter; '' for an application. */
   #sharedMembers: Map<string, string> | undefined
 
   constructor(
@@ -29,7 +29,7 @@ export class ReplicationInfo {
     this.#sharedMembers.set(sharedFilter, clientId ?? '')
   }
 
-  /** The Client Identifier of the member; undefined when the broker that published knew of none. */
+  /** The Client Identifier of the chosen member; undefined if the publishing broker knew no member. */
   chosen(sharedFilter: string): string | undefined {
     return this.#sharedMembers?.get(sharedFilter)
   }
@@ -43,7 +43,7 @@ export class ReplicationInfo {
   }
 }
 
-/** A Client's queue, and the shared subscription for which it has a message there. */
+/** Identifies the messages of one shared subscription, or of none, in the queue of a session. */
 export function queueOf(clientId: string, sharedFilter: string | undefined): string {
   return `${sharedFilter ?? ''}\0${clientId}`
 }

@@ -3,32 +3,32 @@ import { Publication } from './publication.ts'
 import type { QueuedMessage } from './queued-message.ts'
 import type { RetainedMessages } from './retained-messages.ts'
 
-/** The part of the commit queue that is used here. */
+/** The used methods of the commit queue. */
 export type RetainedCommits = Pick<
   CommitQueue,
   'retain' | 'forgetRetained' | 'openCommitNumber' | 'isCommitted' | 'afterCommit'
 >
 
-/** A change of the retained message of a topic whose commit is not done. */
+/** A change of a retained message that is not committed. */
 interface Change {
   readonly publication: Publication
   readonly commitNumber: number
-  /** The message that it retained; undefined when it removed the one before. */
+  /** The new retained message; undefined for a removal. */
   readonly result: QueuedMessage | undefined
 }
 
-/** The changes of one topic, the oldest first, and what was retained before them. */
+/** The changes of one topic, the oldest first, and the retained message before them. */
 interface Topic {
   before: QueuedMessage | undefined
   changes: Change[]
 }
 
-/** Changes of retained messages that may still be rejected: then what they replaced is retained again. */
+/** Changes of retained messages that may be rejected; then the message before is retained again. */
 export class RetainedChanges {
   readonly #retained: RetainedMessages
   readonly #commits: RetainedCommits
   readonly #topics = new Map<string, Topic>()
-  /** The batch after whose commit the topics are looked through. */
+  /** The batch after whose commit `#forgetCommitted` is called. */
   #watchedCommit = 0
 
   constructor(retained: RetainedMessages, commits: RetainedCommits) {
@@ -36,7 +36,7 @@ export class RetainedChanges {
     this.#commits = commits
   }
 
-  /** Stores a message that is to be retained, or a removal, in memory and in the storage. */
+  /** Stores or removes a retained message, in memory and in the storage. */
   add(publication: Publication): void {
     const { topic, payload } = publication.message
     let changed = this.#topics.get(topic)
@@ -53,7 +53,7 @@ export class RetainedChanges {
     this.#commits.afterCommit(() => this.#forgetCommitted())
   }
 
-  /** Takes back a rejected change, unless a later one or another broker has replaced it. */
+  /** Rolls back a rejected change, unless a later change or a peer has replaced it. */
   rollback(publication: Publication): void {
     const { topic } = publication.message
     const changed = this.#topics.get(topic)

@@ -1,24 +1,17 @@
-import type { Statistics } from '../statistics.ts'
+import type { Gauges, Statistics } from '../statistics.ts'
 import type { Timer, Timers } from '../timers.ts'
 import { version } from '../version.ts'
 import { Message } from './message.ts'
 import { Publication } from './publication.ts'
-import type { RetainedMessages } from './retained-messages.ts'
 import type { Router } from './router.ts'
-import type { Subscriptions } from './subscriptions.ts'
 
-/** The parts of the broker whose numbers are published, and those that publish them. */
-export interface SysTopicsContext {
+interface SysTopicsContext extends Gauges {
   readonly timers: Timers
   readonly router: Router
   readonly statistics: Statistics
-  readonly sessions: { readonly size: number }
-  readonly subscriptions: Subscriptions
-  readonly retained: RetainedMessages
-  readonly queueTotals: { readonly messages: number; readonly bytes: number }
 }
 
-/** Publishes the numbers of the broker under `$SYS/broker/`, retained, with the names that mosquitto gave them. */
+/** Publishes the statistics of the broker under `$SYS/broker/`, retained, with the names of mosquitto. */
 export class SysTopics {
   readonly #broker: SysTopicsContext
   readonly #intervalMs: number
@@ -69,10 +62,10 @@ export class SysTopics {
 
   /** Publishes a number only when it changed. */
   #publish(name: string, value: string | number): void {
-    const text = String(value)
-    if (this.#last.get(name) === text) return
-    this.#last.set(name, text)
-    const fields = { topic: `$SYS/broker/${name}`, payload: Buffer.from(text), qos: 0, retain: true } as const
+    const string = String(value)
+    if (this.#last.get(name) === string) return
+    this.#last.set(name, string)
+    const fields = { topic: `$SYS/broker/${name}`, payload: Buffer.from(string), qos: 0, retain: true } as const
     this.#broker.router.publish(new Publication(new Message(fields, undefined, Infinity)))
   }
 }

@@ -12,7 +12,7 @@ import { Message } from './message.ts'
 import { Publication } from './publication.ts'
 import { checkRewrittenTopic, type TopicRules } from './published-topic.ts'
 
-export interface WillMessagesContext extends TopicRules {
+interface WillMessagesContext extends TopicRules {
   readonly timers: Timers
   readonly hooks: Pick<Hooks, 'authorizePublish'>
   readonly router: { publish(publication: Publication): void }
@@ -25,11 +25,11 @@ export interface WillMessagesContext extends TopicRules {
     | (TopicRules['commits'] & { will(clientId: string, will: PersistedWill | undefined): void })
     | undefined
   notify(name: 'published', message: PublicMessage, client: Client | undefined): void
-  /** Reports a fault that is not a Client's. */
+  /** Reports an error that no Client has caused. */
   reportError(error: Error): void
 }
 
-/** When a Will is sent (section 3.1.2.5): after its connection, its delay or its session, whichever of the last two ends first. */
+/** Publishes Wills (section 3.1.2.5): after the connection, when the Will Delay Interval or the session ends. */
 export class WillMessages {
   readonly #context: WillMessagesContext
   readonly #undecided = new Map<Session, UndecidedWill[]>()
@@ -38,18 +38,18 @@ export class WillMessages {
     this.#context = context
   }
 
-  /** A connection of the session began, with this Will. */
+  /** A connection of the session starts, with this Will. */
   connected(session: Session, will: StoredWill | undefined): void {
     session.will = will
     if (will === undefined) return
     if (this.#context.commits !== undefined && !session.isRecorded) {
-      session.isRecorded = true // A Will is sent although the process ends [MQTT-3.1.2-8].
+      session.isRecorded = true // A Will is published although the process ends [MQTT-3.1.2-8].
       this.#context.sessions.record(session, null)
     }
     this.#store(session, undefined)
   }
 
-  /** The connection ended; `graceful` with a DISCONNECT that takes the Will back [MQTT-3.14.4-3]. */
+  /** The connection ended; `graceful` with a DISCONNECT that removes the Will [MQTT-3.14.4-3]. */
   connectionEnded(session: Session, graceful: boolean): void {
     const will = session.will
     if (will === undefined) return
@@ -63,13 +63,13 @@ export class WillMessages {
     else this.publishAt(session, this.#context.timers.now() + delay * 1000)
   }
 
-  /** The Will is sent at this time of the broker's clock, or when its session ends. */
+  /** Publishes the Will at this time of the broker's clock, or when its session ends. */
   publishAt(session: Session, due: number): void {
     session.willDelay = this.#context.timers.at(due, () => this.sessionEnded(session))
     this.#store(session, this.#context.timers.toWallClock(due))
   }
 
-  /** The Client is back in time [MQTT-3.1.3-9]. */
+  /** The Client reconnected within the Will Delay Interval [MQTT-3.1.3-9]. */
   sessionResumed(session: Session): void {
     this.#context.timers.cancel(session.willDelay)
     session.willDelay = undefined
@@ -78,7 +78,7 @@ export class WillMessages {
     this.#store(session, undefined)
   }
 
-  /** Nothing to wait for any more. Once sent, the Will is gone [MQTT-3.1.2-10]. */
+  /** Publishes the Will now, and removes it from the session [MQTT-3.1.2-10]. */
   sessionEnded(session: Session): void {
     this.#context.timers.cancel(session.willDelay)
     session.willDelay = undefined
@@ -87,7 +87,7 @@ export class WillMessages {
     if (will !== undefined) this.#publish(session, will)
   }
 
-  /** Behind what its connection left undecided, and before anything of the next connection of its Client. */
+  /** After the last packets of its connection, and before the packets of the next connection. */
   #publish(session: Session, will: StoredWill): void {
     const undecided = new UndecidedWill(this, this.#context.hooks, session, will)
     const others = this.#undecided.get(session)
@@ -96,12 +96,12 @@ export class WillMessages {
     this.#context.predecessors.add(session.clientId, undecided)
   }
 
-  /** Whether a Will of the session is to be published and the application has not decided on it. */
+  /** Whether the application has not decided on a Will of the session. */
   isUndecided(session: Session): boolean {
     return this.#undecided.has(session)
   }
 
-  /** The Client of a former connection of the session took its Will back before its turn came [MQTT-3.14.4-3]. */
+  /** A DISCONNECT among the last packets of an ended connection removes its Will [MQTT-3.14.4-3]. */
   withdraw(session: Session, client: Client): void {
     const undecided = this.#undecided.get(session)?.find((candidate) => candidate.client === client)
     if (undecided === undefined) return
@@ -114,17 +114,17 @@ export class WillMessages {
     checkRewrittenTopic(this.#context, permitted.topic)
     const message = Message.of(permitted, undecided.session.clientId, timers)
     router.publish(new Publication(message))
-    this.decided(undecided) // Deleted with what it published, or not at all.
+    this.decided(undecided) // In the same commit as the publication.
     this.#context.notify('published', message, undecided.client)
   }
 
-  /** A refusal is the application's decision: the Will is not published. */
+  /** The hook refused or failed: the Will is not published. */
   failed(undecided: UndecidedWill, error: Error): void {
     this.decided(undecided)
     if (!(error instanceof MqttError)) this.#context.reportError(error)
   }
 
-  /** The Will was published, or will not be; `isStillStored` when that is left to the next start of the broker. */
+  /** The Will is published or dropped. `isStillStored` if the next start of the broker publishes it. */
   decided(undecided: UndecidedWill, isStillStored = false): void {
     const { session } = undecided
     const others = this.#undecided.get(session)?.filter((other) => other !== undecided) ?? []
@@ -132,7 +132,7 @@ export class WillMessages {
     else this.#undecided.delete(session)
     if (isStillStored || others.length > 0) return
     if (session.ended) this.#context.sessions.willDecided(session)
-    else if (session.will === undefined) this.#store(session, undefined) // Otherwise a later Will is stored.
+    else if (session.will === undefined) this.#store(session, undefined) // Otherwise the storage has a later Will.
   }
 
   /** `dueAt` in milliseconds since 1970; undefined while the Client is connected. */
@@ -142,7 +142,7 @@ export class WillMessages {
   }
 }
 
-/** A Will that is to be published: the right to do so may have been lost since the Client connected, so it is asked for. */
+/** A Will before its publication. It is authorized again, because the permission may have changed since CONNECT. */
 class UndecidedWill implements Undecided {
   readonly client: AskingClient | undefined
   readonly session: Session
@@ -162,7 +162,7 @@ class UndecidedWill implements Undecided {
   begin(decided: () => void): void {
     const { message, permitted } = this.#will
     try {
-      // After a restart there is no Client to ask about.
+      // After a restart there is no Client to pass to the hook.
       const answer = this.client === undefined ? permitted : this.#hooks.authorizePublish(message, this.client)
       if (isPromise(answer)) void this.#wait(answer).then(decided)
       else {
@@ -196,7 +196,7 @@ class UndecidedWill implements Undecided {
   }
 }
 
-/** Another process has no Client to ask the application about. */
+/** The stored form. It has the permitted message, because another process has no Client to pass to the hook. */
 function persistedWill({ permitted, delay }: StoredWill, dueAt: number | undefined): PersistedWill {
   const { topic, payload, qos, retain, properties } = permitted
   return {

@@ -56,8 +56,8 @@ export class BackPressure {
   }
 
   #resumeAll(): void {
-    const held = this.#paused
+    const paused = this.#paused
     this.#paused = undefined
-    for (const publisher of held ?? []) publisher.resume()
+    for (const publisher of paused ?? []) publisher.resume()
   }
 }

@@ -10,11 +10,6 @@ export class QueueTotals {
   bytes = 0
 }
 
-export interface OutboundQueueEnvironment {
-  readonly settings: { readonly limits: Readonly<Limits> }
-  readonly queueTotals: QueueTotals
-}
-
 /** The queued messages of a session, in order, and the bytes of its queued and inflight messages. */
 export class OutboundQueue implements Iterable<Delivery> {
   readonly #limits: Readonly<Limits>
@@ -25,9 +20,9 @@ export class OutboundQueue implements Iterable<Delivery> {
   /** Number of queued messages of each shared subscription, by its Topic Filter; undefined if there are none. */
   #byGroup: Map<string, number> | undefined
 
-  constructor({ settings, queueTotals }: OutboundQueueEnvironment) {
-    this.#limits = settings.limits
-    this.#totals = queueTotals
+  constructor(limits: Readonly<Limits>, totals: QueueTotals) {
+    this.#limits = limits
+    this.#totals = totals
   }
 
   get length(): number {

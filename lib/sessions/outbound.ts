@@ -47,7 +47,7 @@ export class Outbound implements Subscriber {
     this.#environment = environment
     this.#storage = storage
     this.#subscriptions = subscriptions
-    this.#queue = new OutboundQueue(environment)
+    this.#queue = new OutboundQueue(environment.settings.limits, environment.queueTotals)
     this.clientId = clientId
     this.backPressure = new BackPressure(environment.timers, environment.settings.limits.holdBackMs)
   }

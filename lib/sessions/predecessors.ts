@@ -1,14 +1,14 @@
 import type { Timer, Timers } from '../timers.ts'
 
-/** A part of what a connection left when it ended, which the application has not decided on yet. */
+/** A message of an ended connection that the application has not decided on: its last packets, or its Will. */
 export interface Undecided {
-  /** What came before it is decided, so it may go on. Calls `decided` when it is done, which may be at once. */
+  /** All before it is decided. Calls `decided` when this is decided, too, which may be at once. */
   begin(decided: () => void): void
-  /** From now on all that the connection left has one time limit together; a single hook has none. */
+  /** From now on one time limit applies to the connection, and none to a single hook. */
   limit(): void
   /**
-   * Its time is over: it has no effect any more. Returns a description of what is dropped. `isClosing` when the broker
-   * closes: what is stored stays stored.
+   * The time limit is over. Returns a description of the dropped packets or Will. `isClosing` if the broker closes: a
+   * stored Will then stays stored.
    */
   drop(isClosing: boolean): string
 }
@@ -19,36 +19,36 @@ interface Waiting {
   deadline: Deadline | undefined
 }
 
-/** The time limit of what one connection left. */
+/** The time limit of one ended connection. */
 interface Deadline {
   readonly timer: Timer
-  /** Parts that are not decided. */
+  /** Number of undecided entries. */
   open: number
 }
 
-/** What the former connections of one Client left, in the order in which it has to become visible. */
+/** The undecided entries of one Client, in order. */
 interface Queue {
   readonly clientId: string
   waiting: Waiting[]
   isAdvancing: boolean
-  /** Lets the packets of the present connection be handled. */
+  /** Starts the handling of packets of the present connection. */
   whenDecided: (() => void) | undefined
 }
 
 interface PredecessorsContext {
   readonly timers: Timers
-  /** Milliseconds for all that one connection left, from the moment in which another one follows it. */
+  /** Time limit of one ended connection, from the start of the next one. */
   readonly timeoutMs: number
   readonly reportError: (error: Error) => void
 }
 
-// Milliseconds that the process outlives the time limit, at most.
+// How long the process may outlive the time limit.
 const PROCESS_SLACK_MS = 1000
 const MAX_TIMEOUT_MS = 2 ** 31 - 1
 
 /**
- * What ended connections left undecided, by Client Identifier: a PUBLISH that a hook has not decided on, packets behind
- * it, then the Will. It becomes visible before anything of the next connection [MQTT-4.6.0-6]. Mostly it is empty.
+ * The undecided packets and Wills of ended connections, by Client Identifier: a PUBLISH that a hook has not decided on,
+ * the packets behind it, then the Will. Subscribers receive them before messages of the next connection [MQTT-4.6.0-6].
  *
  *   PUBLISH of A ──▶ Will of A ──▶ (B was taken over too: PUBLISH of B ──▶ Will of B) ──▶ packets of the present connection
  */
@@ -61,12 +61,12 @@ export class Predecessors {
     this.#context = context
   }
 
-  /** Whether something that the former connections of a Client left is not decided. */
+  /** Whether an ended connection of the Client has undecided packets or an undecided Will. */
   has(clientId: string): boolean {
     return this.#queues.has(clientId)
   }
 
-  /** Begins with it, at once when nothing is before it. */
+  /** Adds an entry, and begins at once if it is the first. */
   add(clientId: string, undecided: Undecided): void {
     let queue = this.#queues.get(clientId)
     if (queue === undefined) {
@@ -77,16 +77,16 @@ export class Predecessors {
     this.#advance(queue)
   }
 
-  /** Takes something back that has not begun. */
+  /** Removes an entry that has not begun. */
   remove(clientId: string, undecided: Undecided): void {
     const queue = this.#queues.get(clientId)
     const waiting = queue?.waiting.find((candidate) => candidate.undecided === undecided)
     if (queue === undefined || waiting === undefined) return
-    this.#leave(queue, [waiting])
+    this.#remove(queue, [waiting])
     this.#advance(queue)
   }
 
-  /** Another connection follows: what is undecided has its last time limit now. */
+  /** The next connection of the Client starts the time limit of the undecided entries. */
   succeeded(clientId: string): void {
     const queue = this.#queues.get(clientId)
     const left = queue?.waiting.filter(({ deadline }) => deadline === undefined)
@@ -100,21 +100,21 @@ export class Predecessors {
     }
   }
 
-  /** Calls `run` when all is decided. Only the last connection of a Client waits: one that was followed is a predecessor. */
+  /** Calls `run` when all entries are decided. Only the latest connection of a Client waits. */
   whenDecided(clientId: string, run: () => void): void {
     const queue = this.#queues.get(clientId)
     if (queue === undefined) run()
     else queue.whenDecided = run
   }
 
-  /** The broker closes. Resolves when all is decided, at the latest when the time limit is over. */
+  /** The broker closes. Resolves when all entries are decided, at the latest after the time limit. */
   async close(): Promise<void> {
     if (this.#queues.size === 0) return
     const { timers, timeoutMs } = this.#context
     await new Promise<void>((resolve) => {
       for (const queue of this.#queues.values()) for (const { undecided } of queue.waiting) undecided.limit()
       const timer = timers.after(timeoutMs, () => this.#giveUp())
-      // The timers of the broker do not keep the process alive, and the broker's clock may stand still.
+      // The timers of the broker do not keep the process alive, and a clock of the application may stand still.
       const process = setTimeout(() => this.#giveUp(), Math.min(timeoutMs + PROCESS_SLACK_MS, MAX_TIMEOUT_MS))
       this.#whenEmpty = () => {
         timers.cancel(timer)
@@ -142,15 +142,15 @@ export class Predecessors {
   #begin(queue: Queue, waiting: Waiting): void {
     waiting.hasBegun = true
     waiting.undecided.begin(() => {
-      if (queue.waiting[0] !== waiting) return // It was dropped.
-      this.#leave(queue, [waiting])
+      if (queue.waiting[0] !== waiting) return // The entry was dropped.
+      this.#remove(queue, [waiting])
       this.#advance(queue)
     })
   }
 
-  #leave(queue: Queue, gone: readonly Waiting[]): void {
-    queue.waiting = queue.waiting.filter((waiting) => !gone.includes(waiting))
-    for (const { deadline } of gone) {
+  #remove(queue: Queue, removed: readonly Waiting[]): void {
+    queue.waiting = queue.waiting.filter((waiting) => !removed.includes(waiting))
+    for (const { deadline } of removed) {
       if (deadline === undefined) continue
       deadline.open -= 1
       if (deadline.open === 0) this.#context.timers.cancel(deadline.timer)
@@ -166,7 +166,7 @@ export class Predecessors {
           `its next connection: ${dropped} dropped`,
       ),
     )
-    this.#leave(queue, late)
+    this.#remove(queue, late)
     this.#advance(queue)
   }
 
@@ -182,7 +182,7 @@ export class Predecessors {
     )
     for (const queue of queues) {
       for (const { undecided } of queue.waiting) undecided.drop(true)
-      this.#leave(queue, queue.waiting)
+      this.#remove(queue, queue.waiting)
       this.#advance(queue)
     }
   }

@@ -1,10 +1,9 @@
 import type { QoS } from '../../types/packets.ts'
-import type { FlushScheduler } from '../flush-scheduler.ts'
 import type { Publication } from '../messages/publication.ts'
 import type { QueuedMessage } from '../messages/queued-message.ts'
-import type { RetainedMessages } from '../messages/retained-messages.ts'
 import type { Subscription } from '../messages/subscriber.ts'
 import { RingQueue } from './ring-queue.ts'
+import type { SessionEnvironment } from './session-environment.ts'
 import type { SessionStorage } from './session-storage.ts'
 
 // Maximum steps, with or without a message, before the rest of the program runs.
@@ -21,17 +20,12 @@ interface RetainedReceiver {
   deliver(publication: Publication, qos: QoS, retain: boolean, via: Subscription): void
 }
 
-interface RetainedSenderEnvironment {
-  readonly retained: RetainedMessages
-  readonly scheduler: FlushScheduler
-}
-
 /**
  * Sends the retained messages of new subscriptions (section 3.3.1.3), one subscription after the other and as fast as
  * the Client accepts them, so that 100,000 messages neither fill its queue nor block the event loop.
  */
 export class RetainedSender {
-  readonly #environment: RetainedSenderEnvironment
+  readonly #environment: SessionEnvironment
   readonly #session: RetainedReceiver
   readonly #subscriptions: ReadonlyMap<string, Subscription>
   readonly #storage: SessionStorage
@@ -42,7 +36,7 @@ export class RetainedSender {
   #scheduled = false
 
   constructor(
-    environment: RetainedSenderEnvironment,
+    environment: SessionEnvironment,
     session: RetainedReceiver,
     subscriptions: ReadonlyMap<string, Subscription>,
     storage: SessionStorage,

@@ -1,15 +1,17 @@
 import { MqttError } from '../errors.ts'
+import type { Cluster } from '../cluster/cluster.ts'
+import type { Router } from '../messages/router.ts'
 import type { Subscription } from '../messages/subscriber.ts'
 import type { Subscriptions } from '../messages/subscriptions.ts'
+import type { WillMessages } from '../messages/will-messages.ts'
 import type { Settings } from '../options.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import type { Timers } from '../timers.ts'
-import type { Delivery } from './delivery.ts'
 import type { Predecessors } from './predecessors.ts'
 import type { SessionConnection } from './session-connection.ts'
 import type { Session, StoredWill } from './session.ts'
 
-/** How a session stood before a connection opened it. Times on the broker's clock. */
+/** The state of a session before a connection opened it. Times on the broker's clock. */
 export interface PreviousState {
   readonly expiryInterval: number
   readonly endsAt: number | undefined
@@ -17,46 +19,41 @@ export interface PreviousState {
   readonly willAt: number | undefined
 }
 
-/** A Client that was let in. */
-export interface OpenRequest {
+/** A permitted CONNECT. */
+interface OpenRequest {
   readonly principal: string | undefined
   readonly cleanStart: boolean
   /** Seconds that the session outlives its connection. */
   readonly expiryInterval: number
 }
 
-/** The Will of each session, as the registry moves it on. */
-export interface SessionWills {
-  connectionEnded(session: Session, graceful: boolean): void
-  sessionResumed(session: Session): void
-  sessionEnded(session: Session): void
-  publishAt(session: Session, due: number): void
-  isUndecided(session: Session): boolean
-}
-
 export interface SessionRegistryContext {
   readonly settings: Pick<Settings, 'sessionOwner'> & { readonly limits: Pick<Settings['limits'], 'maxSessions'> }
   readonly timers: Timers
   readonly hooks: { readonly canAuthenticate: boolean }
-  readonly wills: SessionWills
+  readonly wills: Pick<
+    WillMessages,
+    'connectionEnded' | 'sessionResumed' | 'sessionEnded' | 'publishAt' | 'isUndecided'
+  >
   readonly predecessors: Pick<Predecessors, 'succeeded'>
-  readonly router: { redistribute(orphans: readonly Delivery[]): void }
+  readonly router: Pick<Router, 'redistribute'>
   readonly subscriptions: Pick<Subscriptions, 'add' | 'remove'>
-  readonly cluster: { memberChanged(session: Session, subscription: Subscription, isMember: boolean): void }
-  /** Undefined when nothing outlives the process. */
+  readonly cluster: Pick<Cluster, 'memberChanged'>
+  /** Undefined without a storage. */
   readonly commits: Pick<CommitQueue, 'session' | 'endSession'> | undefined
 }
 
-export type CreateSession = (clientId: string, principal: string | undefined, isKept: boolean) => Session
+type CreateSession = (clientId: string, principal: string | undefined, isKept: boolean) => Session
 
-const FOR_EVER = 0xffff_ffff
+/** Session Expiry Interval of a session that does not expire [MQTT-3.1.2-23]. */
+export const NEVER_EXPIRES = 0xffff_ffff
 
-/** All sessions by Client Identifier: opened, taken over, resumed, expired. No other part adds or removes one. */
+/** All sessions by Client Identifier. No other part adds or removes a session. */
 export class SessionRegistry {
   readonly #context: SessionRegistryContext
   readonly #createSession: CreateSession
   readonly #sessions = new Map<string, Session>()
-  /** Sessions that have ended and are still stored, for their Wills. */
+  /** Sessions that have ended and are still stored for their Wills. */
   readonly #endedInStorage = new Map<string, Session>()
 
   constructor(context: SessionRegistryContext, createSession: CreateSession) {
@@ -77,9 +74,9 @@ export class SessionRegistry {
   }
 
   /**
-   * The session for a Client that was let in (section 3.1.4): the stored one, or a new one. A connection that has it
-   * is ended first [MQTT-3.1.4-3]. Returns how a stored one stood before.
-   * Throws an `MqttError` when it belongs to another user or when there are too many.
+   * Opens the stored session of a Client, or a new one (section 3.1.4), and ends an earlier connection of the session
+   * [MQTT-3.1.4-3]. Returns the state before of a stored session.
+   * Throws an `MqttError` if the session has another principal, or if there are too many sessions.
    */
   open(
     clientId: string,
@@ -90,7 +87,7 @@ export class SessionRegistry {
     const existing = this.#sessions.get(clientId)
     existing?.connection?.sessionTakenOver()
     if (existing?.pendingConnection !== undefined) this.#cancelPending(existing)
-    const stored = this.#sessions.get(clientId) // Its end of connection may have been the end of the session.
+    const stored = this.#sessions.get(clientId) // The session may have ended with its connection.
     if (stored !== undefined && !cleanStart) {
       const before = previousStateOf(stored)
       predecessors.succeeded(clientId)
@@ -113,7 +110,7 @@ export class SessionRegistry {
     return { session, before: undefined }
   }
 
-  /** Throws an `MqttError` when the session belongs to another user, or when there is none and no room for one. */
+  /** Throws an `MqttError` if the session has another principal, or if there is no room for a new session. */
   check(clientId: string, principal: string | undefined): void {
     const existing = this.#sessions.get(clientId)
     if (existing === undefined) {
@@ -125,9 +122,9 @@ export class SessionRegistry {
     }
   }
 
-  /** The connection for which it was opened was not let in after all: all is as it was before. */
+  /** The connection was refused after `open`: restores the state before. */
   undoOpen(session: Session, before: PreviousState | undefined): void {
-    this.#context.wills.sessionResumed(session) // As it was never connected its Will is not sent.
+    this.#context.wills.sessionResumed(session) // A Client that was never connected has no Will.
     if (before === undefined) {
       this.end(session)
       return
@@ -139,7 +136,7 @@ export class SessionRegistry {
     if (before.willAt !== undefined) this.#context.wills.publishAt(session, before.willAt)
   }
 
-  /** A connection that was to have the session has lost it before it was let in; its Will is not sent. */
+  /** A pending connection loses the session; its Will is not published. */
   #cancelPending(session: Session): void {
     const { pendingConnection } = session
     session.pendingConnection = undefined
@@ -154,28 +151,28 @@ export class SessionRegistry {
   }
 
   /** The connection of a session ended. */
-  connectionEnded(session: Session, link: SessionConnection, graceful: boolean): void {
-    if (session.connection !== link) return
-    session.detach(link)
+  connectionEnded(session: Session, connection: SessionConnection, graceful: boolean): void {
+    if (session.connection !== connection) return
+    session.detach(connection)
     this.#context.wills.connectionEnded(session, graceful)
     this.startExpiry(session)
   }
 
-  /** No connection has the session now. It lives on for as long as was agreed (section 3.1.2.11.2). */
+  /** The session has no connection any more, so its Session Expiry Interval starts (section 3.1.2.11.2). */
   startExpiry(session: Session): void {
     if (session.expiryInterval === 0) this.end(session)
-    else if (session.expiryInterval === FOR_EVER) this.record(session, null)
+    else if (session.expiryInterval === NEVER_EXPIRES) this.record(session, null)
     else this.expireAt(session, this.#context.timers.now() + session.expiryInterval * 1000)
   }
 
-  /** No connection has the session, which ends at this time of the broker's clock. */
+  /** Ends the session at this time of the broker's clock, unless a connection resumes it. */
   expireAt(session: Session, due: number): void {
     this.#context.timers.cancel(session.expiry)
     session.expiry = this.#context.timers.at(due, () => this.end(session))
     this.record(session, this.#context.timers.toWallClock(due))
   }
 
-  /** Nothing of the session is left [MQTT-4.1.0-2]. */
+  /** Ends the session and deletes its state [MQTT-4.1.0-2]. */
   end(session: Session): void {
     if (this.#sessions.get(session.clientId) !== session) return
     this.#sessions.delete(session.clientId)
@@ -186,7 +183,7 @@ export class SessionRegistry {
     this.#context.router.redistribute(session.end())
   }
 
-  /** A Will that is not decided stays stored with its session: it is published at the next start if this process ends. */
+  /** A session with an undecided Will stays stored, so that the next start publishes the Will if this process ends. */
   #deleteStored(session: Session): void {
     const { wills, commits } = this.#context
     const { clientId, principal } = session
@@ -200,14 +197,14 @@ export class SessionRegistry {
     if (this.#endedInStorage.get(session.clientId) === session) this.deleteEnded(session.clientId)
   }
 
-  /** Another session takes the place of one that has ended and is still stored. False when there is no such session. */
+  /** Deletes a session that has ended and is still stored. Returns false if there is none. */
   deleteEnded(clientId: string): boolean {
     if (!this.#endedInStorage.delete(clientId)) return false
     this.#context.commits?.endSession(clientId)
     return true
   }
 
-  /** Another broker has the session: nothing of it is left here, all of it is in the storage. */
+  /** A peer acquires the session: removes it here, but not from the storage. */
   releaseToPeer(session: Session): void {
     this.#sessions.delete(session.clientId)
     this.#context.timers.cancel(session.expiry)
@@ -224,18 +221,18 @@ export class SessionRegistry {
     session.subscriptions.clear()
   }
 
-  /** Adds a subscription or puts it in the place of the one with the same Topic Filter [MQTT-3.8.4-3], which is returned. */
+  /** Adds a subscription. Returns the one with the same Topic Filter that it replaces [MQTT-3.8.4-3]. */
   subscribe(session: Session, subscription: Subscription): Subscription | undefined {
     if (session.ended) return undefined
     session.storage.subscribed(subscription)
     return this.addSubscription(session, subscription)
   }
 
-  /** The same for one that is stored already. */
+  /** The same for a subscription that is stored already. */
   addSubscription(session: Session, subscription: Subscription): Subscription | undefined {
     const { topicFilter } = subscription.requested
     const previous = session.subscriptions.get(topicFilter)
-    // The new one first: no message may fall between the two [MQTT-3.8.4-4].
+    // The new one first, so that no message is lost in between [MQTT-3.8.4-4].
     this.#context.subscriptions.add(subscription)
     if (previous !== undefined) this.#context.subscriptions.remove(previous)
     session.subscriptions.set(topicFilter, subscription)
@@ -257,13 +254,13 @@ export class SessionRegistry {
     return true
   }
 
-  /** Stores the description of the session. `expiresAt` in milliseconds since 1970; null while there is no such time. */
+  /** Stores the session without its queue. `expiresAt` in milliseconds since 1970; null if it does not expire. */
   record(session: Session, expiresAt: number | null): void {
     const { clientId, principal, expiryInterval, isRecorded } = session
     if (isRecorded) this.#context.commits?.session(clientId, { owner: principal, expiryInterval, expiresAt })
   }
 
-  /** Whether a session is for the user only that it belongs to. */
+  /** Whether only the principal of a session may resume it. */
   get checksPrincipal(): boolean {
     const { sessionOwner } = this.#context.settings
     return sessionOwner === undefined ? this.#context.hooks.canAuthenticate : sessionOwner !== 'anyone'
@@ -274,7 +271,7 @@ function previousStateOf({ expiryInterval, expiry, will, willDelay }: Session): 
   return { expiryInterval, endsAt: expiry?.due, will: willDelay && will, willAt: willDelay?.due }
 }
 
-/** Bytes that its filters take, roughly; each level is a node of its own. */
+/** Approximate bytes of the Topic Filters; each level is a separate node. */
 function bytesOf({ topicFilter, requested }: Subscription): number {
   return 2 * (topicFilter.length + requested.topicFilter.length)
 }

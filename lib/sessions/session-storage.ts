@@ -35,50 +35,24 @@ export interface SessionStorage {
 }
 
 /** For a broker without a storage: every change counts as committed. */
-export const noStorage: SessionStorage = {
-  isDurable: false,
-  publicationOf: sharedPublicationOf,
-  isQueuedByPeer: () => false,
-  queued: nothing,
-  sent: nothing,
-  released: nothing,
-  completed: nothing,
-  discarded: nothing,
-  subscribed: nothing,
-  unsubscribed: nothing,
-  received: nothing,
-  receivedReleased: nothing,
-  isCommitted: () => true,
-  afterCommit: (onCommitted) => onCommitted(),
-}
-
-/**
- * For a session that ends with its connection, in a broker with a storage. The session is not stored, but a copy at
- * QoS 2 waits for the commit of its message.
- */
-class VolatileSession implements SessionStorage {
+class NoStorage implements SessionStorage {
   readonly isDurable = false
-  readonly #commits: CommitQueue
 
-  constructor(commits: CommitQueue) {
-    this.#commits = commits
-  }
-
-  isCommitted(commitNumber: number): boolean {
-    return this.#commits.isCommitted(commitNumber)
-  }
-
-  /** A reply to the Client never waits for a commit, but a delivery may. */
-  afterCommit(onCommitted: () => void): void {
-    this.#commits.afterCommit(onCommitted)
-  }
-
+  /** Sessions whose queues are not stored share one queued message. */
   publicationOf(queued: QueuedMessage): Publication {
-    return sharedPublicationOf(queued)
+    return new Publication(queued.message, queued)
   }
 
   isQueuedByPeer(): boolean {
     return false
+  }
+
+  isCommitted(_commitNumber: number): boolean {
+    return true
+  }
+
+  afterCommit(onCommitted: () => void): void {
+    onCommitted()
   }
 
   queued(): void {}
@@ -92,8 +66,31 @@ class VolatileSession implements SessionStorage {
   receivedReleased(): void {}
 }
 
+export const noStorage: SessionStorage = new NoStorage()
+
+/**
+ * For a session that ends with its connection, in a broker with a storage. The session is not stored, but a copy at
+ * QoS 2 waits for the commit of its message.
+ */
+class VolatileSession extends NoStorage {
+  readonly #commits: CommitQueue
+
+  constructor(commits: CommitQueue) {
+    super()
+    this.#commits = commits
+  }
+
+  override isCommitted(commitNumber: number): boolean {
+    return this.#commits.isCommitted(commitNumber)
+  }
+
+  override afterCommit(onCommitted: () => void): void {
+    this.#commits.afterCommit(onCommitted)
+  }
+}
+
 /** For a session that outlives the process. */
-export class DurableSession implements SessionStorage {
+class DurableSession implements SessionStorage {
   readonly isDurable = true
   readonly #commits: CommitQueue
   readonly #clientId: string
@@ -103,7 +100,7 @@ export class DurableSession implements SessionStorage {
     this.#clientId = clientId
   }
 
-  /** In a stored queue each message has an id of its own, also one that the queue had before. */
+  /** In a stored queue each copy of a message has another message id. */
   publicationOf({ message }: QueuedMessage): Publication {
     return new Publication(message)
   }
@@ -166,10 +163,3 @@ export function storageOf(commits: CommitQueue | undefined, clientId: string, is
   if (commits === undefined) return noStorage
   return isKept ? new DurableSession(commits, clientId) : new VolatileSession(commits)
 }
-
-/** Sessions whose queues are not stored share one queued message. */
-function sharedPublicationOf(queued: QueuedMessage): Publication {
-  return new Publication(queued.message, queued)
-}
-
-function nothing(): void {}

@@ -91,7 +91,7 @@ export class Session {
     return this.#state === 'ended' || this.#state === 'released'
   }
 
-  /** It goes on at another broker, where its Client sends again what was not acknowledged here. */
+  /** A peer owns the session; its Client sends unacknowledged messages again to that broker. */
   get released(): boolean {
     return this.#state === 'released'
   }

@@ -1,48 +1,34 @@
-/** A connection whose CONNECT the application has not decided on. */
-interface ConnectingClient {
-  /** A CONNECT that came later was admitted: this one is not let in any more. */
-  outdated(): void
-}
+import { MqttError } from '../errors.ts'
 
-/** One CONNECT among those for the same Client Identifier, in the order in which they came. */
+/** A CONNECT that the application has not decided on. */
 export interface UndecidedConnect {
   readonly clientId: string
-  readonly connection: ConnectingClient
-  earlier: UndecidedConnect | undefined
-  later: UndecidedConnect | undefined
+  readonly connection: { refuse(error: MqttError): void }
 }
 
-/** The CONNECTs that are being decided on, by Client Identifier: when one is admitted, the earlier ones are outdated. */
+/** The undecided CONNECTs by Client Identifier, in order. When one is admitted, the earlier ones are refused. */
 export class UndecidedConnects {
-  /** The latest one for each Client Identifier. */
-  readonly #latest = new Map<string, UndecidedConnect>()
+  readonly #byClientId = new Map<string, Set<UndecidedConnect>>()
 
-  add(clientId: string, connection: ConnectingClient): UndecidedConnect {
-    const earlier = this.#latest.get(clientId)
-    const connect: UndecidedConnect = { clientId, connection, earlier, later: undefined }
-    if (earlier !== undefined) earlier.later = connect
-    this.#latest.set(clientId, connect)
+  add(clientId: string, connection: UndecidedConnect['connection']): UndecidedConnect {
+    const connect = { clientId, connection }
+    const connects = this.#byClientId.get(clientId)
+    if (connects === undefined) this.#byClientId.set(clientId, new Set([connect]))
+    else connects.add(connect)
     return connect
   }
 
-  /** It is decided: refused, admitted or gone. */
+  /** The CONNECT is admitted or refused, or its connection has ended. */
   remove(connect: UndecidedConnect): void {
-    const { clientId, earlier, later } = connect
-    if (earlier !== undefined) earlier.later = later
-    if (later !== undefined) later.earlier = earlier
-    else if (this.#latest.get(clientId) === connect) {
-      if (earlier === undefined) this.#latest.delete(clientId)
-      else this.#latest.set(clientId, earlier)
-    }
-    connect.earlier = undefined
-    connect.later = undefined
+    const connects = this.#byClientId.get(connect.clientId)
+    if (connects?.delete(connect) === true && connects.size === 0) this.#byClientId.delete(connect.clientId)
   }
 
-  /** The Client is let in: all CONNECTs that came before this one are outdated at once. */
   admit(connect: UndecidedConnect): void {
-    for (let { earlier } = connect; earlier !== undefined; earlier = connect.earlier) {
+    for (const earlier of this.#byClientId.get(connect.clientId) ?? []) {
+      if (earlier === connect) break
       this.remove(earlier)
-      earlier.connection.outdated()
+      earlier.connection.refuse(new MqttError('unspecified', 'a later connection has the Client Identifier'))
     }
     this.remove(connect)
   }

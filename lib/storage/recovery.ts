@@ -7,6 +7,7 @@ import type { DeliverySource } from '../messages/subscriber.ts'
 import type { Subscriptions } from '../messages/subscriptions.ts'
 import { Delivery } from '../sessions/delivery.ts'
 import type { SessionEnvironment } from '../sessions/session-environment.ts'
+import { NEVER_EXPIRES } from '../sessions/session-registry.ts'
 import { storageOf } from '../sessions/session-storage.ts'
 import { Session } from '../sessions/session.ts'
 import type { CommitQueue } from './commit-queue.ts'
@@ -29,7 +30,6 @@ export interface RecoveryEnvironment extends SessionEnvironment {
   }
 }
 
-const NEVER_EXPIRES = 0xffff_ffff
 const NO_BYTES = Buffer.alloc(0)
 // For messages without shared subscription and identifiers. The storage does not record the matching subscription.
 const FROM_STORAGE: DeliverySource = { identifiers: undefined, sharedFilter: undefined, parts: undefined }

@@ -6,19 +6,19 @@ import type { ConnectionInfo } from '../../types/connection-info.ts'
  */
 export function certificateIdentity(info: ConnectionInfo, from: 'cn' | 'san'): string | undefined {
   const certificate = info.peerCertificate
-  // Anybody can write any name into a certificate of his own: only a verified one counts.
+  // Only a verified certificate counts, because any name may be in one that a Client made itself.
   if (certificate === undefined || info.authorized !== true) return undefined
   const name =
     from === 'cn' ? commonName(certificate.toLegacyObject().subject?.CN) : alternativeName(certificate.subjectAltName)
   return name !== undefined && isUsable(name) ? name : undefined
 }
 
-/** Undefined also for several Common Names, which node gives as a list: none of them is the one that counts. */
+/** Undefined for several Common Names, too, which Node.js returns as a list. */
 function commonName(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-/** Splits `DNS:a.example, URI:urn:b, email:"c, d"`: node puts a value with special characters into quotes. */
+/** Splits `DNS:a.example, URI:urn:b, email:"c, d"`: Node.js quotes a value with special characters. */
 function alternativeName(names: string | undefined): string | undefined {
   if (names === undefined) return undefined
   const first = new Map<string, string>()

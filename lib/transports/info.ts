@@ -15,9 +15,9 @@ interface SocketLike {
 
 type Known = { -readonly [Key in keyof ConnectionInfo]: ConnectionInfo[Key] }
 
-/** Reads the address and the certificate off a stream. Looks at properties, not classes: any Duplex may come. */
+/** Reads the address and the certificate of a stream, by properties and not by class, because it may be any Duplex. */
 export function connectionInfo(stream: Duplex, listener?: string): ConnectionInfo {
-  const socket = stream as SocketLike // this is the door: every property is checked below
+  const socket = stream as SocketLike // Every property is checked below.
   const encrypted = socket.encrypted === true
   // An unknown stream is never called `memory`: that would make it trusted.
   const transport = encrypted ? 'tls' : typeof socket.setNoDelay === 'function' ? 'tcp' : 'stream'
@@ -28,7 +28,7 @@ export function connectionInfo(stream: Duplex, listener?: string): ConnectionInf
     typeof remoteAddress === 'string' &&
     typeof remotePort === 'number'
   ) {
-    return { transport, remoteAddress, remotePort, listener } // The usual one, in one piece.
+    return { transport, remoteAddress, remotePort, listener } // The usual case, as one object literal.
   }
   const info: Known = { transport }
   if (listener !== undefined) info.listener = listener

@@ -15,10 +15,10 @@ export interface ListenContext {
   onClose?(listener: Listener): void
 }
 
-/** Milliseconds that Clients have to take what is still to be sent when their listener closes. */
+/** Milliseconds for the remaining output when a listener closes. */
 export const closeTimeoutMs = 2000
 
-/** Milliseconds after which TCP asks whether a silent peer is still there. MQTT without Keep Alive never asks. */
+/** Milliseconds until TCP probes a silent peer, for Clients without Keep Alive. */
 const tcpKeepAliveMs = 60_000
 
 export const addressKeys: readonly string[] = ['port', 'host', 'backlog', 'maxConnections', 'exclusive', 'ipv6Only']
@@ -35,7 +35,7 @@ export function prepareSocket(socket: Duplex): void {
   const { setNoDelay, setKeepAlive } = socket as Partial<Socket>
   setNoDelay?.call(socket, true)
   setKeepAlive?.call(socket, true, tcpKeepAliveMs)
-  // 'close' follows and says the same; without a listener an 'error' would end the program.
+  // 'close' follows; without a listener an 'error' would end the program.
   socket.on('error', ignore)
 }
 
@@ -61,7 +61,7 @@ export function listen(
     server.once('error', reject)
     server.listen(where, () => {
       server.off('error', reject)
-      // From now on an error is a connection that could not be accepted (EMFILE); the next one may be.
+      // From now on an error is a connection that could not be accepted (EMFILE).
       server.on('error', ignore)
       resolve()
     })
@@ -72,11 +72,11 @@ export function listen(
 export function stopListening(server: Server): Promise<void> {
   if (!server.listening) return Promise.resolve()
   server.close()
-  // The port is free when the event loop has closed its handle, in this turn.
+  // The port is free when the event loop has closed the handle, at the end of this turn of the event loop.
   return new Promise((resolve) => setImmediate(resolve))
 }
 
-/** `mqtt://127.0.0.1:1883`; an address that means "all" is written as this machine's. */
+/** `mqtt://127.0.0.1:1883`; for a wildcard address with the loopback address. */
 export function urlOf(protocol: Listener['protocol'], server: Server, path = ''): string {
   const address = server.address()
   if (address === null) return `${protocol}:${path}`
@@ -92,7 +92,7 @@ export class OpenSockets {
 
   constructor() {
     const sockets = this.#sockets
-    // One function for all of them: an idle connection should cost little.
+    // One function for all sockets, to save memory.
     this.#forget = function forget() {
       sockets.delete(this)
     }
@@ -103,7 +103,7 @@ export class OpenSockets {
     socket.on('close', this.#forget)
   }
 
-  /** Lets each send what it still has to, but not for ever. */
+  /** Ends each socket after its remaining output, but at the latest after the time limit. */
   async close(): Promise<void> {
     const open = [...this.#sockets]
     const closed = open.map((socket) => new Promise((resolve) => socket.once('close', resolve)))

@@ -4,7 +4,7 @@ import { Duplex } from './streams.ts'
 const highWaterMark = 64 * 1024
 
 /**
- * One end of a connection without a network: what one end writes the other reads.
+ * One end of a connection without a network: each end reads the bytes that the other one writes.
  *
  *     client.write ──▶ server's read buffer (64 KiB) ──▶ server 'data'
  *     client's callback ◀── once the server wants more
@@ -27,11 +27,11 @@ class MemoryStream extends Duplex {
   }
 
   override _read(): void {
-    this.#letWriterGoOn()
+    this.#resumeWriter()
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
-    // A copy: the writer may use its bytes again after the callback, while the reader still holds them.
+    // A copy, because the writer may reuse its bytes after the callback.
     this.#send(Buffer.from(chunk), callback)
   }
 
@@ -47,25 +47,25 @@ class MemoryStream extends Duplex {
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     const peer = this.#peer
     this.#peer = undefined
-    this.#letWriterGoOn() // its bytes will not be read any more
+    this.#resumeWriter() // Its bytes will not be read any more.
     if (peer !== undefined) peer.#lostPeer()
     callback(error)
   }
 
-  #letWriterGoOn(): void {
-    const goOn = this.#waiting
+  #resumeWriter(): void {
+    const resume = this.#waiting
     this.#waiting = undefined
-    goOn?.()
+    resume?.()
   }
 
   #send(bytes: Buffer, callback: () => void): void {
     const peer = this.#peer
-    // As with TCP, what is sent to an end that has gone is lost without an error; 'close' says the rest.
+    // As with TCP, bytes to a closed end are lost without an error; 'close' follows.
     if (peer === undefined || peer.destroyed || bytes.length === 0 || peer.push(bytes)) callback()
     else peer.#waiting = callback
   }
 
-  /** The other end has gone: what it sent can still be read, then this end closes too. */
+  /** The other end is closed: this end closes after its remaining bytes are read. */
   #lostPeer(): void {
     this.#peer = undefined
     if (this.destroyed) return

@@ -8,8 +8,8 @@ const loopbackNames = new Set(['localhost', '127.0.0.1', '[::1]'])
  * send the page's address as Origin; other programs send none, and may connect.
  *
  * Without a list, a page may connect to the host that it came from, whatever its port: a page of `http://pi.local`
- * to `ws://pi.local:8083`. A connection over the loopback interface must also have been made by a loopback name:
- * a foreign page can give its own name the address 127.0.0.1 ("DNS rebinding"), and then it *is* of the same host.
+ * to `ws://pi.local:8083`. A connection over the loopback interface must also use a loopback name: a foreign page can
+ * map its own name to the address 127.0.0.1 ("DNS rebinding") and then has the same host.
  * Behind a proxy on the same machine, list the origins.
  */
 export function isOriginAllowed(request: IncomingMessage, origins: readonly string[] | undefined): boolean {

@@ -18,7 +18,7 @@ interface SocketServer {
   readonly defaultPort: number
 }
 
-/** Opens a server whose sockets are the connections, without anything between socket and MQTT: TCP and TLS. */
+/** Opens a server whose sockets carry MQTT directly: TCP and TLS. */
 export async function listenForSockets(
   { protocol, server, defaultPort }: SocketServer,
   options: TcpListenOptions,

@@ -3,7 +3,7 @@ import readable from 'readable-stream'
 
 /**
  * The Duplex of readable-stream: the same behaviour on every version of Node.js.
- * It does all that node's Duplex does, so the rest of the program sees node's type.
+ * Its behaviour is a superset of the Duplex of Node.js, so the rest of the program uses that type.
  */
 export const Duplex: typeof NodeDuplex = readable.Duplex as unknown as typeof NodeDuplex
 export type Duplex = NodeDuplex

@@ -14,7 +14,7 @@ export async function listenTcp(
 ): Promise<Listener> {
   const settings = typeof options === 'number' ? { port: options } : options
   checkKeys('tcp', settings, knownKeys)
-  // A Client may end its side and wait for the answers: the connection ends ours.
+  // A Client may end its side of the stream and wait for replies.
   const server = createServer({ allowHalfOpen: true }, readIntoSharedBuffer)
   return listenForSockets({ protocol: 'mqtt', server, defaultPort: 1883 }, settings, accept, context)
 }

@@ -15,7 +15,7 @@ export async function listenTls(
   checkKeys('tls', options, knownKeys)
   const tls = new ListenerTls('tls', options)
   const server = createServer({ ...tls.options, allowHalfOpen: true })
-  // A handshake that fails ends that connection, and only that.
+  // A failed handshake ends only its connection.
   server.on('tlsClientError', (_error, socket) => socket.destroy())
   const listener = await listenForSockets({ protocol: 'mqtts', server, defaultPort: 8883 }, options, accept, context)
   listener.replaceCertificate = (certificate) => tls.replaceCertificate(server, certificate)

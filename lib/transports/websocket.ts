@@ -43,8 +43,8 @@ const webSocketKeys = new Set([...addressKeys, ...endpointKeys, 'handshakeTimeou
 const secureWebSocketKeys = new Set([...webSocketKeys, ...tlsKeys])
 
 /**
- * A WebSocket as a stream of bytes. Where frames begin and end means nothing to MQTT [MQTT-6.0.0-2], so what is
- * written while the last frame is on its way leaves together, in one frame.
+ * A WebSocket as a stream of bytes. Packets need not match frames [MQTT-6.0.0-2], so all bytes that are written while a
+ * frame is being sent are in the next frame.
  */
 export class WebSocketDuplex extends Duplex {
   readonly #webSocket: WebSocket
@@ -54,14 +54,14 @@ export class WebSocketDuplex extends Duplex {
     super({ allowHalfOpen: false, highWaterMark })
     this.#webSocket = webSocket
     webSocket.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary))
-    // ws has already answered with the right status code (1002, 1007, 1009).
+    // ws has already sent the status code (1002, 1007, 1009).
     webSocket.on('error', (error) => this.destroy(new ProtocolError(0x81, error.message)))
     webSocket.on('close', () => {
       if (!this.destroyed) this.push(null)
     })
   }
 
-  /** Ends both directions with this status code: after what is still to be sent, but after 2 seconds at most. */
+  /** Ends both directions with this status code after the remaining output, but at the latest after 2 seconds. */
   closeWith(code: number): void {
     this.#closeCode = code
     this.end()
@@ -92,27 +92,27 @@ export class WebSocketDuplex extends Duplex {
   }
 
   override _final(callback: () => void): void {
-    this.#webSocket.resume() // to receive the close frame of the Client, also when the stream is not read any more
+    this.#webSocket.resume() // To receive the close frame of the Client although the stream is not read any more.
     this.#webSocket.close(this.#closeCode)
     callback()
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    // A closing handshake that has begun may end by itself; ws puts a time limit on it.
+    // ws has a time limit for a closing handshake that has begun.
     if (this.#webSocket.readyState === this.#webSocket.OPEN) this.#webSocket.terminate()
     else this.#webSocket.resume()
     callback(error)
   }
 
   #send(bytes: Buffer, callback: () => void): void {
-    // As with TCP, bytes for a peer that has gone are lost without an error; 'close' follows.
+    // As with TCP, bytes to a closed connection are lost without an error; 'close' follows.
     if (this.#webSocket.readyState !== this.#webSocket.OPEN) return callback()
-    // The callback runs when the system has taken the bytes: until then this stream takes 64 KiB and says "enough".
+    // The callback runs when the bytes are written to the system; until then this stream buffers up to 64 KiB.
     this.#webSocket.send(bytes, { binary: true, compress: false }, () => callback())
   }
 }
 
-/** Turns upgrade requests into connections, and knows the open ones. */
+/** Makes connections of upgrade requests, and closes them. */
 export class WebSocketEndpoint {
   readonly #server: WebSocketServer
   readonly #streams = new Map<WebSocketDuplex, WebSocket>()
@@ -135,18 +135,18 @@ export class WebSocketEndpoint {
     } as ConstructorParameters<typeof WebSocketServer>[0])
   }
 
-  /** Answers one upgrade request, whatever its path: with 101 and a connection, or with an error. Never throws. */
+  /** Replies to an upgrade request for any path, with 101 and a connection or with an error. Never throws. */
   handleUpgrade(request: IncomingMessage, socket: NodeDuplex, head: Buffer, listener?: string): void {
     socket.on('error', ignore)
     if (this.#closed) return refuseUpgrade(socket, 503)
     if (request.headers.host === undefined) return refuseUpgrade(socket, 400)
     if (!isOriginAllowed(request, this.#origins)) return refuseUpgrade(socket, 403)
-    // A browser closes the connection unless its sub-protocol comes back [MQTT-6.0.0-3], [MQTT-6.0.0-4].
+    // A browser requires one of its sub-protocols in the response [MQTT-6.0.0-3], [MQTT-6.0.0-4].
     if (chooseProtocol(offeredProtocols(request)) === undefined) return refuseUpgrade(socket, 400)
     this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#open(webSocket, request, socket, listener))
   }
 
-  /** Ends the connections with 1001, "going away". Resolves always. */
+  /** Ends the connections with 1001, "going away". Always resolves. */
   async close(): Promise<void> {
     this.#closed = true
     const closed = Array.from(
@@ -170,7 +170,7 @@ export class WebSocketEndpoint {
   }
 }
 
-/** MQTT over WebSocket on a port of its own, 8083 by custom. */
+/** MQTT over WebSocket, port 8083 by custom. */
 export async function listenWebSocket(
   options: number | WebSocketListenOptions,
   accept: Accept,
@@ -190,14 +190,14 @@ export async function listenSecureWebSocket(
   checkKeys('wss', options, secureWebSocketKeys)
   const tls = new ListenerTls('wss', options)
   const server = createHttpsServer({ ...tls.options, ...httpLimits(options) })
-  // A handshake that fails ends that connection, and only that.
+  // A failed handshake ends only its connection.
   server.on('tlsClientError', (_error, socket) => socket.destroy())
   const listener = await listenHttp('wss', server, options, accept, context)
   listener.replaceCertificate = (certificate) => tls.replaceCertificate(server, certificate)
   return listener
 }
 
-/** What a Client may send, and how long it may take, before it has become a WebSocket. */
+/** The limits of a connection before its upgrade to a WebSocket. */
 function httpLimits({ handshakeTimeoutMs = 5000 }: WebSocketListenOptions): object {
   return {
     maxHeaderSize: 8192,
@@ -226,7 +226,7 @@ async function listenHttp(
     if (asked === path || asked === '/') endpoint.handleUpgrade(request, socket, head, url)
     else refuseUpgrade(socket, 404)
   })
-  const { path: _path, ...where } = settings // the path of a URL, not of a Unix domain socket
+  const { path: _path, ...where } = settings // The path of a URL, not of a Unix domain socket.
   await listen(server, where, protocol === 'ws' ? 8083 : 8084)
   const url = urlOf(protocol, server, path)
   const stopAccepting = async (): Promise<void> => {
@@ -243,7 +243,7 @@ async function listenHttp(
       const stopped = stopAccepting()
       await endpoint.close()
       await stopped
-      server.closeAllConnections() // those that have not become a WebSocket
+      server.closeAllConnections() // Those without an upgrade.
     },
   }
   return listener
@@ -262,7 +262,7 @@ export function attachWebSocket(
   const protocol = 'setSecureContext' in server ? 'wss' : 'ws'
   const onUpgrade = (request: IncomingMessage, socket: NodeDuplex, head: Buffer): void => {
     if (pathOf(request) === path) endpoint.handleUpgrade(request, socket, head, urlOf(protocol, server, path))
-    // Without another listener of `upgrade` the Client would wait for ever.
+    // Without another listener of `upgrade` the Client would receive no response.
     else if (server.listenerCount('upgrade') === 1) refuseUpgrade(socket, 404)
   }
   server.on('upgrade', onUpgrade)
@@ -287,7 +287,7 @@ export function attachWebSocket(
   return listener
 }
 
-/** `mqtt`, or `mqttv3.1` as Clients of MQTT 3.1 said; [MQTT-6.0.0-3] knows only the first. */
+/** `mqtt` [MQTT-6.0.0-3], or `mqttv3.1` for Clients of MQTT 3.1. */
 function chooseProtocol(offered: ReadonlySet<string>): string | undefined {
   return offered.has('mqtt') ? 'mqtt' : offered.has('mqttv3.1') ? 'mqttv3.1' : undefined
 }

@@ -9,7 +9,7 @@ import { deferred, publishPacket, settle, start, unhandled } from '../support/cl
 
 // ─── publish ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-test('publish takes bytes, text and objects', async (t) => {
+test('publish accepts bytes, strings and objects', async (t) => {
   const { broker, client } = start(t)
   const one = await client('one')
   await one.subscribe('t')
@@ -63,7 +63,7 @@ for (const [name, init] of [
   ['an expiry that is a text', { topic: 't', properties: { messageExpiryInterval: 'soon' } }],
   ['a lone surrogate', { topic: '\ud800' }],
 ] as [string, object][]) {
-  test(`publish with ${name} rejects, and reaches nobody`, async (t) => {
+  test(`publish with ${name} rejects, and reaches no subscriber`, async (t) => {
     const { broker, client, errors } = start(t)
     const got: unknown[] = []
     broker.subscribe('#', (message) => void got.push(message))
@@ -145,7 +145,7 @@ test('a listener gets retained messages first, then each message in order, also 
   assert.equal(broker.stats().subscriptions, 0)
 })
 
-test('a listener that throws at once is told of and gets the next message', async (t) => {
+test('a listener that throws is reported and receives the next message', async (t) => {
   const { broker, errors } = start(t)
   let calls = 0
   broker.subscribe('t', () => {
@@ -271,7 +271,7 @@ test('await using ends a subscription', async (t) => {
   assert.equal(broker.stats().subscriptions, 0)
 })
 
-test('several next() at once are answered in turn', async (t) => {
+test('several calls of next() resolve in order', async (t) => {
   const { broker } = start(t)
   const iterator = broker.subscribe('t')[Symbol.asyncIterator]()
   const three = [iterator.next(), iterator.next(), iterator.next()]
@@ -310,7 +310,7 @@ test('overflow: error ends the subscription with an error, after what it still h
   assert.deepEqual(rejections, [])
 })
 
-test('overflow: pause holds publishers back for as long as it takes, and loses nothing', async (t) => {
+test('overflow: pause pauses publishers for as long as necessary, and loses no message', async (t) => {
   const { broker, client, clock } = start(t)
   const subscription = broker.subscribe('t', { highWaterMark: 10, overflow: 'pause' })
   const one = await client('one')
@@ -331,7 +331,7 @@ test('overflow: pause holds publishers back for as long as it takes, and loses n
   assert.equal(subscription.dropped, 0)
 })
 
-test('a subscriber that is paused for ever does not stop those who publish elsewhere', async (t) => {
+test('a subscriber that stays paused does not stop publishers of other topics', async (t) => {
   const { broker, client } = start(t)
   broker.subscribe('t', { highWaterMark: 1, overflow: 'pause' })
   const [one, other] = [await client('one'), await client('other')]
@@ -395,7 +395,7 @@ test('stats() counts the bytes of all packets, small and large, until the last o
   assert.equal(broker.stats().bytesSent, bytes)
 })
 
-test('clients are there while they are connected, with what they said', async (t) => {
+test('clients has the connected Clients, with the contents of their CONNECT', async (t) => {
   const { broker, client } = start(t)
   const one = await client('one', { username: 'ann', password: 'secret', keepAlive: 20, level: 5 })
   const known = broker.clients.get('one')
@@ -414,7 +414,7 @@ test('clients are there while they are connected, with what they said', async (t
   assert.equal(broker.clients.size, 0)
 })
 
-test('the password of a Client is in nothing that is shown or told', async (t) => {
+test('the password of a Client is in no object, event or error', async (t) => {
   const { inspect } = await import('node:util')
   const { broker, client, errors } = start(t, { plugins: [{ name: 'a', authenticate: () => ({}) }] })
   const told: unknown[] = []
@@ -477,7 +477,7 @@ test('client.disconnect tells MQTT 5.0 Clients why and where to, and resolves wh
 
 // ─── events ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-test('events tell what happens, in order', async (t) => {
+test('events are emitted in order', async (t) => {
   const { broker, client } = start(t)
   const told: string[] = []
   broker.on('clientConnected', (one, present) => told.push(`connected ${one.id} ${present}`))
@@ -510,7 +510,7 @@ test('events tell what happens, in order', async (t) => {
   ])
 })
 
-test('a listener that throws is told of as error, and harms no Client and no other listener', async (t) => {
+test('an error of a listener is emitted as error, and affects no Client and no other listener', async (t) => {
   const { broker, client, errors } = start(t)
   const told: string[] = []
   for (const name of ['clientConnected', 'published', 'subscribed', 'unsubscribed', 'clientDisconnected'] as const) {
@@ -530,7 +530,7 @@ test('a listener that throws is told of as error, and harms no Client and no oth
   assert.deepEqual(told, ['clientConnected', 'subscribed', 'published', 'unsubscribed', 'clientDisconnected'])
 })
 
-test('a listener that rejects is told of as error', async (t) => {
+test('a rejection of a listener is emitted as error', async (t) => {
   const rejections = unhandled(t)
   const { broker, client, errors } = start(t)
   // oxlint-disable-next-line typescript/no-misused-promises -- what is tested is that a rejection harms nobody
@@ -601,7 +601,7 @@ test('a listener of error that throws becomes a warning', async () => {
 
 // ─── emitter ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-test('who listens on broker.emitter sees what is published, by Clients and by the application', async (t) => {
+test('a listener on broker.emitter receives the messages of Clients and of the application', async (t) => {
   const { broker, client } = start(t)
   const seen: string[] = []
   broker.emitter.on('a/#', (message, done) => {
@@ -616,7 +616,7 @@ test('who listens on broker.emitter sees what is published, by Clients and by th
   assert.deepEqual(seen, ['a/b x 1 one', 'a y 0 undefined'])
 })
 
-test('a listener on the emitter that never calls done stops nobody', async (t) => {
+test('a listener on the emitter that never calls done stops no publisher', async (t) => {
   const { broker, client } = start(t)
   broker.emitter.on('#', (message, _done) => void message)
   const one = await client('one')
@@ -743,7 +743,7 @@ test('a setup that fails keeps every connection out, and createBroker and listen
   await assert.rejects(createBroker({ plugins: [throwing] }), /at once/)
 })
 
-test('a teardown that fails is told of and stops nothing', async (t) => {
+test('a teardown that fails is reported and stops no other', async (t) => {
   const { broker, errors } = start(t, {
     plugins: [
       { name: 'a', setup: () => () => assert.fail('teardown') },

@@ -80,7 +80,7 @@ async function retainedOf({ broker }: Setting, topic: string): Promise<string | 
   return undefined
 }
 
-// ─── the order of what becomes visible ───────────────────────────────────────────────────────────────────────────────
+// ─── the order of messages ───────────────────────────────────────────────────────────────────────────────────────────
 
 for (const store of [false, true]) {
   for (const transport of ['memory', 'tcp'] as const) {

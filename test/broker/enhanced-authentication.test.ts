@@ -35,7 +35,7 @@ const scram = (authenticationData = 'hello'): { properties: object } => ({
   properties: { authenticationMethod: 'SCRAM', authenticationData: Buffer.from(authenticationData) },
 })
 
-/** Asks for two answers, which must be "one" and "two". */
+/** Exchanges two AUTH packets, whose data must be "one" and "two". */
 const twoRounds: Plugin = {
   name: 'scram',
   authenticate: async (_request, _info, _signal, authentication) => {
@@ -63,7 +63,7 @@ async function connected(s: Setting): Promise<TestClient> {
   return one
 }
 
-test('an exchange of several rounds lets a Client in, and the CONNACK concludes it [MQTT-4.12.0-2] [MQTT-4.12.0-3]', async (t) => {
+test('an exchange of several rounds connects a Client, and the CONNACK concludes it [MQTT-4.12.0-2] [MQTT-4.12.0-3]', async (t) => {
   const { open, broker } = setting(t)
   const one = open()
   one.send(connectPacket('one', scram()))
@@ -81,7 +81,7 @@ test('an exchange of several rounds lets a Client in, and the CONNACK concludes 
   await one.quiet()
 })
 
-test('a wrong answer in the exchange is a CONNACK with a refusal, and the end [MQTT-4.12.0-4]', async (t) => {
+test('a wrong AUTH in the exchange is refused with a CONNACK, and the connection ends [MQTT-4.12.0-4]', async (t) => {
   for (const round of [1, 2]) {
     const { open, broker } = setting(t)
     const one = open()
@@ -180,7 +180,7 @@ test('the packets of an exchange may come in one segment', async (t) => {
   await one.receives('pingresp')
 })
 
-test('a Client that leaves in the middle of an exchange ends it, and this is no fault of the hook', async (t) => {
+test('a Client that disconnects in the middle of an exchange ends it, and this is no fault of the hook', async (t) => {
   const rejections = unhandled(t)
   const { open, broker, errors } = setting(t)
   for (const how of ['drop', 'disconnect'] as const) {
@@ -231,7 +231,7 @@ test('exchange() with a Client that asked for none fails in the hook, not in the
 
 // ─── again ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-test('re-authentication by a single answer', async (t) => {
+test('re-authentication in one step', async (t) => {
   const s = setting(t, (step) => ({ done: true, session: { again: step.data?.toString() }, data: Buffer.from('bye') }))
   const one = await connected(s)
   one.send(auth(0x19, 'fresh'))
@@ -240,7 +240,7 @@ test('re-authentication by a single answer', async (t) => {
   assert.deepEqual(s.broker.clients.get('one')?.session, { again: 'fresh' })
 })
 
-test('re-authentication step by step: each answer is the next step', async (t) => {
+test('re-authentication step by step: each AUTH of the Client is the next step', async (t) => {
   const steps: (string | undefined)[] = []
   const s = setting(t, (step) => {
     steps.push(step.data?.toString())
@@ -289,7 +289,7 @@ for (const [name, answer, code, faults] of [
   ['{}', () => ({}), 0x80, 1],
   ['null', () => null, 0x80, 1],
 ] as [string, () => unknown, number, number][]) {
-  test(`re-authentication answered with ${name} ends the connection [MQTT-4.12.1-2]`, async (t) => {
+  test(`a reauthenticate hook that returns ${name} ends the connection [MQTT-4.12.1-2]`, async (t) => {
     const rejections = unhandled(t)
     for (const way of [answer, async () => answer()]) {
       const s = setting(t, way as NonNullable<Plugin['reauthenticate']>)

@@ -7,7 +7,7 @@ import { connectPacket, deferred, filter, levels, publishPacket, settle, start, 
 
 type Authenticate = NonNullable<Plugin['authenticate']>
 
-/** For the Client `asked` this answer, for everybody else yes. */
+/** This result for the Client `asked`, true for all others. */
 function plugin(answer: Authenticate): Plugin {
   return {
     name: 'test',

@@ -21,7 +21,7 @@ for (const [name, answer, letsIn, faults] of [
   ['{}', () => ({}), false, 1],
 ] as [string, () => unknown, boolean, number][]) {
   for (const way of ['at once', 'later'] as const) {
-    test(`the connect hook answers ${name} ${way}: the connection is ${letsIn ? 'let in' : 'closed without a byte'}`, async (t) => {
+    test(`the connect hook returns ${name} ${way}: the connection is ${letsIn ? 'accepted' : 'closed without a byte'}`, async (t) => {
       const rejections = unhandled(t)
       const { open, broker, errors } = start(t, {
         plugins: [
@@ -69,7 +69,7 @@ test('all connect hooks are asked, and one no is enough', async (t) => {
   assert.deepEqual(asked, ['a memory', 'b memory', 'c memory'])
 })
 
-test('a connect hook that never answers closes the connection when its time is over; others are served', async (t) => {
+test('a connect hook whose promise never settles closes the connection after the time limit; others are served', async (t) => {
   let first = true
   const { open, client, clock, errors } = start(t, {
     plugins: [
@@ -126,7 +126,7 @@ test('a connection that goes while the connect hook is at it is forgotten', asyn
   assert.deepEqual(rejections, [])
 })
 
-test('bytes that come before the connect hook answers wait, however many there are', async (t) => {
+test('bytes that arrive before the connect hook has decided wait, however many there are', async (t) => {
   const answer = deferred<undefined>()
   const { open } = start(t, { plugins: [{ name: 'a', connect: () => answer.promise }] })
   const one = open()

@@ -30,7 +30,7 @@ for (const [name, answer, delivered, faults] of [
   ['{}', () => ({}), false, 1],
   ['null', () => null, false, 1],
 ] as [string, () => unknown, boolean, number][]) {
-  test(`authorizeDeliver answers ${name}: ${delivered ? 'the Client' : 'nobody'} gets the message, live and retained, at every QoS`, async (t) => {
+  test(`authorizeDeliver returns ${name}: ${delivered ? 'the' : 'no'} Client receives the message, live and retained, at every QoS`, async (t) => {
     const rejections = unhandled(t)
     const { client, errors, broker } = start(t, { plugins: [plugin(answer)] })
     const dropped: string[] = []
@@ -70,7 +70,7 @@ test('a copy that waited for a Client is asked about when it is sent', async (t)
   assert.equal(broker.stats().queuedMessages, 0)
 })
 
-test('a copy that is sent again is asked about again, and its identifier is free when the answer is no', async (t) => {
+test('a copy that is sent again is authorized again, and its identifier is free when the hook refuses', async (t) => {
   let allowed = true
   const { client } = start(t, { plugins: [plugin(() => allowed)] })
   const properties = { sessionExpiryInterval: 100, receiveMaximum: 1 }
@@ -106,7 +106,7 @@ test('a PUBREL is sent again whatever the hook says of its message', async (t) =
   assert.equal((await again.receives('pubrel')).packetId, packetId)
 })
 
-test('the first plugin with an opinion decides who gets a message', async (t) => {
+test('the first plugin with an opinion decides on the delivery of a message', async (t) => {
   const asked: string[] = []
   const one = (name: string, answer: boolean | undefined): Plugin => ({
     name,
@@ -164,7 +164,7 @@ for (const [name, change] of [
   })
 }
 
-test('what the application subscribes to is not asked about', async (t) => {
+test('subscriptions of the application are not passed to hooks', async (t) => {
   const { broker } = start(t, { plugins: [plugin(() => false)] })
   const got: string[] = []
   broker.subscribe('asked', (message) => void got.push(message.topic))

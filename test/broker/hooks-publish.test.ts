@@ -8,7 +8,7 @@ import { ack, deferred, levels, publishPacket, settle, start, unhandled, will } 
 
 type AuthorizePublish = NonNullable<Plugin['authorizePublish']>
 
-/** For messages to `asked` this answer, for all others yes. */
+/** This result for messages to `asked`, true for all others. */
 function plugin(answer: () => unknown): Plugin {
   return {
     name: 'test',
@@ -47,7 +47,7 @@ const cases: Case[] = [
 
 for (const { name, answer, code, faults = 0 } of cases) {
   for (const way of ['at once', 'later'] as const) {
-    test(`authorizePublish answers ${name} ${way}: PUBACK and PUBREC in MQTT 5.0, silence in MQTT 3`, async (t) => {
+    test(`authorizePublish returns ${name} ${way}: PUBACK and PUBREC in MQTT 5.0, silence in MQTT 3`, async (t) => {
       const rejections = unhandled(t)
       const { client, errors } = start(t, {
         plugins: [
@@ -82,7 +82,7 @@ for (const { name, answer, code, faults = 0 } of cases) {
   }
 }
 
-test('authorizePublish that never answers refuses when its time is over; meanwhile others publish', async (t) => {
+test('authorizePublish whose promise never settles refuses after the time limit; meanwhile others publish', async (t) => {
   const { client, clock, errors } = start(t, {
     plugins: [plugin(() => new Promise(() => undefined))],
     limits: { hookTimeoutMs: 2000 },
@@ -102,7 +102,7 @@ test('authorizePublish that never answers refuses when its time is over; meanwhi
   assert.equal(errors.length, 1)
 })
 
-test('an answer after the time is over changes nothing', async (t) => {
+test('the result of a hook after its time limit has no effect', async (t) => {
   const rejections = unhandled(t)
   for (const late of ['resolve', 'reject'] as const) {
     const answer = deferred<unknown>()
@@ -123,7 +123,7 @@ test('an answer after the time is over changes nothing', async (t) => {
   assert.deepEqual(rejections, [])
 })
 
-test('a publisher that leaves while the hook is at it harms nobody', async (t) => {
+test('a publisher that disconnects while a hook decides affects no other Client', async (t) => {
   const rejections = unhandled(t)
   for (const outcome of [true, false, new Error('broken')]) {
     const answer = deferred<unknown>()
@@ -142,7 +142,7 @@ test('a publisher that leaves while the hook is at it harms nobody', async (t) =
   assert.deepEqual(rejections, [])
 })
 
-test('the refusal of a message has its text for MQTT 5.0, unless the Client wants none [MQTT-3.1.2-29]', async (t) => {
+test('the refusal of a message has a Reason String in MQTT 5.0, unless the Client wants none [MQTT-3.1.2-29]', async (t) => {
   const refusal = new MqttError('quota-exceeded', 'come back tomorrow', { userProperties: [['a', 'b']] })
   const { client } = start(t, { plugins: [plugin(() => raise(refusal))] })
   const wanting = await client('wanting')
@@ -156,7 +156,7 @@ test('the refusal of a message has its text for MQTT 5.0, unless the Client want
   assert.equal((await without.receives('puback')).properties?.reasonString, undefined)
 })
 
-test('a message that the hook answers takes the place of the one that came', async (t) => {
+test('a message that the hook returns replaces the original', async (t) => {
   const rewritten: Message = {
     topic: 'other/topic',
     payload: Buffer.from('rewritten'),
@@ -227,7 +227,7 @@ for (const [name, change] of [
   ['userProperties that are an object', { properties: { userProperties: { a: 'b' } } }],
   ['an expiry below 0', { properties: { messageExpiryInterval: -1 } }],
 ] as const) {
-  test(`a rewritten message with ${name} is refused and reaches nobody`, async (t) => {
+  test(`a rewritten message with ${name} is refused and reaches no subscriber`, async (t) => {
     const { client, errors } = start(t, {
       plugins: [plugin(() => ({ topic: 'b', payload: Buffer.from('x'), qos: 0, retain: false, ...change }))],
     })
@@ -353,7 +353,7 @@ test('the publication of a Will to $SYS or $share is refused whatever the hooks 
   assert.equal((await open().connect('a', { will: will('$share/g/x', '') })).reasonCode, 0x90)
 })
 
-test('what the application publishes is not asked about', async (t) => {
+test('messages of the application are not passed to hooks', async (t) => {
   let asked = 0
   const { broker, client } = start(t, { plugins: [{ name: 'a', authorizePublish: () => (asked += 1) < 0 }] })
   const watcher = await client('watcher')

@@ -4,7 +4,7 @@ import { MqttError } from '../../lib/errors.ts'
 import { ReasonCode } from '../../lib/packets/reason-codes.ts'
 import { settle, start, type TestClient, will } from '../support/client.ts'
 
-// The decoder of these Clients refuses a Reason Code that its packet may not carry, so reading the answer is the test.
+// The decoder of these Clients refuses a Reason Code that its packet may not have, so decoding the reply is the test.
 const reasons = Object.entries(ReasonCode).filter(([, code]) => code >= 0x80)
 
 for (const level of [4, 5] as const) {

@@ -31,7 +31,7 @@ for (const [name, answer, code, faults] of [
   ['null', () => null, 0x80, 1],
 ] as [string, () => unknown, number, number][]) {
   for (const way of ['at once', 'later'] as const) {
-    test(`authorizeSubscribe answers ${name} ${way}: SUBACK`, async (t) => {
+    test(`authorizeSubscribe returns ${name} ${way}: SUBACK`, async (t) => {
       const rejections = unhandled(t)
       const { client, errors, broker } = start(t, {
         plugins: [
@@ -70,7 +70,7 @@ for (const [name, answer, code, faults] of [
   }
 }
 
-test('authorizeSubscribe that never answers refuses when its time is over; others go on', async (t) => {
+test('authorizeSubscribe whose promise never settles refuses after the time limit; other Clients are served', async (t) => {
   const { client, clock, errors } = start(t, { plugins: [plugin(() => new Promise(() => undefined))] })
   const [one, other] = [await client('one'), await client('other')]
   one.send({ type: 'subscribe', packetId: 1, subscriptions: [filter('a'), filter('asked')], properties: undefined })
@@ -84,7 +84,7 @@ test('authorizeSubscribe that never answers refuses when its time is over; other
   assert.equal(errors.length, 1)
 })
 
-test('a Client that leaves before the answer leaves no subscription', async (t) => {
+test('a Client that disconnects before the hook has decided has no subscription', async (t) => {
   const answer = deferred<boolean>()
   const { client, broker } = start(t, { plugins: [plugin(() => answer.promise)] })
   const one = await client('one', { properties: { sessionExpiryInterval: 0 } })
@@ -97,7 +97,7 @@ test('a Client that leaves before the answer leaves no subscription', async (t) 
   assert.equal(broker.stats().sessions, 0)
 })
 
-test('an answer for a connection that lost its session to another one subscribes nothing for it', async (t) => {
+test('the decision of a hook for a connection that lost its session adds no subscription', async (t) => {
   const answer = deferred<boolean>()
   const { client, broker } = start(t, { plugins: [plugin(() => answer.promise)] })
   const one = await client('one')
@@ -145,7 +145,7 @@ test('MQTT 3.1 has no code for a refusal: what is denied is granted on paper and
   await one.quiet()
 })
 
-test('a subscription that the hook answers takes the place of the one that was asked for', async (t) => {
+test('a subscription that the hook returns replaces the requested one', async (t) => {
   const { client, broker } = start(t, {
     plugins: [
       {
@@ -272,7 +272,7 @@ test('the right to a subscription is asked for again when a session is resumed, 
   }
 })
 
-test('a hook that fails when a session is resumed takes the subscription and lets the Client in', async (t) => {
+test('a hook that fails when a session is resumed removes the subscription, and the Client is connected', async (t) => {
   let broken = false
   const { client, errors, resume } = start(t, {
     plugins: [
@@ -295,7 +295,7 @@ test('a hook that fails when a session is resumed takes the subscription and let
   await again.quiet()
 })
 
-test('a resumed subscription that a hook rewrites to a filter that is none is lost, and the Client is let in', async (t) => {
+test('a resumed subscription that a hook changes to an invalid filter is removed, and the Client is connected', async (t) => {
   let rewrites = false
   const { client, resume } = start(t, {
     plugins: [

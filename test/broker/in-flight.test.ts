@@ -190,7 +190,7 @@ test('messages that come while old ones are sent again do not pass them', async 
   for (let number = 0; number < 10; number += 1) assert.equal(await again.message(), `${number}`)
 })
 
-test('acknowledgements that nobody waits for harm nothing', async (t) => {
+test('acknowledgements that are not expected have no effect', async (t) => {
   const { client, broker } = start(t)
   for (const level of [4, 5] as const) {
     const one = await client('one', { level })

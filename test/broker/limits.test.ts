@@ -79,7 +79,7 @@ test('maxConnections: one more is closed at once; when one goes there is room ag
   await client('third')
 })
 
-test('maxConnectionsPerIp: counts each address, and gives back what was closed', async (t) => {
+test('maxConnectionsPerIp: counts the open connections of each address', async (t) => {
   const s = start(t, { limits: { maxConnectionsPerIp: 2 } })
   const port = await tcpPort(s)
   const sockets = [tcp(t, port), tcp(t, port)]
@@ -401,7 +401,7 @@ test('maxUserProperties: a packet with more ends the connection, before and afte
   await (await client('three')).quiet()
 })
 
-test('maxKeepAlive: told to MQTT 5.0 Clients, and kept to for all', async (t) => {
+test('maxKeepAlive: sent to MQTT 5.0 Clients, and applied to all', async (t) => {
   for (const level of levels) {
     for (const keepAlive of [0, 5, 100]) {
       const { resume, clock, broker } = start(t, { limits: { maxKeepAlive: 10 } })
@@ -467,7 +467,7 @@ test('messagesPerSecond: a Client that waits is not silent to its keep-alive, an
   assert.equal(broker.stats().timers, 0)
 })
 
-test('limits of 0 mean what they say', async (t) => {
+test('a limit of 0 allows none', async (t) => {
   const nobody = start(t, { limits: { maxConnections: 0 } })
   await nobody.open().ended()
   const nothing = start(t, {
@@ -489,7 +489,7 @@ test('limits of 0 mean what they say', async (t) => {
   assert.equal((await full.open().connect('x')).reasonCode, 0x97)
 })
 
-test('maxQueuedMessages 0 keeps nothing for who is away, and sends to who is there', async (t) => {
+test('maxQueuedMessages 0 queues nothing for disconnected Clients, and sends to connected ones', async (t) => {
   const { client, broker } = start(t, { limits: { maxQueuedMessages: 0 } })
   const one = await client('one')
   await one.subscribe('t', { qos: 1 })

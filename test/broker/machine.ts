@@ -60,14 +60,14 @@ export class Machine {
     return { client, connack }
   }
 
-  /** A Client that was let in, with a session that stays unless the options say otherwise. */
+  /** A connected Client, with a session that stays unless the options say otherwise. */
   async client(clientId: string, options: ConnectOptions = {}): Promise<TestClient> {
     return (await this.resume(clientId, { ...persistent, ...options })).client
   }
 
   // ─── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** The process is gone, with all that it did not store, for so many milliseconds. Then there is another one. */
+  /** The process ends, with all changes that are not stored; after these milliseconds another one starts. */
   async restart(milliseconds = 0, options: BrokerOptions = this.#options): Promise<void> {
     await this.kill()
     this.clock.advance(milliseconds)
@@ -107,12 +107,12 @@ export class Machine {
     return this.#access.commits.length
   }
 
-  /** The commits to come are answered at once again. */
+  /** Further commits settle at once again. */
   answer(): void {
     this.#access.isHeld = false
   }
 
-  /** Commits are answered at once again, those that wait too. */
+  /** Commits settle at once again, also those that wait. */
   async letGo(): Promise<void> {
     this.#access.isHeld = false
     for (const commit of this.#access.commits.splice(0)) await commit.resolve()

@@ -33,7 +33,7 @@ test('a message is delivered with what is left of its expiry [MQTT-3.3.2-6]', as
   assert.equal(broker.stats().retainedBytes, 0)
 })
 
-test('what waits past its expiry is not sent and is counted [MQTT-3.3.2-5]', async (t) => {
+test('a queued message that expired is not sent, and is counted [MQTT-3.3.2-5]', async (t) => {
   const { client, clock, broker } = start(t)
   const dropped: string[] = []
   broker.on('dropped', (message, clientId, why) => dropped.push(`${message.topic} ${clientId} ${why}`))
@@ -54,7 +54,7 @@ test('what waits past its expiry is not sent and is counted [MQTT-3.3.2-5]', asy
   assert.equal(broker.stats().queuedBytes, 0)
 })
 
-test('an expiry of 0 reaches who is there and waits for nobody', async (t) => {
+test('a message with an expiry of 0 reaches connected subscribers and is not queued for others', async (t) => {
   const { client, broker } = start(t)
   const away = await client('away', { properties: { sessionExpiryInterval: 1000 } })
   await away.subscribe('t', { qos: 1 })
@@ -111,7 +111,7 @@ test('a retained message that is replaced takes the expiry of the new one', asyn
   assert.equal(broker.stats().timers, 0)
 })
 
-test('what the application publishes expires too', async (t) => {
+test('messages of the application expire too', async (t) => {
   const { broker, client, clock } = start(t)
   await broker.publish({ topic: 't', payload: 'x', retain: true, ...expires(3) })
   clock.advance(2000)

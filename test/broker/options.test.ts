@@ -135,7 +135,7 @@ test('the defaults are those that types/options.ts names', () => {
   for (const name of Object.keys(defaultLimits)) assert.match(source, new RegExp(`${name}: number`))
 })
 
-test('a broker does not listen beyond loopback without authenticate, unless it is told to', async (t) => {
+test('a broker does not listen beyond loopback without authenticate, unless an option permits it', async (t) => {
   const { broker } = start(t)
   for (const host of ['0.0.0.0', '::', '192.168.1.1', 'example.org', '127.example.org', '']) {
     for (const what of ['tcp', 'ws'] as const) {
@@ -186,7 +186,7 @@ test('the signal of listen closes these listeners alone, and one that is aborted
   await assert.rejects(broker.listen({ tcp: 0 }, { signal: AbortSignal.abort() }))
 })
 
-test('responseInformation goes to those who ask for it', async (t) => {
+test('responseInformation is sent to Clients that request it', async (t) => {
   const { resume } = start(t, { responseInformation: (id) => (id === 'none' ? undefined : `answers/${id}`) })
   const asks = { properties: { requestResponseInformation: 1 as const } }
   assert.equal((await resume('one', asks)).connack.properties?.responseInformation, 'answers/one')
@@ -194,7 +194,7 @@ test('responseInformation goes to those who ask for it', async (t) => {
   assert.equal((await resume('two')).connack.properties?.responseInformation, undefined)
 })
 
-test('a responseInformation that throws or answers nonsense lets the Client in without', async (t) => {
+test('if responseInformation throws or returns no string, the Client is connected without it', async (t) => {
   const asks = { properties: { requestResponseInformation: 1 as const } }
   for (const answer of [() => assert.fail('broken'), () => 5 as never]) {
     const { resume } = start(t, { responseInformation: answer })

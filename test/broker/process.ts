@@ -3,7 +3,7 @@ import { MemoryPersistence } from '../../lib/storage/memory/memory-persistence.t
 import type { PersistenceOperation } from '../../types/persistence.ts'
 import { settle } from '../support/client.ts'
 
-/** A commit that came and was not answered. */
+/** A commit that has not settled. */
 export interface Commit {
   readonly operations: readonly PersistenceOperation[]
   /** Does it and says so. */
@@ -63,7 +63,7 @@ export class Access extends MemoryPersistence {
     return this.#disk.readAll()
   }
 
-  /** The commit that has to be answered next. */
+  /** The next commit to settle. */
   async next(): Promise<Commit> {
     if (this.commits.length === 0) await new Promise((resolve) => this.#came.once('commit', resolve))
     return this.commits.shift() as Commit

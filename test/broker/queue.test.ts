@@ -20,7 +20,7 @@ async function away(
   return { ...s, dropped, publisher: await s.client('publisher') }
 }
 
-test('what waits for a Client comes in order, whatever its QoS', async (t) => {
+test('queued messages arrive in order, whatever their QoS', async (t) => {
   const { client, publisher, broker } = await away(t, {})
   const sent: string[] = []
   for (let number = 0; number < 500; number += 1) {
@@ -115,7 +115,7 @@ test('a Client that acknowledges nothing has its queue, and its limit, while it 
   await publisher.quiet()
 })
 
-test('a publisher is held back while a receiver catches up, so that nothing is lost', async (t) => {
+test('a publisher is paused while a subscriber catches up, so that no message is lost', async (t) => {
   const { client, broker } = start(t, { limits: { maxQueuedMessages: 100, holdBackMs: 60_000 } })
   const one = await client('one', { properties: { receiveMaximum: 5 } })
   await one.subscribe('t', { qos: 1 })
@@ -127,7 +127,7 @@ test('a publisher is held back while a receiver catches up, so that nothing is l
   assert.equal(broker.stats().publishDropped, 0)
 })
 
-test('a receiver that does not catch up in time holds nobody back any more', async (t) => {
+test('a subscriber that does not catch up in time pauses no publisher any more', async (t) => {
   const { client, broker, clock } = start(t, { limits: { maxQueuedMessages: 100, holdBackMs: 500 } })
   const one = await client('one', { properties: { receiveMaximum: 1 } })
   await one.subscribe('t', { qos: 1 })
@@ -144,7 +144,7 @@ test('a receiver that does not catch up in time holds nobody back any more', asy
   for (let number = 0; number < 300; number += 1) await publisher.receives('puback')
   await publisher.receives('pingresp')
   assert.equal(broker.stats().publishDropped, 300 - 101)
-  // Others are not held back either.
+  // Other publishers are not paused either.
   await other.publish('t', 'x', { qos: 1 })
 })
 

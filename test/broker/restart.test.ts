@@ -29,7 +29,7 @@ async function payloads(client: TestClient): Promise<string[]> {
   return (await drain(client)).map(({ payload }) => payload.toString())
 }
 
-/** What a message says, in short. */
+/** A message in short. */
 function told({ topic, payload, qos, retain, dup, packetId, properties }: PublishPacket): string {
   // In whatever order they come: by name here.
   const named = Object.entries(properties ?? {}).toSorted(([one], [other]) => (one < other ? -1 : 1))
@@ -83,7 +83,7 @@ for (const end of ['killed', 'closed'] as const) {
     assert.equal((await machine.resume('late', { cleanStart: false })).connack.sessionPresent, true)
   })
 
-  test(`a session that ended while the broker was ${end} is not there for the first who asks [MQTT-3.1.2-23]`, async (t) => {
+  test(`a session that ended while the broker was ${end} is not present for the first CONNECT [MQTT-3.1.2-23]`, async (t) => {
     const machine = startMachine(t)
     const restart = end === 'killed' ? machine.restart.bind(machine) : machine.closeAndRestart.bind(machine)
     const one = await machine.client('x', seconds(100))
@@ -142,7 +142,7 @@ for (const end of ['killed', 'closed'] as const) {
     await (await machine.client('x')).quiet()
   })
 
-  test(`what is in flight is sent again as it was when the broker is ${end} [MQTT-4.4.0-1] [MQTT-3.3.1-1]`, async (t) => {
+  test(`inflight messages are sent again as before when the broker is ${end} [MQTT-4.4.0-1] [MQTT-3.3.1-1]`, async (t) => {
     const machine = startMachine(t)
     const restart = end === 'killed' ? machine.restart.bind(machine) : machine.closeAndRestart.bind(machine)
     const one = await machine.client('x', { properties: { ...forEver, receiveMaximum: 5 } })
@@ -260,7 +260,7 @@ test('a subscription that a hook rewrote is ended by the filter that the Client 
   assert.equal(machine.broker.stats().subscriptions, 0)
 })
 
-test('a right to subscribe that is gone after the restart ends the stored subscription', async (t) => {
+test('a stored subscription without permission after the restart is removed', async (t) => {
   let isAllowed = true
   const plugin: Plugin = { name: 'rights', authorizeSubscribe: (subscription) => isAllowed && subscription }
   const machine = startMachine(t, { plugins: [plugin] })
@@ -438,7 +438,7 @@ test('a message at QoS 2 goes out once, at whatever step the broker is killed [M
   }
 })
 
-test('messages and exchanges of a session that is begun anew are gone after a restart [MQTT-3.1.2-4]', async (t) => {
+test('messages and exchanges of a session with Clean Start are not there after a restart [MQTT-3.1.2-4]', async (t) => {
   const machine = startMachine(t)
   const x = await machine.client('x')
   await x.subscribe('t', { qos: 2 })
@@ -658,7 +658,7 @@ test('a retained message that is no longer there for want of room is not there a
   assert.equal(machine.broker.stats().retainedMessages, 0)
 })
 
-test('the application that asks at once has what is retained, and gets what comes', async (t) => {
+test('an application that subscribes at once receives the retained messages, and then the new ones', async (t) => {
   const machine = startMachine(t)
   await machine.broker.publish({ topic: 't', payload: 'kept', retain: true, qos: 1 })
   await machine.client('x', { cleanStart: true, properties: {}, will: will('w', 'will', { qos: 1 }) })
@@ -675,7 +675,7 @@ test('the application that asks at once has what is retained, and gets what come
   assert.deepEqual(await Promise.all(taken), ['t', 'w'])
 })
 
-test('what the application publishes at once goes to the sessions of before', async (t) => {
+test('messages that the application publishes at once reach the stored sessions', async (t) => {
   const machine = startMachine(t)
   await (await machine.client('x')).subscribe('t', { qos: 1 })
   await machine.restart()

@@ -16,7 +16,7 @@ import {
   will,
 } from '../support/client.ts'
 
-// What Clients can make the broker keep. What is on the heap or beside it is measured with a wide margin.
+// Memory that Clients can make the broker use, on the heap and beside it, measured with a wide margin.
 
 const MB = 1024 * 1024
 const forever = { sessionExpiryInterval: 0xffff_ffff }
@@ -115,7 +115,7 @@ test('what is kept over TCP does not keep what other Clients sent at that time',
   }
 })
 
-test('messages in flight count as long as they are not acknowledged, also when the Client has gone', async (t) => {
+test('inflight messages count until they are acknowledged, also when the Client has disconnected', async (t) => {
   const { client, broker } = start(t)
   const options = { cleanStart: false, properties: forever }
   const one = await client('one', options)

@@ -18,7 +18,7 @@ import {
   will,
 } from '../support/client.ts'
 
-// What two hostile reviews found. Time stands still here: whoever waits for a time limit waits for ever.
+// Findings of two hostile reviews. The clock stands still, so no time limit is ever over.
 
 const forever = { sessionExpiryInterval: 0xffff_ffff }
 
@@ -54,7 +54,7 @@ class SlowStream extends Duplex {
   }
 }
 
-test('what is put aside for a publisher that is held back is bounded by all its bytes, User Properties too', async (t) => {
+test('the deferred packets of a paused publisher are limited by all their bytes, with User Properties', async (t) => {
   const { client, broker } = start(t, { limits: { messagesPerSecond: 1 } })
   const one = await client('one')
   const properties = { userProperties: Array.from({ length: 5 }, () => ['a', 'x'.repeat(60_000)] as const) }
@@ -64,7 +64,7 @@ test('what is put aside for a publisher that is held back is bounded by all its 
   assert.ok((broker.stats()['bytesReceived'] ?? 0) < 2_000_000, `${broker.stats()['bytesReceived']} bytes were read`)
 })
 
-test('what was put aside and is handled by now does not count any more: acknowledgements behind it are read', async (t) => {
+test('deferred packets do not count any more when they are handled: acknowledgements behind them are read', async (t) => {
   const { client, broker, clock } = start(t, { limits: { messagesPerSecond: 1 } })
   const one = await client('one')
   await one.subscribe('s', { qos: 1 })
@@ -167,7 +167,7 @@ test('a subscriber that acknowledges at once gets everything though the queues o
   assert.equal(broker.stats()['queuedBytes'], queuedBytes)
 })
 
-test('a Client that ends its side while it is held back is gone, and its Will is sent', async (t) => {
+test('a paused Client that ends its side of the stream is disconnected, and its Will is published', async (t) => {
   const { broker, client } = start(t)
   const watcher = await client('watcher')
   await watcher.subscribe('w')
@@ -182,7 +182,7 @@ test('a Client that ends its side while it is held back is gone, and its Will is
   assert.equal(broker.clients.has('one'), false)
 })
 
-test('a Client that ends its side at once gets its answers, in memory and from a server of the application', async (t) => {
+test('a Client that ends its side at once receives its replies, in memory and from a server of the application', async (t) => {
   const { broker } = start(t, { plugins: [{ name: 'p', authorizePublish: () => settle().then(() => true) }] })
   const server = createServer(broker.handle)
   server.listen(0, '127.0.0.1')
@@ -216,7 +216,7 @@ test('a message that one broker hands to another is counted by each of them', as
   for (const { broker } of [here, there]) assert.equal(broker.stats()['queuedBytes'], 0)
 })
 
-test('a broker that is closed by a listener in the middle of a take-over connects nobody', async (t) => {
+test('a broker that a listener closes in the middle of a take-over connects no Client', async (t) => {
   const { broker, client, open, errors } = start(t)
   const seen: string[] = []
   broker.on('clientConnected', ({ connected }) => seen.push(`connected: ${connected}`))
@@ -234,7 +234,7 @@ test('a broker that is closed by a listener in the middle of a take-over connect
   assert.deepEqual(errors, [])
 })
 
-test('a publisher is not held back by a receiver that is gone by the end of the distribution', async (t) => {
+test('a publisher is not paused by a subscriber that has ended at the end of the distribution', async (t) => {
   const { broker, client } = start(t, { limits: { maxQueuedMessages: 8 } })
   const receiver = await client('receiver', { properties: { receiveMaximum: 1 } })
   await receiver.subscribe([filter('t', { qos: 1 }), filter('$share/g/t', { qos: 1 })])
@@ -251,7 +251,7 @@ test('a publisher is not held back by a receiver that is gone by the end of the 
   assert.ok((await publisher.publish('t', '2', { qos: 1 })) < 0x80)
 })
 
-test('Clients that publish to each other hold nobody for ever, and nothing that was acknowledged is lost', async (t) => {
+test('Clients that publish to each other do not block each other, and no acknowledged message is lost', async (t) => {
   const { broker, client } = start(t, { limits: { maxQueuedMessages: 20 } })
   const [count, window, each] = [4, 16, 100]
   const clients: TestClient[] = []
@@ -312,7 +312,7 @@ test('a listener of the application gets one message at a time and in order, how
   assert.equal(most, 1)
 })
 
-test('a burst that is larger than the queue of a subscriber holds the publisher back instead of being lost', async (t) => {
+test('a burst that is larger than the queue of a subscriber pauses the publisher instead of being lost', async (t) => {
   const { broker, client } = start(t, { limits: { maxQueuedBytes: 200_000 } })
   const subscriber = await client('subscriber', { properties: { receiveMaximum: 1 } })
   await subscriber.subscribe('t', { qos: 1 })

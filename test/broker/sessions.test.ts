@@ -6,7 +6,7 @@ import { levels, settle, start, type TestClient } from '../support/client.ts'
 const identity: Plugin = { name: 'identity', authenticate: ({ username }) => username ?? 'nobody' }
 const never = 0xffff_ffff
 
-test('a Client Identifier in use is taken over: the older connection is told and ended [MQTT-3.1.4-3]', async (t) => {
+test('a Client Identifier in use is taken over: the older connection receives a DISCONNECT and ends [MQTT-3.1.4-3]', async (t) => {
   const { client, broker } = start(t)
   for (const level of levels) {
     const one = await client('x', { level })
@@ -62,7 +62,7 @@ test('a storm of 200 connects of one identifier from 4 streams ends with one own
   await watcher.quiet().catch(() => undefined)
 })
 
-test('a session keeps its subscriptions and what is published meanwhile; clean start ends it', async (t) => {
+test('a session keeps its subscriptions and the messages published meanwhile; clean start ends it', async (t) => {
   const { client, resume, broker } = start(t)
   const publisher = await client('publisher')
   for (const level of levels) {
@@ -170,7 +170,7 @@ test('the expiry of the CONNECT that resumes counts, not that of the one before'
   assert.equal(broker.stats().sessions, 0)
 })
 
-test('a longer expiry than the maximum is told and kept to; MQTT 3 has it too', async (t) => {
+test('an expiry above the maximum is reduced, and the CONNACK says so; MQTT 3 has the maximum too', async (t) => {
   const { resume, clock, broker } = start(t, { limits: { maxSessionExpiry: 60 } })
   const { client: one, connack } = await resume('five', { properties: { sessionExpiryInterval: 3600 } })
   assert.equal(connack.properties?.sessionExpiryInterval, 60)
@@ -188,7 +188,7 @@ test('a longer expiry than the maximum is told and kept to; MQTT 3 has it too', 
   assert.equal(broker.stats().sessions, 0)
 })
 
-test('a session belongs to the user who made it: nobody else takes it over, online or not, clean or not', async (t) => {
+test('only the principal of a session takes it over, online or not, clean or not', async (t) => {
   const { client, open, broker } = start(t, { plugins: [identity] })
   const publisher = await client('publisher')
   const properties = { sessionExpiryInterval: 1000 }
@@ -264,7 +264,7 @@ test('the limit of sessions refuses a new one and lets known ones come back', as
   await client('c')
 })
 
-test('an identifier that the Server assigns is told and not used twice', async (t) => {
+test('a Client Identifier that the Server assigns is in the CONNACK and not used twice', async (t) => {
   const { open, broker } = start(t)
   const identifiers = new Set<string>()
   for (let number = 0; number < 20; number += 1) {

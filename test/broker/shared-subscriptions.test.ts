@@ -111,7 +111,7 @@ test('a member that is away gets nothing while another one is here', async (t) =
   for (let number = 0; number < 10; number += 1) await broker.publish({ topic: 't', payload: `${number}`, qos: 1 })
   assert.equal((await drain(here)).length, 10)
   await here.disconnect()
-  // With nobody here the session that is left keeps them.
+  // Without a connected member the remaining session queues them.
   for (let number = 10; number < 13; number += 1) await broker.publish({ topic: 't', payload: `${number}`, qos: 1 })
   assert.deepEqual(await drain(await client('away', persistent)), ['10', '11', '12'])
 })
@@ -191,7 +191,7 @@ test('a member that does not keep up leaves messages to those who do', async (t)
   assert.ok(broker.stats().queuedMessages! <= 10)
 })
 
-test('an empty group reaches nobody: the publisher is told [MQTT-4.8.2]', async (t) => {
+test('a message to an empty group reaches no subscriber, and the PUBACK says so [MQTT-4.8.2]', async (t) => {
   const { client } = start(t)
   const one = await client('one')
   await one.subscribe('$share/g/t')

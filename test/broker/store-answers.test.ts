@@ -19,7 +19,7 @@ const forEver = { sessionExpiryInterval: 0xffff_ffff }
 const broken = new Error('broken')
 const full = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' })
 
-/** What came by now, in short. */
+/** The packets so far, in short. */
 async function came(client: TestClient): Promise<string[]> {
   await settle()
   return client.received.splice(0).map((packet) => short(packet))
@@ -46,7 +46,7 @@ const unsubscribe = (packetId: number, topicFilter: string): Packet => ({
   properties: undefined,
 })
 
-/** Sends, sees that nothing comes before the commit has resolved, and then what does. */
+/** Sends, checks that no packet comes before the commit, and then compares the packets after it. */
 async function only(machine: Machine, client: TestClient, packets: Packet[], answer: string[]): Promise<void> {
   machine.hold()
   client.send(...packets)
@@ -107,7 +107,7 @@ test('CONNACK waits for the store when the session or the Will is to be kept', a
   }
 })
 
-test('a message is sent to who may need it again only when it is stored', async (t) => {
+test('a message that may be sent again is sent only after its commit', async (t) => {
   const machine = startMachine(t)
   const kept = await machine.client('kept')
   const clean = await machine.client('clean', { cleanStart: true, properties: {} })
@@ -182,7 +182,7 @@ for (const [error, code] of [
   [broken, '0x83'],
   [full, '0x97'],
 ] as const) {
-  test(`what cannot be stored is refused with ${code}, and all goes on when the store works again`, async (t) => {
+  test(`a change that cannot be stored is refused with ${code}, and the broker works again when the store does`, async (t) => {
     const machine = startMachine(t)
     const reader = await machine.client('reader')
     await reader.subscribe('t', { qos: 2 })
@@ -233,7 +233,7 @@ for (const [error, code] of [
   })
 }
 
-test('MQTT 3 has no word for it: the connection ends without an acknowledgement', async (t) => {
+test('MQTT 3 has no refusal: the connection ends without an acknowledgement', async (t) => {
   for (const level of [3, 4] as const) {
     for (const qos of [1, 2] as const) {
       const machine = startMachine(t)
@@ -361,7 +361,7 @@ test('a removal of a retained message that is refused does not take place', asyn
   assert.equal(machine.broker.stats().retainedMessages, 1)
 })
 
-test('the application is told that its message is not stored', async (t) => {
+test('publish rejects for a message of the application that is not stored', async (t) => {
   const machine = startMachine(t)
   const reader = await machine.client('reader')
   await reader.subscribe('t', { qos: 2 })
@@ -421,7 +421,7 @@ test('PUBCOMP, PUBREL and UNSUBACK wait until the store works again', async (t) 
   assert.equal(machine.broker.stats().subscriptions, 1)
 })
 
-test('a store that does not answer counts as failed after its time, and its late answer changes nothing', async (t) => {
+test('a commit that does not settle has failed after the time limit, and its late result has no effect', async (t) => {
   const machine = startMachine(t, { limits: { storeTimeoutMs: 3000 } })
   const reader = await machine.client('reader')
   await reader.subscribe('t', { qos: 1 })
@@ -456,9 +456,9 @@ test('a store that does not answer counts as failed after its time, and its late
   )
 })
 
-// ─── more than the store takes ───────────────────────────────────────────────────────────────────────────────────────
+// ─── a slow store ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-test('who publishes faster than the store takes it is not read from without bound', async (t) => {
+test('a Client that publishes faster than the store commits is paused', async (t) => {
   for (const options of [{ qos: 1 }, { qos: 2 }, { qos: 0, retain: true }] as const) {
     const machine = startMachine(t)
     const away = await machine.client('away')
@@ -508,7 +508,7 @@ test('a Client that connects again before the store has its first CONNECT gets t
   assert.equal(machine.broker.stats().subscriptions, 1)
 })
 
-test('all that is told until the end is stored when the broker is closed in the middle of a commit', async (t) => {
+test('all changes are stored when the broker is closed in the middle of a commit', async (t) => {
   const closing = deferred()
   const plugin: Plugin = { name: 'last', setup: () => () => closing.resolve() }
   const machine = startMachine(t, { plugins: [plugin] })
@@ -544,7 +544,7 @@ test('a message waits for the store also when a listener has another one publish
     await kept.subscribe('t/#', { qos: 2 })
     const x = await machine.client('x')
     await machine.client('other', { will: will('t/will', 'w', { qos: 1 }) })
-    // Its Will is published at once, while the message that the listener is told of is not acknowledged.
+    // Its Will is published at once, while the message of the listener is not acknowledged.
     machine.broker.on('published', ({ topic }) => {
       if (topic === 't/1') void machine.broker.clients.get('other')?.disconnect()
     })

@@ -81,7 +81,7 @@ test('what a connected Client published before its FIN counts although a hook ta
   }
 })
 
-test('a half-open connection: the Client ends its side, gets its answers, and is gone', async (t) => {
+test('a half-open connection: the Client ends its side, receives its replies, and is disconnected', async (t) => {
   const s = start(t)
   const client = new TestClient(await overTcp(t, s, true), 5)
   client.send(connectPacket('one'), publishPacket('t', 'x', { qos: 1, packetId: 1 }))
@@ -219,7 +219,7 @@ test('a stream that is destroyed already, or that has ended, makes no connection
   await broker.close({ graceMs: 10_000 })
 })
 
-test('a stream that gives strings is closed, and this is told', async (t) => {
+test('a stream that gives strings is closed, and an error is reported', async (t) => {
   const { broker, errors, client } = start(t)
   const stream = new Handmade()
   stream.setEncoding('utf8')

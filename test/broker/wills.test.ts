@@ -205,7 +205,7 @@ test('the expiry of a Will begins when it is published', async (t) => {
   assert.equal((await watcher.receives('publish')).properties?.messageExpiryInterval, 40)
 })
 
-test('an empty Will with RETAIN removes what is retained', async (t) => {
+test('an empty Will with RETAIN removes the retained message', async (t) => {
   const { client, broker } = start(t)
   await broker.publish({ topic: 'w', payload: 'x', retain: true })
   const one = await client('x', { will: will('w', '', { retain: true }) })

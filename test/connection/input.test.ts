@@ -39,7 +39,7 @@ class Owner implements InputOwner {
     this.scheduled += 1
   }
 
-  /** What happened since the last call. */
+  /** Returns the events since the last call. */
   log(): string[] {
     return this.#log.splice(0)
   }
@@ -94,7 +94,7 @@ test('PUBREL of a publisher that is paused is none of its acknowledgements: it d
   assert.deepEqual(owner.log(), ['publish 1', 'pubrel 1', 'publish 1'])
 })
 
-test('a publisher goes on when all who paused it have let it go', () => {
+test('a publisher is resumed when each pause has its resume', () => {
   const { input, owner, push } = make()
   input.pause()
   input.pause()
@@ -107,7 +107,7 @@ test('a publisher goes on when all who paused it have let it go', () => {
   assert.deepEqual([owner.log(), owner.scheduled], [['pingreq'], 1])
 })
 
-test('1,024 packets are put aside; behind them acknowledgements wait too', () => {
+test('1,024 packets are deferred; behind them acknowledgements wait too', () => {
   const { input, owner, push } = make()
   input.pause()
   push('{1023 c0 00} 40 02 0001')
@@ -120,7 +120,7 @@ test('1,024 packets are put aside; behind them acknowledgements wait too', () =>
   assert.deepEqual([log.length, log.at(-1)], [1025, 'puback 2'])
 })
 
-test('512 KiB of packets are put aside; then so much is read as may wait, and no more', () => {
+test('512 KiB of packets are deferred; then 64 KiB more are read', () => {
   const { input, owner, stream, push } = make()
   input.pause()
   const large = `30 <"t" 00 {${64 * KiB} 61}>`
@@ -153,7 +153,7 @@ test('packets wait while the one before them is being handled', async () => {
   assert.deepEqual([owner.log(), input.isWaiting, input.handled], [['pingreq', 'pingreq'], false, 3])
 })
 
-test('a handler that fails, at once or later, is reported and holds up nothing', async () => {
+test('a handler that fails, at once or later, is reported and blocks no packet', async () => {
   const { owner, push } = make()
   owner.answers.set('subscribe', () => Promise.reject(new Error('later')))
   owner.answers.set('unsubscribe', () => {
@@ -189,7 +189,7 @@ test('bytes that are no packet fail, after the packets before them', () => {
   assert.deepEqual(owner.log(), ['pingreq'])
 })
 
-test('nothing is handled for a Client that does not read, but what is owed for a piece that it takes', () => {
+test('no packet is handled for a Client that does not read, but the minimum for each chunk that it takes', () => {
   const { input, owner, push, stream } = make()
   owner.outboundBusy = true
   push('{5 c0 00}')
@@ -203,7 +203,7 @@ test('nothing is handled for a Client that does not read, but what is owed for a
   assert.deepEqual([owner.log().length, stream.isPaused()], [4, false])
 })
 
-test('a turn that has done enough leaves the rest to the next one', () => {
+test('a turn that is exhausted leaves the remaining packets to the next one', () => {
   const { input, owner, turn, push } = make()
   push('{5000 c0 00}')
   assert.deepEqual([owner.log().length, owner.scheduled, turn.used], [4096, 1, 4096])
@@ -215,7 +215,7 @@ test('a turn that has done enough leaves the rest to the next one', () => {
 
 // ─── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-test('at the end of what comes all that came is handled, also from a publisher that is paused', () => {
+test('at the end of the stream all packets are handled, also of a publisher that is paused', () => {
   const { input, owner, push } = make()
   input.pause()
   push(`${publish('0001')} ${publish('0002')}`)
@@ -245,7 +245,7 @@ test('a handler that waits for an AUTH does not keep the connection when none ca
   assert.deepEqual(owner.log(), ['subscribe 1', 'ended'])
 })
 
-test('a stream that is closed holds nobody back; the result says whether something is left to be handled', async () => {
+test('a closed stream pauses no publisher; the result says whether packets are left', async () => {
   const paused = make()
   paused.input.pause()
   paused.push('c0 00')

@@ -16,7 +16,7 @@ test('a Client that is silent for one and a half times its Keep Alive is disconn
   }
 })
 
-test('a process that was busy for too long does not take its Clients for silent: what they sent may lie unread', async (t) => {
+test('a process that was busy for too long does not take its Clients for silent, because their packets may be unread', async (t) => {
   const { clock, client } = start(t)
   const lively = await client('lively', { keepAlive: 10 })
   const silent = await client('silent', { keepAlive: 10 })

@@ -14,7 +14,7 @@ import { ManualClock } from '../support/clock.ts'
 const KiB = 1024
 const PIECE = 256 * KiB
 
-/** Takes what is written when the test says so; `pieces` has the chunks of each write to the system. */
+/** Writes when the test says so; `pieces` has the chunks of each write to the system. */
 class Sink extends Duplex {
   readonly pieces: Buffer[][] = []
   #taken: (() => void) | undefined
@@ -50,7 +50,7 @@ interface Setting {
   readonly sink: Sink
   readonly output: Output
   readonly messages: PublishWriter
-  /** What the owner was told. */
+  /** The calls of the owner. */
   readonly told: (boolean | string)[]
 }
 
@@ -82,7 +82,7 @@ function encoded(payload: Buffer, packetId: number): Buffer {
   return encode({ type: 'publish', payload, packetId, ...fields }, 4)
 }
 
-test('messages of any size go out as they were written, in pieces, and every byte counts until it is taken', async () => {
+test('messages of any size are written unchanged, in chunks, and every byte counts until it is written', async () => {
   const size = fc.oneof(fc.integer({ min: 0, max: 200 }), fc.integer({ min: 15 * KiB, max: 700 * KiB }))
   const step = fc.record({ size, isShared: fc.boolean(), flushes: fc.boolean(), takes: fc.boolean() })
   await fc.assert(
@@ -141,7 +141,7 @@ test('a large message that the Client does not accept is not written [MQTT-3.1.2
   assert.equal(messages.write(outgoing(message, 1)), true)
 })
 
-test('what is not taken in time fails, whatever chunks it has; what is released is not held', async () => {
+test('output that is not written in time fails, whatever its chunks; released output is not retained', async () => {
   const { clock, sink, output, messages, told } = make()
   for (const packetId of [1, 2]) messages.write(outgoing(messageOf(Buffer.alloc(200 * KiB)), packetId))
   output.flush()

@@ -44,7 +44,7 @@ test('the sockets of TCP listeners read into one buffer', async (t) => {
   assert.equal(isBorrowed(Buffer.from('one')), false)
 })
 
-test('what nobody listened for yet is kept, whatever is read after it', async (t) => {
+test('bytes without a listener are kept, whatever is read after them', async (t) => {
   const { accepted, connected } = await listening(t)
   const sockets = [await connected(), await connected()]
   const streams = [(await accepted.next()).stream, (await accepted.next()).stream]
@@ -55,7 +55,7 @@ test('what nobody listened for yet is kept, whatever is read after it', async (t
   for (const [index, stream] of streams.entries()) assert.equal((await read(stream, 6)).toString(), `from ${index}`)
 })
 
-test('while nobody listens, a socket keeps no more than any other, and then reads on', async (t) => {
+test('without a listener, a socket buffers no more than any other, and then reads on', async (t) => {
   const { accepted, connected } = await listening(t)
   const socket = await connected()
   const { stream } = await accepted.next()
@@ -98,7 +98,7 @@ test('a socket that was paused reads on where it stopped, and its end is noticed
   await once(stream, 'close')
 })
 
-test('messages over TCP are whole whoever sends between their bytes, and stay so', async (t) => {
+test('messages over TCP are whole, also if other Clients send between their bytes', async (t) => {
   const kept: Message[] = []
   const asked: Buffer[] = [] // As the bytes came: what a subscriber gets may have been copied since.
   const inspect = ({ payload }: Message): void => void asked.push(payload)

@@ -37,7 +37,7 @@ function make(): Setting {
   return { router, subscriptions, retained, timers }
 }
 
-/** Writes down what is delivered to it. */
+/** Records its deliveries. */
 class Receiver implements Subscriber {
   readonly clientId: string | undefined
   connected = true
@@ -54,7 +54,7 @@ class Receiver implements Subscriber {
     this.#got.push(`${message.payload.toString()} at ${qos}${retain ? ' retained' : ''}${ids}`)
   }
 
-  /** What came since the last call. */
+  /** Returns the deliveries since the last call. */
   got(): string[] {
     return this.#got.splice(0)
   }
@@ -227,7 +227,7 @@ test('the publisher waits for a receiver that cannot keep up', () => {
   assert.deepEqual(log, ['pause', 'resume'])
 })
 
-// ─── what is taken back ──────────────────────────────────────────────────────────────────────────────────────────────
+// ─── rollback ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function retain({ router }: Setting, payload: string): Publication {
   const fields = { topic: 't', payload: Buffer.from(payload), qos: 1, retain: true } as const

@@ -21,7 +21,7 @@ function make(graceMs: number): { clock: ManualClock; timers: Timers; congestion
   return { clock, timers, congestion: new BackPressure(timers, graceMs) }
 }
 
-test('a receiver that fills up holds publishers back until it has drained', () => {
+test('a congested subscriber pauses publishers until it has drained', () => {
   const { congestion, timers } = make(500)
   const [one, two] = [new Publisher(), new Publisher()]
   assert.equal(congestion.isCongested, false)
@@ -37,7 +37,7 @@ test('a receiver that fills up holds publishers back until it has drained', () =
   assert.deepEqual([one.holds, two.holds, congestion.isCongested, timers.size], [0, 0, false, 0])
 })
 
-test('one that does not drain in time holds nobody back any more, until it has drained and fills up anew', () => {
+test('a slow subscriber pauses no publisher, until it has drained and is congested again', () => {
   const { congestion, clock, timers } = make(500)
   const one = new Publisher()
   congestion.congest()
@@ -55,7 +55,7 @@ test('one that does not drain in time holds nobody back any more, until it has d
   assert.equal(timers.size, 0)
 })
 
-test('without an end to its patience it holds back for as long as it takes', () => {
+test('without a grace time publishers are paused until the subscriber has drained', () => {
   const { congestion, clock } = make(Infinity)
   const one = new Publisher()
   congestion.congest()
@@ -66,7 +66,7 @@ test('without an end to its patience it holds back for as long as it takes', () 
   assert.equal(one.holds, 0)
 })
 
-test('a publisher that is let go may at once be held again', () => {
+test('a publisher that is resumed may be paused again at once', () => {
   const { congestion } = make(500)
   let rounds = 0
   const one = {

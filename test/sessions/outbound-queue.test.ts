@@ -16,7 +16,7 @@ function contentOf(bytes: number): QueuedMessage {
 }
 
 function make(limits: Partial<Limits> = {}, queueTotals = new QueueTotals()): OutboundQueue {
-  return new OutboundQueue({ settings: { limits: { ...defaultLimits, ...limits } }, queueTotals })
+  return new OutboundQueue({ ...defaultLimits, ...limits }, queueTotals)
 }
 
 /** As a session does it: counts the message, then lets it wait. */
@@ -84,7 +84,7 @@ test('a message that several queues have counts once in the total', () => {
   assert.deepEqual([totals.bytes, content.holders], [SIZE, 0])
 })
 
-test('publishers wait above half of either limit and go on below a quarter of both', () => {
+test('publishers are paused above half of either limit and resumed below a quarter of both', () => {
   const byCount = make({ maxQueuedMessages: 8 })
   const count = (messages: number): boolean[] => {
     while (byCount.length < messages) add(byCount)

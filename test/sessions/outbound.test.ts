@@ -42,7 +42,7 @@ function make(storage: SessionStorage = noStorage, limits: Partial<Limits> = {})
 
 // ─── the order ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-test('what a lost connection left open is sent again before what is queued, each in its order [MQTT-4.4.0-1] [MQTT-4.6.0-5]', () => {
+test('inflight messages of a lost connection are sent again before the queued ones, each in order [MQTT-4.4.0-1] [MQTT-4.6.0-5]', () => {
   const { outbound, deliver, connect } = make()
   const first = connect(3)
   for (const payload of ['a', 'b', 'c', 'd']) deliver(payload)
@@ -292,7 +292,7 @@ test('publishers at QoS 0 wait for a connection that is busy', () => {
   assert.equal(outbound.backPressure.isCongested, false)
 })
 
-// ─── what is not sent ────────────────────────────────────────────────────────────────────────────────────────────────
+// ─── dropped messages ────────────────────────────────────────────────────────────────────────────────────────────────
 
 test('a message that expires in the queue is not sent; one that was sent once does not expire [MQTT-4.3.3-7]', () => {
   const { outbound, environment, clock, dropped, connect } = make()
@@ -326,13 +326,13 @@ test('a message that the Client does not accept is complete, as if it had been d
   assert.equal(outbound.inflight.size, 1)
 })
 
-test('a queue that is full drops what comes, and says so', () => {
+test('a full queue drops a new message and reports it', () => {
   const { outbound, dropped, deliver } = make(noStorage, { maxQueuedMessages: 2 })
   for (const payload of ['a', 'b', 'c']) deliver(payload)
   assert.deepEqual([outbound.queuedCount, dropped], [2, ['c queue-full']])
 })
 
-test('a message that is published once more goes only to those who do not have it', () => {
+test('a replayed message is delivered only to subscribers without it', () => {
   const storage = new ManualStorage()
   const { outbound, environment } = make(storage)
   const stored = { cmd: 'publish', topic: 't', payload: Buffer.alloc(0), qos: 1, retain: false } as const
@@ -380,7 +380,7 @@ test('the end gives back the messages of groups, but none at QoS 2 that was sent
   assert.equal(outbound.queuedCount, 0)
 })
 
-test('the end of the connection lets publishers go on, and frees no message', () => {
+test('the end of the connection resumes publishers, and frees no message', () => {
   const { outbound, deliver, connect } = make(noStorage, { maxQueuedMessages: 4 })
   connect(1)
   for (const payload of ['a', 'b', 'c', 'd']) deliver(payload)

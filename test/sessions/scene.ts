@@ -1,4 +1,4 @@
-/** What a session needs around it, without a broker. */
+/** The environment of a session, without a broker. */
 import assert from 'node:assert/strict'
 import { FlushScheduler } from '../../lib/flush-scheduler.ts'
 import { Hooks } from '../../lib/hooks.ts'
@@ -72,7 +72,7 @@ export function publicationOf(payload: string | Buffer, qos: QoS = 1, expiresAt:
   return new Publication(messageOf(payload, qos, expiresAt))
 }
 
-/** A Network Connection that writes down what is sent. */
+/** A Network Connection that records the packets. */
 export class TestConnection implements SessionConnection {
   readonly receiveMaximum: number
   outboundFull = false
@@ -100,7 +100,7 @@ export class TestConnection implements SessionConnection {
     this.#sent.push('taken over')
   }
 
-  /** What was sent since the last call. */
+  /** Returns the packets since the last call. */
   sent(): string[] {
     return this.#sent.splice(0)
   }
@@ -172,7 +172,7 @@ export class ManualStorage implements SessionStorage {
     for (const listener of listeners) listener()
   }
 
-  /** What was added since the last call. */
+  /** Returns the changes since the last call. */
   changes(): string[] {
     return this.#changes.splice(0)
   }

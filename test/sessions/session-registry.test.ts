@@ -4,7 +4,7 @@ import { startMachine } from '../broker/machine.ts'
 import { connectPacket, settle, will } from '../support/client.ts'
 
 for (const cleanStart of [false, true]) {
-  test(`the Will of a Client that was never let in is not published, when the next one comes with Clean Start ${cleanStart ? 1 : 0}`, async (t) => {
+  test(`the Will of a refused Client is not published, when the next one connects with Clean Start ${cleanStart ? 1 : 0}`, async (t) => {
     const machine = startMachine(t)
     const watcher = await machine.client('watcher')
     await watcher.subscribe('will')
@@ -27,7 +27,7 @@ for (const cleanStart of [false, true]) {
   })
 }
 
-test('the Will of a Client that was let in is published when the next one comes with Clean Start', async (t) => {
+test('the Will of a connected Client is published when the next one connects with Clean Start', async (t) => {
   const machine = startMachine(t)
   const watcher = await machine.client('watcher')
   await watcher.subscribe('will')
