@@ -1,8 +1,7 @@
 import type { Emitter, EmitterMessage } from '../../types/emitter.ts'
-import type { MessageProperties } from '../../types/properties.ts'
-import type { PersistedTarget } from '../../types/persistence.ts'
+import type { PersistedPublish, PersistedTarget } from '../../types/persistence.ts'
 import type { MessageId } from '../messages/message-id.ts'
-import { Message } from '../messages/message.ts'
+import { expiryOf } from '../messages/message.ts'
 import { Publication } from '../messages/publication.ts'
 import { QueuedMessage } from '../messages/queued-message.ts'
 import type { Subscription } from '../messages/subscriber.ts'
@@ -12,7 +11,8 @@ import type { Session } from '../sessions/session.ts'
 import type { Change } from '../storage/commit-batch.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import type { SharedReading } from '../../types/storage.ts'
-import { packetOf } from '../storage/stored-message.ts'
+import { messageFields, validFields } from '../storage/records.ts'
+import { messageOf, packetOf } from '../storage/stored-message.ts'
 import { isValidTopicName } from '../topics/topic-name.ts'
 import type { Cluster } from './cluster.ts'
 import { Membership, type MembershipListener } from './membership.ts'
@@ -28,6 +28,7 @@ export interface ClusterEnvironment extends SharedSessionsEnvironment {
 }
 
 const NO_CLIENTS: ReadonlySet<string> = new Set()
+const NO_ID: MessageId = { brokerId: '', brokerCounter: 0 }
 
 /**
  * The brokers that share an emitter. Each gives the others what it publishes, when its storage has it, and gives its
@@ -102,25 +103,18 @@ export class EmitterCluster implements Cluster, MembershipListener {
     if (this.#environment.commits !== undefined) this.#replication.batchCommitted(this.#environment.commits)
   }
 
-  #send({ message, replication, replay, queued }: Publication, targets: readonly PersistedTarget[]): void {
-    const { topic, payload, qos, retain, properties, publisher, expiresAt } = message
-    const { stored } = queued
-    const fields = {
-      cmd: 'publish',
-      topic,
-      payload,
-      qos,
-      retain,
-      ...(properties !== undefined && { properties }),
-      ...(publisher !== undefined && { clientId: publisher }),
-      ...(expiresAt !== Infinity && { messageExpiry: this.#environment.timers.toWallClock(expiresAt) }),
-      ...(stored !== undefined && { storedAs: [stored.brokerId, stored.brokerCounter] }),
+  #send({ message, replication, replay, queued: { stored } }: Publication, targets: readonly PersistedTarget[]): void {
+    const { brokerId, brokerCounter, ...fields } = stored ?? packetOf(message, NO_ID, this.#environment.timers)
+    const packet = {
+      ...fields,
+      payload: message.payload, // That of the stored form may be a string.
+      ...(stored !== undefined && { storedAs: [brokerId, brokerCounter] }),
       ...(targets.length > 0 && { storedFor: targets.map((target) => queueOf(target.clientId, target.sharedFilter)) }),
       ...(replication !== undefined && replication.sharedMembers.length > 0 && { choices: replication.sharedMembers }),
       ...(replication?.sharedOnly === true && { onlyShared: true }),
       ...(replay !== undefined && { isResumed: true }),
     }
-    this.#peers.publish([fields])
+    this.#peers.publish([packet])
   }
 
   // ─── what comes ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -157,44 +151,30 @@ export class EmitterCluster implements Cluster, MembershipListener {
     this.#environment.reportError(error)
   }
 
-  /** What another broker put there, looked at as closely as what a Client sends; undefined when it is no message. */
-  #publicationOf(fields: EmitterMessage): Publication | undefined {
-    const { topic, payload, qos, retain, clientId, messageExpiry } = fields
+  /** Checks a packet of another broker like that of a Client; returns undefined if it has no message. */
+  #publicationOf(received: EmitterMessage): Publication | undefined {
+    const { topic, payload, qos, retain, properties } = received
     const { settings, timers } = this.#environment
     if (!isValidTopicName(topic, settings.limits.maxTopicLevels) || topic.startsWith('$SYS/')) return undefined
     if (!(payload instanceof Uint8Array) || (qos !== 0 && qos !== 1 && qos !== 2)) return undefined
-    const properties = isObject(fields.properties) ? (fields.properties as MessageProperties) : undefined
-    if (properties !== undefined && faultInMessageProperties(properties) !== undefined) return undefined
-    const interval = properties?.messageExpiryInterval
-    const expiresAt =
-      typeof messageExpiry === 'number'
-        ? timers.fromWallClock(messageExpiry)
-        : interval === undefined
-          ? Infinity
-          : timers.now() + interval * 1000
-    const message = new Message(
-      {
-        topic,
-        payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength),
-        qos,
-        retain: retain === true,
-        properties,
-      },
-      typeof clientId === 'string' ? clientId : undefined,
-      expiresAt,
-    )
+    const isWithProperties = typeof properties === 'object' && properties !== null
+    if (isWithProperties && faultInMessageProperties(properties) !== undefined) return undefined
+    const { brokerId: _, brokerCounter: __, ...fields } = validFields(messageFields.all, received)
+    const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+    const packet: PersistedPublish = { ...fields, cmd: 'publish', topic, payload: bytes, qos, retain: retain === true }
+    const message = messageOf(packet, timers, expiryOf(packet.properties, timers))
     const queued = new QueuedMessage(message)
     const publication = new Publication(message, queued)
-    const [brokerId, brokerCounter] = listOf(fields.storedAs)
+    const [brokerId, brokerCounter] = listOf(received.storedAs)
     if (typeof brokerId === 'string' && typeof brokerCounter === 'number') {
-      queued.stored = packetOf(message, { brokerId, brokerCounter }, timers)
-      if (fields.isResumed === true) publication.replay = { alreadyDeliveredTo: undefined }
+      queued.stored = { ...packet, brokerId, brokerCounter }
+      if (received.isResumed === true) publication.replay = { alreadyDeliveredTo: undefined }
     }
     publication.replication = new ReplicationInfo(
       true,
-      fields.onlyShared === true,
-      new Set(listOf(fields.storedFor).filter((queue) => typeof queue === 'string')),
-      listOf(fields.choices).filter(isPairOfStrings),
+      received.onlyShared === true,
+      new Set(listOf(received.storedFor).filter((queue) => typeof queue === 'string')),
+      listOf(received.choices).filter(isPairOfStrings),
     )
     return publication
   }
@@ -202,10 +182,6 @@ export class EmitterCluster implements Cluster, MembershipListener {
 
 function nothing(): void {
   // The session is of this broker alone.
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
 }
 
 function listOf(value: unknown): readonly unknown[] {

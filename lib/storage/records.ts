@@ -178,6 +178,16 @@ export function optionalFields(table: FieldTable, object: object): Record<string
   return found
 }
 
+/** Those of the fields that an object of another program has, with a value that such a field can have. */
+export function validFields(fields: readonly Field[], object: object): Record<string, unknown> {
+  const found: Record<string, unknown> = {}
+  for (const { name, kind } of fields) {
+    const value = (object as FieldValues)[name]
+    if (value !== undefined && isOfKind(kind, value)) found[name] = value
+  }
+  return found
+}
+
 /** Whether a value, which may come from another program, is one that a field of this kind can have. */
 export function isOfKind(kind: FieldKind, value: unknown): boolean {
   switch (kind) {

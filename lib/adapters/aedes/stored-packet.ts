@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { PersistedPublish, PersistedTarget } from '../../../types/persistence.ts'
 import type { PublishProperties } from '../../../types/properties.ts'
-import { type Field, type FieldValues, isOfKind, messageFields, targetFields } from '../../storage/records.ts'
+import { messageFields, targetFields, validFields } from '../../storage/records.ts'
 import { openEnvelope, putIntoEnvelope } from './envelope.ts'
 import { bytesOf, fieldsOf, numberOf, qosOf, textOf } from './plain-value.ts'
 import { RESERVED, storedTopic, topicOf } from './stored-topic.ts'
@@ -63,16 +63,6 @@ const placesOfTarget = ['clientId', 'qos', 'retain', 'messageId', 'subscriptionI
 const otherFieldsOfMessage = messageFields.all.filter(({ name }) => !placesOfMessage.includes(name))
 const otherFieldsOfTarget = targetFields.all.filter(({ name }) => !placesOfTarget.includes(name))
 
-/** Those of the fields that an object has; of what comes from a store, only values that such a field can have. */
-function fieldsIn(fields: readonly Field[], object: object): Record<string, unknown> {
-  const found: Record<string, unknown> = {}
-  for (const { name, kind } of fields) {
-    const value = (object as FieldValues)[name]
-    if (value !== undefined && isOfKind(kind, value)) found[name] = value
-  }
-  return found
-}
-
 /** In the place of a message whose PUBREC came, where the store cannot put a PUBREL there. */
 const releasedTopic = `${RESERVED}released`
 /** In the place of a QoS 2 message from a Client that was handed on. */
@@ -107,12 +97,12 @@ export function toStored(
   target?: Target,
   messageId?: number,
 ): StoredPacket {
-  const others = fieldsIn(otherFieldsOfMessage, packet)
+  const others = validFields(otherFieldsOfMessage, packet)
   const ours: Ours = {
     haltere: true,
     ...(target !== undefined && target.qos !== packet.qos && { qos: packet.qos }),
     ...(target !== undefined && target.retain !== packet.retain && { retain: packet.retain }),
-    ...(target !== undefined && fieldsIn(otherFieldsOfTarget, target)),
+    ...(target !== undefined && validFields(otherFieldsOfTarget, target)),
     ...(Object.keys(others).length > 0 && { message: others }),
   }
   const identifiers = target?.subscriptionIdentifiers ?? packet.properties?.subscriptionIdentifiers
@@ -198,13 +188,13 @@ export function fromStored(raw: unknown): ReadPacket {
     ...(fields.nl === true && { nl: true }),
     ...(Object.keys(messageProperties).length > 0 && { properties: messageProperties }),
     ...(messageExpiry !== undefined && { messageExpiry }),
-    ...fieldsIn(otherFieldsOfMessage, fieldsOf(extra.message)),
+    ...validFields(otherFieldsOfMessage, fieldsOf(extra.message)),
   }
   const target: Target = {
     qos,
     retain,
     ...(subscriptionIdentifiers !== undefined && { subscriptionIdentifiers }),
-    ...fieldsIn(otherFieldsOfTarget, extra),
+    ...validFields(otherFieldsOfTarget, extra),
     ...(messageId !== undefined && { messageId }),
   }
   return { kind: kindOf(fields.cmd, topic), stored, packet, target, messageId, isOurs: extra.haltere === true }
