@@ -16,7 +16,6 @@ import { messageOf, packetOf } from '../storage/stored-message.ts'
 import { isValidTopicName } from '../topics/topic-name.ts'
 import type { Cluster } from './cluster.ts'
 import { Membership, type MembershipListener } from './membership.ts'
-import type { Peers } from './peers.ts'
 import { queueOf, ReplicationInfo } from '../messages/replication-info.ts'
 import { ReplicationQueue } from './replication-queue.ts'
 import { SharedSessions, type SharedSessionsEnvironment } from './shared-sessions.ts'
@@ -31,16 +30,16 @@ const NO_CLIENTS: ReadonlySet<string> = new Set()
 const NO_ID: MessageId = { brokerId: '', brokerCounter: 0 }
 
 /**
- * The brokers that share an emitter. Each gives the others what it publishes, when its storage has it, and gives its
- * own Clients what the others publish; with a storage that they share too, sessions go from one to the other.
+ * The brokers that share an emitter. Each sends its messages to the others after the commit, and delivers those of the
+ * others to its own Clients. With a shared storage, sessions move between brokers.
  */
 export class EmitterCluster implements Cluster, MembershipListener {
   readonly gaps: SessionGaps = {
-    defer: (outbound, delivery) => this.#sessions?.gaps.defer(outbound, delivery) === true,
-    finished: (outbound, content) => this.#sessions?.gaps.finished(outbound, content),
+    defer: (outbound, delivery) => this.#sessions?.repair.defer(outbound, delivery) === true,
+    finished: (outbound, content) => this.#sessions?.repair.finished(outbound, content),
   }
   readonly #environment: ClusterEnvironment
-  readonly #peers: Peers
+  readonly #peers: Membership
   readonly #replication = new ReplicationQueue((publication, targets) => this.#send(publication, targets))
   /** Undefined while, or when, each broker has sessions of its own. */
   #sessions: SharedSessions | undefined
@@ -69,15 +68,15 @@ export class EmitterCluster implements Cluster, MembershipListener {
   }
 
   async acquire(clientId: string, principal: string | undefined, isKept: boolean): Promise<() => void> {
-    return this.#sessions?.acquire(clientId, principal, isKept) ?? nothing
+    return this.#sessions?.ownership.acquire(clientId, principal, isKept) ?? nothing
   }
 
   abandoned(clientId: string): void {
-    this.#sessions?.abandoned(clientId)
+    this.#sessions?.ownership.abandoned(clientId)
   }
 
   memberChanged(session: Session, subscription: Subscription, isMember: boolean): void {
-    this.#sessions?.memberChanged(session, subscription, isMember)
+    this.#sessions?.ownership.memberChanged(session, subscription, isMember)
   }
 
   async whoHad(id: MessageId | undefined): Promise<ReadonlySet<string>> {
@@ -89,15 +88,15 @@ export class EmitterCluster implements Cluster, MembershipListener {
     const { topic, qos } = publication.message
     if (topic.startsWith('$SYS/')) return // Each broker has its own.
     const { commits } = this.#environment
-    // Another broker may store it for a session whose subscription is not known here yet; its place is this one.
+    // A peer may store it for a session whose subscription is not known here yet; its place is this one.
     if (qos > 0 && this.#sessions !== undefined) commits?.identify(publication)
     this.#replication.push(publication, commits)
   }
 
-  /** The storage has all of this. */
+  /** The storage has committed these changes. */
   committed(changes: Iterable<Change>): void {
     for (const { operation, publication } of changes) {
-      if (operation.kind !== 'publish') this.#sessions?.committed(operation)
+      if (operation.kind !== 'publish') this.#sessions?.ownership.committed(operation)
       else if (publication !== undefined) this.#replication.committed(publication, operation.targets)
     }
     if (this.#environment.commits !== undefined) this.#replication.batchCommitted(this.#environment.commits)
@@ -117,7 +116,7 @@ export class EmitterCluster implements Cluster, MembershipListener {
     this.#peers.publish([packet])
   }
 
-  // ─── what comes ──────────────────────────────────────────────────────────────────────────────────────────────────
+  // ─── received ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   onMessage(message: EmitterMessage): void {
     const publication = this.#publicationOf(message)
@@ -140,7 +139,7 @@ export class EmitterCluster implements Cluster, MembershipListener {
   }
 
   onJoin(): void {
-    // The new broker asks for what it must know.
+    // The new broker sends its own requests.
   }
 
   onLeave(id: string): void {

@@ -14,12 +14,11 @@ import {
 import { type Member, MemberTable } from './member-table.ts'
 import { Outbox } from './outbox.ts'
 import { copyPlainData } from './plain-data.ts'
-import type { PeerMessage, Peers } from './peers.ts'
 import { type Responses, PendingRequests } from './pending-requests.ts'
 
 /** Receives what other brokers send. An error that one of these throws is given to `onError`. */
 export interface MembershipListener {
-  /** A message that another broker published, in that broker's order, never twice. A field that had no value is absent. */
+  /** A message of another broker, in the order of that broker, never twice. Fields without a value are absent. */
   onMessage(message: EmitterMessage, from: string): void
   /** A notice from another broker, in one order with its messages. */
   onNotice(kind: string, body: unknown, from: string): void
@@ -55,7 +54,8 @@ const MAX_MISSED_OWN_HEARTBEATS = 3
  *              └───── leave ───────────────────▶ left for good: a broker that starts again has a new id
  * ```
  */
-export class Membership implements Peers {
+export class Membership {
+  /** Ids of the other brokers that are alive. */
   readonly members: ReadonlySet<string>
   readonly #emitter: Emitter
   readonly #id: string
@@ -107,8 +107,8 @@ export class Membership implements Peers {
     return this.#started
   }
 
-  /** An emitter has one packet for each message, and delivers it to all brokers. */
-  publish(messages: readonly PeerMessage[]): void {
+  /** Gives messages to the other brokers, in this order. */
+  publish(messages: readonly EmitterMessage[]): void {
     for (const message of messages) {
       if (this.#isStopped) return
       const packet = messageOnEmitter(message, this.#id, this.#sequence + 1)
@@ -117,15 +117,17 @@ export class Membership implements Peers {
     }
   }
 
+  /** Notifies all other brokers. The body is plain data: the types of JSON, and Buffers. */
   broadcast(kind: string, body: unknown): void {
     if (!this.#isStopped) this.#sendSequenced('notice', { kind, body: copyPlainData(body) })
   }
 
-  /** All brokers receive the packet, so that none finds a gap; the others take no notice of it. */
+  /** Notifies one broker. All receive the packet, so that none finds a gap; the others ignore it. */
   send(to: string, kind: string, body: unknown): void {
     if (!this.#isStopped) this.#sendSequenced('notice', { kind, body: copyPlainData(body), to })
   }
 
+  /** Asks all other brokers, or one, and waits for the responses of those that are alive now. */
   async request(kind: string, body: unknown, options: { timeoutMs: number; to?: string }): Promise<Responses> {
     const { to, timeoutMs } = options
     if (to !== undefined && !this.members.has(to)) return { responses: new Map(), timedOut: [to] }
@@ -180,8 +182,8 @@ export class Membership implements Peers {
   }
 
   readonly #reconnected = (): void => {
-    // The emitter may call back although subscribing failed, because its server was away for long. Subscribing again must
-    // wait: the connection is not ready for it yet.
+    // The emitter may call back although subscribing failed, because its server was away for long. Subscribing again
+    // must wait: the connection is not ready for it yet.
     this.#mustResubscribe = this.#isListening && !this.#hasReceived
     this.#sendUnsequenced('join', {}) // The responses show what was lost without the connection.
   }

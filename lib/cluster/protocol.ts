@@ -3,8 +3,8 @@ import { carriesTopic } from './emitters/index.ts'
 import { copyPlainData } from './plain-data.ts'
 
 /**
- * The version of these packets. All brokers on one emitter must have the same; a packet without a version has version 1.
- * It goes up with every change that an earlier broker would misunderstand.
+ * The version of these packets. All brokers on one emitter must have the same; a packet without one has version 1. It
+ * goes up with every change that an earlier broker would misunderstand.
  */
 export const PROTOCOL_VERSION = 2
 
@@ -39,11 +39,11 @@ export type ClusterPacket =
       readonly body: unknown
       readonly failed: boolean
     })
-  /** As the response to a join it has the `members` that the broker knows. A broker that is still starting omits them. */
+  /** The response to a join has the `members` that the broker knows. A broker that is starting omits them. */
   | (Unsequenced & { readonly type: 'heartbeat'; readonly members: readonly string[] | undefined })
   | (Unsequenced & { readonly type: 'join' })
   | (Unsequenced & { readonly type: 'leave' })
-  /** From a broker of another kind. */
+  /** From a broker that is not haltere. */
   | { readonly type: 'foreign message'; readonly from: string; readonly message: EmitterMessage }
   /** From a broker with another version of these packets; nothing else of it is read. */
   | { readonly type: 'other version'; readonly from: string; readonly version: number }

@@ -14,7 +14,6 @@ import { type BrokerHandle, brokerHandle } from './broker-handle.ts'
 import { Calls } from './calls.ts'
 import { KeyedQueue } from './keyed-queue.ts'
 import { type Capabilities, probe } from './probe.ts'
-import { type AdapterPromises, lossesOf, promisesOf } from './promises.ts'
 import { fromStored, toRetained } from './stored-packet.ts'
 import { StoredIncoming } from './stored-incoming.ts'
 import { StoredQueues } from './stored-queues.ts'
@@ -105,11 +104,6 @@ export class AedesStorage implements Storage {
     if (losses.length > 0) broker.warn(`${this.#adapter}: does not keep ${losses.join('; ')}`)
   }
 
-  /** What this store promises, once it is open. */
-  get promises(): AdapterPromises {
-    return promisesOf(this.#adapter, this.#parts.capabilities)
-  }
-
   /** How many queued messages it must know something of, for those who watch memory. */
   get held(): number {
     return this.#parts.queues.size
@@ -129,12 +123,7 @@ export class AedesStorage implements Storage {
   async *readAll(): AsyncGenerator<PersistedState> {
     for await (const packet of this.#readRetained()) yield { kind: 'retained', packet }
     const wills = await this.#parts.wills.readAll()
-    const clientIds = new Set<string>()
-    for await (const id of this.#calls.list('getClientList', (store) => store.getClientList(SESSION_TOPIC))) {
-      clientIds.add(id)
-    }
-    for (const id of wills.keys()) clientIds.add(id)
-
+    const clientIds = await this.#clientIds(wills)
     const coming: Promise<PersistedSessionState | undefined>[] = []
     let withSubscriptions = 0
     const readOne = async (clientId: string): Promise<PersistedSessionState | undefined> => {
@@ -363,12 +352,18 @@ export class AedesStorage implements Storage {
     return { kind: 'session', clientId, session, subscriptions: read.subscriptions, queue, incoming: [], will }
   }
 
-  async *#readSessions(): ReturnType<SharedReading['readSessions']> {
-    const clientIds = new Set<string>((await this.#parts.wills.readAll()).keys())
+  /** The Clients that have a session or a Will. */
+  async #clientIds(wills: ReadonlyMap<string, unknown>): Promise<Set<string>> {
+    const clientIds = new Set<string>()
     for await (const id of this.#calls.list('getClientList', (store) => store.getClientList(SESSION_TOPIC))) {
       clientIds.add(id)
     }
-    for (const clientId of clientIds) {
+    for (const id of wills.keys()) clientIds.add(id)
+    return clientIds
+  }
+
+  async *#readSessions(): ReturnType<SharedReading['readSessions']> {
+    for (const clientId of await this.#clientIds(await this.#parts.wills.readAll())) {
       const { session = ended, subscriptions } = await this.#readSubscriptions(clientId)
       yield { clientId, session, subscriptions }
     }
@@ -394,4 +389,16 @@ export class AedesStorage implements Storage {
       `${this.#adapter}: ${more} sessions were written by another broker and cannot be listed; each comes back when its Client connects, and until then it gets no messages`,
     )
   }
+}
+
+/** The losses of a store that the adapter cannot prevent. */
+function lossesOf(capabilities: Capabilities): string[] {
+  const losses: string[] = []
+  if (!capabilities.sessionFields) losses.push('when a session expires')
+  if (!capabilities.willFields) losses.push('the properties of Wills and when a delayed one is due')
+  if (capabilities.release === 'nothing') losses.push('PUBREC, so a QoS 2 message is sent again after a restart')
+  if (!capabilities.cleanIncoming) {
+    losses.push('a session free of the QoS 2 exchanges of the one before, when that ended after a restart')
+  }
+  return losses
 }

@@ -4,6 +4,7 @@ import type {
   PersistedPublish,
   PersistedSubscription,
   PersistedWill,
+  PersistenceClient,
 } from '../../../types/persistence.ts'
 import type { BrokerHandle } from './broker-handle.ts'
 import type { Calls } from './calls.ts'
@@ -11,6 +12,7 @@ import { fieldsOf } from './plain-value.ts'
 import {
   acceptedStandIn,
   fromStored,
+  type MessageName,
   type ReadPacket,
   pubrelByIdentifier,
   releasedStandIn,
@@ -85,30 +87,26 @@ function isWhole(read: ReadPacket | undefined): boolean {
   )
 }
 
-interface Client {
-  readonly id: string
-}
-
 async function probeQueue(
   calls: Calls,
-  client: Client,
+  client: PersistenceClient,
   packet: PersistedPublish,
   id: string,
 ): Promise<Pick<Capabilities, 'queueProperties' | 'sharedPackets' | 'rewritesPackets' | 'release'>> {
   const other = { id: `${client.id}/other` }
-  const [first, second] = [1, 2].map((brokerCounter) => ({ brokerId: id, brokerCounter })) as [Name, Name]
-  const queueOf = async ({ id }: Client): Promise<ReadPacket[]> => {
+  const [first, second] = [1, 2].map((brokerCounter) => ({ brokerId: id, brokerCounter })) as [MessageName, MessageName]
+  const queueOf = async ({ id }: PersistenceClient): Promise<ReadPacket[]> => {
     const queue: ReadPacket[] = []
     for await (const raw of calls.list('outgoingStream', (store) => store.outgoingStream({ id }))) {
       queue.push(fromStored(raw))
     }
     return queue
   }
-  const find = async (where: Client, { brokerCounter }: Name): Promise<ReadPacket | undefined> =>
+  const find = async (where: PersistenceClient, { brokerCounter }: MessageName): Promise<ReadPacket | undefined> =>
     (await queueOf(where)).find(({ stored }) => stored.brokerCounter === brokerCounter)
-  const update = (where: Client, what: unknown): Promise<unknown> =>
+  const update = (where: PersistenceClient, what: unknown): Promise<unknown> =>
     calls.orUndefined(calls.call('outgoingUpdate', (store) => store.outgoingUpdate(where, what as PersistedPacket)))
-  const clear = (where: Client, messageId: number): Promise<unknown> =>
+  const clear = (where: PersistenceClient, messageId: number): Promise<unknown> =>
     calls.call('outgoingClearMessageId', (store) => store.outgoingClearMessageId(where, { messageId }))
 
   const both = [client, other].map(({ id }) => ({ clientId: id, topic: packet.topic, qos: 2 }))
@@ -141,14 +139,9 @@ async function probeQueue(
   return { queueProperties, sharedPackets, rewritesPackets, release }
 }
 
-interface Name {
-  readonly brokerId: string
-  readonly brokerCounter: number
-}
-
 async function probeIncoming(
   calls: Calls,
-  client: Client,
+  client: PersistenceClient,
   packet: PersistedPublish,
   id: string,
 ): Promise<Pick<Capabilities, 'incomingProperties' | 'replacesIncoming'>> {
@@ -195,7 +188,7 @@ async function probeRetained(
 async function probeWills(
   calls: Calls,
   handle: BrokerHandle,
-  client: Client,
+  client: PersistenceClient,
 ): Promise<Pick<Capabilities, 'willFields' | 'willReplaces'>> {
   const { id } = handle
   const [first, second] = [`${id}-1`, `${id}-2`]
@@ -239,7 +232,7 @@ async function probeWills(
 
 async function probeSubscriptions(
   calls: Calls,
-  client: Client,
+  client: PersistenceClient,
 ): Promise<Pick<Capabilities, 'sessionFields' | 'subscriptionFields'>> {
   const [rh, subscriptionIdentifier] = [4_294_967_295, messageExpiry]
   const fields = { rh, subscriptionIdentifier, grantedTopic: 'granted', requestedQos: 2 }

@@ -1,7 +1,7 @@
 import type { PersistedPublish } from '../../../types/persistence.ts'
 import type { Calls } from './calls.ts'
 import type { Capabilities } from './probe.ts'
-import { acceptedStandIn, fromStored, type MessageName, type ReadPacket, toStored } from './stored-packet.ts'
+import { acceptedStandIn, fromStored, nameOf, type ReadPacket, toStored } from './stored-packet.ts'
 
 interface Exchange {
   readonly clientId: string
@@ -95,8 +95,4 @@ export class StoredIncoming {
       if (this.#can.replacesIncoming || (await this.#get(clientId, messageId)) === undefined) return
     }
   }
-}
-
-function nameOf({ brokerId = '', brokerCounter = 0 }: PersistedPublish): MessageName {
-  return { brokerId, brokerCounter }
 }

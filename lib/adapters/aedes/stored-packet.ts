@@ -70,6 +70,11 @@ const acceptedTopic = `${RESERVED}accepted`
 /** Stands at the end of a queue to see whether a store gives all of it. */
 export const endTopic: string = `${RESERVED}end`
 
+/** The name of a message; aedes stored some without one. */
+export function nameOf({ brokerId = '', brokerCounter = 0 }: PersistedPublish): MessageName {
+  return { brokerId, brokerCounter }
+}
+
 export function nameText({ brokerId, brokerCounter }: MessageName): string {
   return `${brokerId}/${brokerCounter}`
 }
@@ -227,7 +232,9 @@ function storedName(fields: Readonly<Record<string, unknown>>): MessageName {
 
 /** A retained message: its topic must fit into a trie. */
 export function toRetained(packet: PersistedPublish, enveloped: boolean): StoredPacket {
-  const name = { brokerId: packet.brokerId ?? '', brokerCounter: packet.brokerCounter ?? 0 }
-  const stored = { ...toStored(packet, name, enveloped && packet.payload.length > 0), topic: storedTopic(packet.topic) }
+  const stored = {
+    ...toStored(packet, nameOf(packet), enveloped && packet.payload.length > 0),
+    topic: storedTopic(packet.topic),
+  }
   return { ...stored, retain: true }
 }

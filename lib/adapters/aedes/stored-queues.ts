@@ -14,6 +14,7 @@ import {
   endTopic,
   fromStored,
   type MessageName,
+  nameOf,
   nameText,
   pubrelByIdentifier,
   queueBrokerId,
@@ -169,7 +170,7 @@ export class StoredQueues {
     const all = await this.#readAll(clientId)
     for (const read of this.#can.sharedPackets ? inOwnOrder(all) : inOrder(all)) {
       const { packet, messageId, stored } = read
-      const name = { brokerId: packet.brokerId ?? '', brokerCounter: packet.brokerCounter ?? 0 }
+      const name = nameOf(packet)
       const known = this.#find(clientId, name)
       if (known !== undefined) {
         await this.#removeSecond(clientId, known, read)
@@ -228,7 +229,7 @@ export class StoredQueues {
     return Promise.all(
       Array.from(unique.values(), async (read): Promise<ReadPacket> => {
         const { packet, messageId, kind } = read
-        const name = { brokerId: packet.brokerId ?? '', brokerCounter: packet.brokerCounter ?? 0 }
+        const name = nameOf(packet)
         const stored = { ...name, brokerId: queueBrokerId(name.brokerId, clientId, this.#copies) }
         const target = { clientId, ...read.target }
         await this.#append(clientId, packet, target, stored)
