@@ -1,28 +1,28 @@
 /**
- * Where sessions, queued messages, retained messages and Wills are kept: the contract of aedes-persistence 11 in its
- * promise form, so that aedes-persistence, -level, -redis and -mongodb fulfil it, and optional methods beyond it.
+ * A store of sessions, queued messages, retained messages and Wills: the contract of aedes-persistence 11 in its promise
+ * form, which aedes-persistence, -level, -redis and -mongodb fulfil, and optional methods beyond it.
  * Field names are those of that contract.
  */
 import type { Emitter, EmitterListener } from './emitter.ts'
 import type { QoS } from './packets.ts'
 import type { PublishProperties, WillProperties } from './properties.ts'
 
-/** Something that is there at once or later. */
+/** A value, or a promise of it. */
 type Awaitable<T> = T | Promise<T>
 
 /** The Client that a call is about. */
 export interface PersistenceClient {
   /** The Client Identifier. */
   readonly id: string
-  /** The broker that holds the Client's Will; some adapters need it to delete one. */
+  /** The broker that stored the Client's Will; some adapters need it to delete the Will. */
   readonly brokerId?: string
 }
 
-/** What a persistence may use of its broker. */
+/** The members of its broker that a persistence may use. */
 export interface PersistenceBroker {
   /** Different at every start, and without `:`. */
   id: string
-  /** The counter of the last packet that got one. */
+  /** The last value of `brokerCounter`. */
   counter: number
   readonly mq: Emitter
   publish(
@@ -33,7 +33,7 @@ export interface PersistenceBroker {
   unsubscribe(topic: string, listener: EmitterListener, callback: () => void): unknown
 }
 
-/** A message as it is stored. */
+/** A stored message. */
 export interface PersistedPublish {
   readonly cmd: 'publish'
   readonly topic: string
@@ -41,23 +41,23 @@ export interface PersistedPublish {
   readonly qos: QoS
   readonly retain: boolean
   readonly dup?: boolean
-  /** Together with `brokerCounter` the name of the message in every queue that it is in. */
+  /** With `brokerCounter` the message id, the same in every queue. */
   readonly brokerId?: string | undefined
   readonly brokerCounter?: number | undefined
-  /** The Packet Identifier, once it has one. */
+  /** The Packet Identifier of a sent message. */
   readonly messageId?: number | undefined
   /** The Client that published it. */
   readonly clientId?: string
-  /** True when it must not go back to that Client. */
+  /** True if it must not be sent to that Client. */
   readonly nl?: boolean
   readonly properties?: PublishProperties | undefined
   /** When the message expires, in milliseconds since 1970. */
   readonly messageExpiry?: number | undefined
-  /** Fields that a later version stored with it. They are not looked at, and stay in the store as they are. */
+  /** Fields of a later version. They are not read, and stay in the store unchanged. */
   readonly unknownFields?: Uint8Array | undefined
 }
 
-/** What stands in a queue for a QoS 2 message after PUBREC. */
+/** The queue entry of a QoS 2 message after PUBREC. */
 export interface PersistedPubrel {
   readonly cmd: 'pubrel'
   readonly messageId: number
@@ -79,11 +79,11 @@ export interface PersistedSubscription {
   /** No Local. */
   readonly nl?: boolean | undefined
   readonly subscriptionIdentifier?: number | undefined
-  /** The Topic Filter that a hook put in the place of `topic`. */
+  /** The Topic Filter that a hook returned instead of `topic`. */
   readonly grantedTopic?: string | undefined
-  /** The QoS that the Client asked for, when a hook granted another one. */
+  /** The QoS that the Client requested, if a hook granted another one. */
   readonly requestedQos?: QoS | undefined
-  /** Fields that a later version stored with it. They are not looked at, and stay in the store as they are. */
+  /** Fields of a later version. They are not read, and stay in the store unchanged. */
   readonly unknownFields?: Uint8Array | undefined
 }
 
@@ -93,36 +93,36 @@ export interface MatchedSubscription
   readonly clientId: string
 }
 
-/** A Will as it is stored. */
+/** A stored Will. */
 export interface PersistedWill {
   readonly topic: string
   readonly payload: Buffer | string
   readonly qos: QoS
   readonly retain: boolean
   readonly properties?: WillProperties | undefined
-  /** Milliseconds since 1970 at which it is to be sent; undefined while the Client is connected. */
+  /** Milliseconds since 1970 at which it is to be published; undefined while the Client is connected. */
   readonly dueAt?: number | undefined
-  /** Written by `putWill`, on the object that it is given. */
+  /** Written by `putWill`, on its argument. */
   clientId?: string
   brokerId?: string
-  /** Fields that a later version stored with it. They are not looked at, and stay in the store as they are. */
+  /** Fields of a later version. They are not read, and stay in the store unchanged. */
   readonly unknownFields?: Uint8Array | undefined
 }
 
 /**
- * A store. A "stream" is anything that `for await` can read. The broker calls `setup` once before anything else, and
- * the methods that are about one Client one after another.
+ * A store. A "stream" is any object that `for await` can read. The broker calls `setup` once before all other methods,
+ * and calls for one Client one after another.
  */
 export interface Persistence {
   setup(broker: PersistenceBroker): Promise<void>
-  /** Called once, after everything else. */
+  /** Called once, after all other methods. */
   destroy(): Promise<unknown>
 
   /** Keeps the message for its topic; one with an empty payload removes it. */
   storeRetained(packet: PersistedPublish): Promise<unknown>
   /** The retained messages that a Topic Filter matches. */
   createRetainedStream(topicFilter: string): AsyncIterable<PersistedPublish>
-  /** The retained messages that any of the Topic Filters matches, some adapters give a message once per filter. */
+  /** The retained messages that any of the Topic Filters matches; some adapters return a message once for each filter. */
   createRetainedStreamCombi(topicFilters: readonly string[]): AsyncIterable<PersistedPublish>
 
   /** Adds subscriptions to the Client's session, or replaces those with the same filter. */
@@ -144,10 +144,10 @@ export interface Persistence {
   outgoingEnqueueCombi(targets: readonly { readonly clientId: string }[], packet: PersistedPublish): Promise<unknown>
   /**
    * Gives a queued message its Packet Identifier: the message is found by `brokerId` and `brokerCounter`.
-   * A packet without these, such as a PUBREL, takes the place of what has its Packet Identifier.
+   * A packet without these, such as a PUBREL, replaces the entry with its Packet Identifier.
    */
   outgoingUpdate(client: PersistenceClient, packet: PersistedPacket): Promise<unknown>
-  /** Removes what has this Packet Identifier from the queue, and returns it. Never call it without an identifier. */
+  /** Removes the entry with this Packet Identifier, and returns it. Never called without an identifier. */
   outgoingClearMessageId(
     client: PersistenceClient,
     packet: { readonly messageId: number },
@@ -157,7 +157,7 @@ export interface Persistence {
 
   /** Keeps a QoS 2 message until its PUBREL. */
   incomingStorePacket(client: PersistenceClient, packet: PersistedPublish): Promise<unknown>
-  /** Rejects when there is none. */
+  /** Rejects if there is none. */
   incomingGetPacket(client: PersistenceClient, packet: { readonly messageId: number }): Promise<PersistedPublish>
   incomingDelPacket(client: PersistenceClient, packet: { readonly messageId: number }): Promise<unknown>
 
@@ -168,9 +168,9 @@ export interface Persistence {
   /** The Wills of brokers whose id is not a key of `brokers`. */
   streamWill(brokers?: Readonly<Record<string, unknown>>): AsyncIterable<PersistedWill>
 
-  // What follows is used when it is there.
+  // The broker uses the following members if they exist.
 
-  /** What this store does better than the contract asks. */
+  /** Promises of this store beyond the contract. */
   readonly capabilities?: PersistenceCapabilities
   /** Removes all QoS 2 messages of the Client that wait for PUBREL. In aedes-persistence since 11. */
   cleanIncoming?(client: PersistenceClient): Promise<unknown>
@@ -181,11 +181,10 @@ export interface Persistence {
   /** Every subscription of every Client, for the start of a broker. */
   allSubscriptions?(): AsyncIterable<{ readonly clientId: string; readonly subscription: PersistedSubscription }>
   /**
-   * Does everything in the list, in its order, or nothing, and resolves when it is as safe as this store can make it.
-   * What it is given stays as it is and may be kept. Calls may overlap: they are done in the order in which they came.
-   * An operation on what is not there changes nothing; for a session there is a `session` before anything else.
-   * When it rejects, nothing is done, and the next one is tried as if it were the first.
-   * A store that has it has `readAll` too.
+   * Stores all of the list, in its order, or nothing, and resolves when that has the durability of the store. The
+   * operations do not change and may be kept. Overlapping calls are stored in their order. An operation on an object that
+   * is not stored changes nothing; each session begins with a `session`. After a rejection nothing of the list is
+   * stored, and the store accepts the next one. A store with `commit` has `readAll`, too.
    */
   commit?(operations: readonly PersistenceOperation[]): Promise<unknown>
   /** Every session and every retained message, `$…` topics included, for the start of a broker. */
@@ -193,26 +192,26 @@ export interface Persistence {
 }
 
 export interface PersistenceCapabilities {
-  /** `properties` and `messageExpiry` of queued messages come back as they were. */
+  /** The store keeps `properties` and `messageExpiry` of queued messages. */
   readonly packetProperties?: boolean
   /** A queue is read in the order in which it was written. */
   readonly ordered?: boolean
-  /** Several operations are done together or not at all. */
+  /** Several operations are atomic. */
   readonly atomic?: boolean
-  /** What a stored message survives: the end of the process, of the machine, or the loss of a machine. */
+  /** The failure that a stored message survives: the end of the process, of the machine, or the loss of a machine. */
   readonly durable?: 'process' | 'machine' | 'replicated'
 }
 
 /** One step of `commit`. */
 export type PersistenceOperation =
   | PublishOperation
-  /** Makes a session, or changes what is said of it. */
+  /** Creates a session, or changes its fields. */
   | { readonly kind: 'session'; readonly clientId: string; readonly session: PersistedSessionInfo }
   /** Removes a session: its subscriptions, its queue, its QoS 2 exchanges and its Will. */
   | { readonly kind: 'end session'; readonly clientId: string }
   | { readonly kind: 'subscribe'; readonly clientId: string; readonly subscriptions: readonly PersistedSubscription[] }
   | { readonly kind: 'unsubscribe'; readonly clientId: string; readonly topicFilters: readonly string[] }
-  /** Gives a queued message its Packet Identifier: it is about to be sent. */
+  /** Gives a queued message its Packet Identifier, before it is sent. */
   | {
       readonly kind: 'send'
       readonly clientId: string
@@ -221,11 +220,11 @@ export type PersistenceOperation =
       readonly messageId: number
       readonly foreign?: ForeignMessage | undefined
     }
-  /** PUBREC came: a PUBREL takes the place of the message. */
+  /** PUBREC was received: a PUBREL replaces the message. */
   | { readonly kind: 'release'; readonly clientId: string; readonly messageId: number }
-  /** The last acknowledgement came: nothing is left of the message in this queue. */
+  /** The last acknowledgement was received: the entry is removed. */
   | { readonly kind: 'complete'; readonly clientId: string; readonly messageId: number }
-  /** Takes a message out of these queues where it has no Packet Identifier, as often as it is there. */
+  /** Removes all entries of a message without a Packet Identifier from these queues. */
   | {
       readonly kind: 'discard'
       readonly clientIds: readonly string[]
@@ -233,73 +232,73 @@ export type PersistenceOperation =
       readonly brokerCounter: number
       readonly foreign?: ForeignMessage | undefined
     }
-  /** PUBREL came: the Packet Identifier of a message at QoS 2 from the Client is free. */
+  /** PUBREL was received: the Packet Identifier of a message at QoS 2 from the Client is free. */
   | { readonly kind: 'incoming done'; readonly clientId: string; readonly messageId: number }
-  /** The Will of the Client's session; undefined when it has none any more. */
+  /** The Will of the Client's session; undefined to remove it. */
   | { readonly kind: 'will'; readonly clientId: string; readonly will: PersistedWill | undefined }
 
-/** All that one PUBLISH changes. */
+/** All changes of one PUBLISH. */
 export interface PublishOperation {
   readonly kind: 'publish'
-  /** With `brokerId` and `brokerCounter`, which name it in every queue. */
+  /** With `brokerId` and `brokerCounter`, its id in every queue. */
   readonly packet: PersistedPublish
-  /** The queues that it goes to; may be none. */
+  /** Its queues; may be none. */
   readonly targets: readonly PersistedTarget[]
-  /** True when it is the retained message of its topic now, or, without a payload, when there is to be none. */
+  /** True if it becomes the retained message of its topic or, without a payload, removes it. */
   readonly retain: boolean
-  /** True when it was being handed on when a process ended: some of the queues may have it. */
+  /** True if a process ended during its publication: some of the queues may have it. */
   readonly isResumed?: boolean
   /**
-   * The exchange at QoS 2 that it came with: the Packet Identifier stays taken until `incoming done`. The message itself
-   * is not kept for it: `incomingGetPacket` does not find it.
+   * The QoS 2 exchange of the publisher: the Packet Identifier stays in use until `incoming done`. The message is not
+   * stored for it, so `incomingGetPacket` does not find it.
    */
   readonly incoming?: { readonly clientId: string; readonly messageId: number } | undefined
 }
 
-/** A receiver of a queued message and what is its own about it. */
+/** A queue of a message, with the fields that differ between queues. */
 export interface PersistedTarget {
   readonly clientId: string
   readonly qos: QoS
   readonly retain: boolean
   readonly subscriptionIdentifiers?: readonly number[] | undefined
-  /** The Topic Filter, with `$share/name/`, of the shared subscription that it was chosen for. */
+  /** The Topic Filter, with `$share/name/`, of the shared subscription for which the member was chosen. */
   readonly sharedFilter?: string | undefined
-  /** Its Packet Identifier, when it is sent at once. */
+  /** Its Packet Identifier, if it is sent at once. */
   readonly messageId?: number | undefined
-  /** True when another broker has the session: what becomes of the message is told to the store by that one. */
+  /** True if another broker has the session, and stores the later changes of the entry. */
   readonly isElsewhere?: boolean | undefined
-  /** Fields that a later version stored with it. They are not looked at, and stay in the store as they are. */
+  /** Fields of a later version. They are not read, and stay in the store unchanged. */
   readonly unknownFields?: Uint8Array | undefined
 }
 
-/** A queued message that another broker has told to the store that they share, and this one has heard of only. */
+/** A queued message that another broker stored in the shared store. */
 export interface ForeignMessage {
   readonly packet: PersistedPublish
   readonly target: PersistedTarget
 }
 
-/** What is said of a session. */
+/** The fields of a session. */
 export interface PersistedSessionInfo {
-  /** Whose it is; undefined for nobody's. */
+  /** The principal; undefined if there is none. */
   readonly owner?: string | undefined
-  /** Seconds that it outlives its connection; 4,294,967,295 is for ever. */
+  /** Seconds after the end of the connection; 4,294,967,295: it never ends. */
   readonly expiryInterval: number
-  /** Milliseconds since 1970 at which it ends; null while its Client is connected, and when it never ends. */
+  /** Milliseconds since 1970 at which it ends; null while its Client is connected, and if it never ends. */
   readonly expiresAt: number | null
-  /** Fields that a later version stored with it. They are not looked at, and stay in the store as they are. */
+  /** Fields of a later version. They are not read, and stay in the store unchanged. */
   readonly unknownFields?: Uint8Array | undefined
 }
 
-/** One piece of everything that is kept. */
+/** A retained message or a session of the store. */
 export type PersistedState = { readonly kind: 'retained'; readonly packet: PersistedPublish } | PersistedSessionState
 
-/** All that is kept of a session. */
+/** A session with all that belongs to it. */
 export interface PersistedSessionState {
   readonly kind: 'session'
   readonly clientId: string
   readonly session: PersistedSessionInfo
   readonly subscriptions: readonly PersistedSubscription[]
-  /** In order: what was sent and is not complete, then what waits. To be read before the next piece is asked for. */
+  /** In order: inflight messages, then waiting ones. It must be read before the next session. */
   readonly queue: Iterable<PersistedQueueItem>
   /** The Packet Identifiers of QoS 2 messages from the Client that it has not released. */
   readonly incoming: readonly number[]
@@ -309,5 +308,5 @@ export interface PersistedSessionState {
 /** A message in a queue. */
 export type PersistedQueueItem =
   | { readonly packet: PersistedPublish; readonly target: PersistedTarget }
-  /** What is left of a QoS 2 message after PUBREC. */
+  /** A QoS 2 message after PUBREC. */
   | { readonly packet: PersistedPubrel; readonly target: undefined }

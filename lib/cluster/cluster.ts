@@ -11,7 +11,7 @@ import type { SharedReading } from '../../types/storage.ts'
 export interface Cluster {
   /** Sessions that wait for messages of other brokers. */
   readonly gaps: SessionGaps
-  /** Makes this broker known to the others; resolves when they are known. */
+  /** Joins the other brokers; resolves when they are known. */
   start(): Promise<void>
   /** The storage is shared, so sessions are too. Resolves when the sessions without an owner are adopted. */
   shareSessions(commits: CommitQueue, shared: SharedReading): Promise<void>
@@ -20,19 +20,19 @@ export interface Cluster {
   /** The storage has committed these changes. */
   committed(changes: Iterable<Change>): void
   /**
-   * Brings the session of a Client to this broker. The returned function is called when its connection has it, or will
-   * not have it. Rejects with an `MqttError` when it cannot be brought here.
+   * Brings the session of a Client to this broker. The caller calls the returned function when the connection has the
+   * session, or will not have it. Rejects with an `MqttError` if the session cannot be brought here.
    */
   acquire(clientId: string, principal: string | undefined, isKept: boolean): Promise<() => void>
   /** The Client left before it had the session that was brought here for it. */
   abandoned(clientId: string): void
   /** A session that is not stored joined or left a shared subscription. */
   memberChanged(session: Session, subscription: Subscription, isMember: boolean): void
-  /** Sessions of other brokers that have this message already, by Client Identifier. */
+  /** Returns the Client Identifiers of sessions of other brokers that have this message already. */
   whoHad(id: MessageId | undefined): Promise<ReadonlySet<string>>
   /** Reads nothing from the storage any more, which is about to be closed. */
   stopReading(): void
-  /** Takes leave of the other brokers. */
+  /** Leaves the other brokers. */
   stop(): Promise<void>
 }
 

@@ -1,8 +1,7 @@
 import type { Emitter, EmitterMessage } from '../../types/emitter.ts'
-import type { MessageProperties } from '../../types/properties.ts'
-import type { PersistedTarget } from '../../types/persistence.ts'
+import type { PersistedPublish, PersistedTarget } from '../../types/persistence.ts'
 import type { MessageId } from '../messages/message-id.ts'
-import { Message } from '../messages/message.ts'
+import { expiryOf } from '../messages/message.ts'
 import { Publication } from '../messages/publication.ts'
 import { QueuedMessage } from '../messages/queued-message.ts'
 import type { Subscription } from '../messages/subscriber.ts'
@@ -12,11 +11,11 @@ import type { Session } from '../sessions/session.ts'
 import type { Change } from '../storage/commit-batch.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import type { SharedReading } from '../../types/storage.ts'
-import { packetOf } from '../storage/stored-message.ts'
+import { messageFields, validFields } from '../storage/records.ts'
+import { messageOf, packetOf } from '../storage/stored-message.ts'
 import { isValidTopicName } from '../topics/topic-name.ts'
 import type { Cluster } from './cluster.ts'
 import { Membership, type MembershipListener } from './membership.ts'
-import type { Peers } from './peers.ts'
 import { queueOf, ReplicationInfo } from '../messages/replication-info.ts'
 import { ReplicationQueue } from './replication-queue.ts'
 import { SharedSessions, type SharedSessionsEnvironment } from './shared-sessions.ts'
@@ -28,18 +27,19 @@ export interface ClusterEnvironment extends SharedSessionsEnvironment {
 }
 
 const NO_CLIENTS: ReadonlySet<string> = new Set()
+const NO_ID: MessageId = { brokerId: '', brokerCounter: 0 }
 
 /**
- * The brokers that share an emitter. Each gives the others what it publishes, when its storage has it, and gives its
- * own Clients what the others publish; with a storage that they share too, sessions go from one to the other.
+ * The brokers that share an emitter. Each sends its messages to the others after the commit, and delivers those of the
+ * others to its own Clients. With a shared storage, sessions move between brokers.
  */
 export class EmitterCluster implements Cluster, MembershipListener {
   readonly gaps: SessionGaps = {
-    defer: (outbound, delivery) => this.#sessions?.gaps.defer(outbound, delivery) === true,
-    finished: (outbound, content) => this.#sessions?.gaps.finished(outbound, content),
+    defer: (outbound, delivery) => this.#sessions?.repair.defer(outbound, delivery) === true,
+    finished: (outbound, content) => this.#sessions?.repair.finished(outbound, content),
   }
   readonly #environment: ClusterEnvironment
-  readonly #peers: Peers
+  readonly #peers: Membership
   readonly #replication = new ReplicationQueue((publication, targets) => this.#send(publication, targets))
   /** Undefined while, or when, each broker has sessions of its own. */
   #sessions: SharedSessions | undefined
@@ -68,15 +68,15 @@ export class EmitterCluster implements Cluster, MembershipListener {
   }
 
   async acquire(clientId: string, principal: string | undefined, isKept: boolean): Promise<() => void> {
-    return this.#sessions?.acquire(clientId, principal, isKept) ?? nothing
+    return this.#sessions?.ownership.acquire(clientId, principal, isKept) ?? nothing
   }
 
   abandoned(clientId: string): void {
-    this.#sessions?.abandoned(clientId)
+    this.#sessions?.ownership.abandoned(clientId)
   }
 
   memberChanged(session: Session, subscription: Subscription, isMember: boolean): void {
-    this.#sessions?.memberChanged(session, subscription, isMember)
+    this.#sessions?.ownership.memberChanged(session, subscription, isMember)
   }
 
   async whoHad(id: MessageId | undefined): Promise<ReadonlySet<string>> {
@@ -88,42 +88,35 @@ export class EmitterCluster implements Cluster, MembershipListener {
     const { topic, qos } = publication.message
     if (topic.startsWith('$SYS/')) return // Each broker has its own.
     const { commits } = this.#environment
-    // Another broker may store it for a session whose subscription is not known here yet; its place is this one.
+    // A peer may store it for a session whose subscription is not known here yet; its place is this one.
     if (qos > 0 && this.#sessions !== undefined) commits?.identify(publication)
     this.#replication.push(publication, commits)
   }
 
-  /** The storage has all of this. */
+  /** The storage has committed these changes. */
   committed(changes: Iterable<Change>): void {
     for (const { operation, publication } of changes) {
-      if (operation.kind !== 'publish') this.#sessions?.committed(operation)
+      if (operation.kind !== 'publish') this.#sessions?.ownership.committed(operation)
       else if (publication !== undefined) this.#replication.committed(publication, operation.targets)
     }
     if (this.#environment.commits !== undefined) this.#replication.batchCommitted(this.#environment.commits)
   }
 
-  #send({ message, replication, replay, queued }: Publication, targets: readonly PersistedTarget[]): void {
-    const { topic, payload, qos, retain, properties, publisher, expiresAt } = message
-    const { stored } = queued
-    const fields = {
-      cmd: 'publish',
-      topic,
-      payload,
-      qos,
-      retain,
-      ...(properties !== undefined && { properties }),
-      ...(publisher !== undefined && { clientId: publisher }),
-      ...(expiresAt !== Infinity && { messageExpiry: this.#environment.timers.toWallClock(expiresAt) }),
-      ...(stored !== undefined && { storedAs: [stored.brokerId, stored.brokerCounter] }),
+  #send({ message, replication, replay, queued: { stored } }: Publication, targets: readonly PersistedTarget[]): void {
+    const { brokerId, brokerCounter, ...fields } = stored ?? packetOf(message, NO_ID, this.#environment.timers)
+    const packet = {
+      ...fields,
+      payload: message.payload, // That of the stored form may be a string.
+      ...(stored !== undefined && { storedAs: [brokerId, brokerCounter] }),
       ...(targets.length > 0 && { storedFor: targets.map((target) => queueOf(target.clientId, target.sharedFilter)) }),
       ...(replication !== undefined && replication.sharedMembers.length > 0 && { choices: replication.sharedMembers }),
       ...(replication?.sharedOnly === true && { onlyShared: true }),
       ...(replay !== undefined && { isResumed: true }),
     }
-    this.#peers.publish([fields])
+    this.#peers.publish([packet])
   }
 
-  // ─── what comes ──────────────────────────────────────────────────────────────────────────────────────────────────
+  // ─── received ────────────────────────────────────────────────────────────────────────────────────────────────────
 
   onMessage(message: EmitterMessage): void {
     const publication = this.#publicationOf(message)
@@ -146,7 +139,7 @@ export class EmitterCluster implements Cluster, MembershipListener {
   }
 
   onJoin(): void {
-    // The new broker asks for what it must know.
+    // The new broker sends its own requests.
   }
 
   onLeave(id: string): void {
@@ -157,44 +150,30 @@ export class EmitterCluster implements Cluster, MembershipListener {
     this.#environment.reportError(error)
   }
 
-  /** What another broker put there, looked at as closely as what a Client sends; undefined when it is no message. */
-  #publicationOf(fields: EmitterMessage): Publication | undefined {
-    const { topic, payload, qos, retain, clientId, messageExpiry } = fields
+  /** Checks a packet of another broker like that of a Client; returns undefined if it has no message. */
+  #publicationOf(received: EmitterMessage): Publication | undefined {
+    const { topic, payload, qos, retain, properties } = received
     const { settings, timers } = this.#environment
     if (!isValidTopicName(topic, settings.limits.maxTopicLevels) || topic.startsWith('$SYS/')) return undefined
     if (!(payload instanceof Uint8Array) || (qos !== 0 && qos !== 1 && qos !== 2)) return undefined
-    const properties = isObject(fields.properties) ? (fields.properties as MessageProperties) : undefined
-    if (properties !== undefined && faultInMessageProperties(properties) !== undefined) return undefined
-    const interval = properties?.messageExpiryInterval
-    const expiresAt =
-      typeof messageExpiry === 'number'
-        ? timers.fromWallClock(messageExpiry)
-        : interval === undefined
-          ? Infinity
-          : timers.now() + interval * 1000
-    const message = new Message(
-      {
-        topic,
-        payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength),
-        qos,
-        retain: retain === true,
-        properties,
-      },
-      typeof clientId === 'string' ? clientId : undefined,
-      expiresAt,
-    )
+    const isWithProperties = typeof properties === 'object' && properties !== null
+    if (isWithProperties && faultInMessageProperties(properties) !== undefined) return undefined
+    const { brokerId: _, brokerCounter: __, ...fields } = validFields(messageFields.all, received)
+    const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+    const packet: PersistedPublish = { ...fields, cmd: 'publish', topic, payload: bytes, qos, retain: retain === true }
+    const message = messageOf(packet, timers, expiryOf(packet.properties, timers))
     const queued = new QueuedMessage(message)
     const publication = new Publication(message, queued)
-    const [brokerId, brokerCounter] = listOf(fields.storedAs)
+    const [brokerId, brokerCounter] = listOf(received.storedAs)
     if (typeof brokerId === 'string' && typeof brokerCounter === 'number') {
-      queued.stored = packetOf(message, { brokerId, brokerCounter }, timers)
-      if (fields.isResumed === true) publication.replay = { alreadyDeliveredTo: undefined }
+      queued.stored = { ...packet, brokerId, brokerCounter }
+      if (received.isResumed === true) publication.replay = { alreadyDeliveredTo: undefined }
     }
     publication.replication = new ReplicationInfo(
       true,
-      fields.onlyShared === true,
-      new Set(listOf(fields.storedFor).filter((queue) => typeof queue === 'string')),
-      listOf(fields.choices).filter(isPairOfStrings),
+      received.onlyShared === true,
+      new Set(listOf(received.storedFor).filter((queue) => typeof queue === 'string')),
+      listOf(received.choices).filter(isPairOfStrings),
     )
     return publication
   }
@@ -202,10 +181,6 @@ export class EmitterCluster implements Cluster, MembershipListener {
 
 function nothing(): void {
   // The session is of this broker alone.
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
 }
 
 function listOf(value: unknown): readonly unknown[] {

@@ -3,8 +3,7 @@ import type { Delivery } from '../sessions/delivery.ts'
 import { MessageIdSet } from '../messages/message-id-set.ts'
 
 /**
- * How a session gets the messages that another broker stored for it when the word of them was lost: from the storage, in
- * its order.
+ * Reads the messages of a session whose notices from a peer were lost: from the storage, in its order.
  *
  *   complete ──markStale──▶ stale: a delivery is left in the storage ──startReading──▶ reading: a delivery is deferred
  *       ▲                                                                                   │
@@ -14,7 +13,7 @@ export class GapRecovery {
   /** Ids of messages that came from the storage: the broker that published one may still send or replay it. */
   readonly recoveredIds: MessageIdSet
   #isStale = false
-  /** Deliveries that other brokers stored while the storage is read. */
+  /** Deliveries that peers stored while the storage is read. */
   #deferred: Delivery[] | undefined
   /** Messages that the session finished since the reading began. */
   #finished: MessageIdSet | undefined
@@ -37,17 +36,17 @@ export class GapRecovery {
     this.#finished = new MessageIdSet()
   }
 
-  /** A delivery that another broker stored. Before the reading it is not remembered, since it will be read. */
+  /** A delivery that a peer stored. Before the reading it is ignored, because it will be read. */
   defer(delivery: Delivery): void {
     this.#deferred?.push(delivery)
   }
 
-  /** The session has no more to do with the message. */
+  /** The session has completed or discarded the message. */
   finished(id: MessageId | undefined): void {
     this.#finished?.add(id)
   }
 
-  /** Deliveries that the storage has and the session does not, then those that came meanwhile. The session is complete. */
+  /** Deliveries that the storage has and the session lacks, then those that came meanwhile. The session is complete. */
   *unseen(stored: Iterable<Delivery>, has: (id: MessageId | undefined) => boolean): IterableIterator<Delivery> {
     const deferred = this.#deferred ?? []
     const finished = this.#finished

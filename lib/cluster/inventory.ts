@@ -2,20 +2,20 @@ import { createHash } from 'node:crypto'
 import { startExpiry } from '../storage/recovery.ts'
 import type { SharedReading } from '../../types/storage.ts'
 import { type AdoptedSession, type Ownership, type OwnershipEnvironment, TAKE_OVER_MS } from './ownership.ts'
-import type { Peers } from './peers.ts'
+import type { Membership } from './membership.ts'
 import type { RemoteSessions } from './remote-sessions.ts'
 import { describe, describeReleasing, type SessionDescription, type SessionInventory } from './session-notice.ts'
 
-/** Compares the sessions that are known here with those that the other brokers have, and adopts those without an owner. */
+/** Compares the known sessions with the inventories of the peers, and adopts the sessions without an owner. */
 export class Inventory {
   readonly #environment: OwnershipEnvironment
   readonly #ownership: Ownership
-  readonly #peers: Peers
+  readonly #peers: Membership
   readonly #remote: RemoteSessions
   /** Stored sessions that their owner did not have when it was asked last, with that owner. */
   #unconfirmed = new Map<string, string>()
 
-  constructor(environment: OwnershipEnvironment, ownership: Ownership, peers: Peers, remote: RemoteSessions) {
+  constructor(environment: OwnershipEnvironment, ownership: Ownership, peers: Membership, remote: RemoteSessions) {
     this.#environment = environment
     this.#ownership = ownership
     this.#peers = peers
@@ -42,8 +42,8 @@ export class Inventory {
   }
 
   /**
-   * Asks the other brokers what they have. Returns false when the comparison must be repeated: a session may be on its
-   * way from one broker to another, or with one that did not respond.
+   * Compares with the inventories of the peers. Returns false when the comparison must be repeated: a session may be
+   * moving between two brokers, or belong to one that did not respond.
    */
   async compare(): Promise<boolean> {
     const { responses, timedOut } = await this.#peers.request('kept', {}, { timeoutMs: TAKE_OVER_MS })
@@ -59,7 +59,7 @@ export class Inventory {
     return this.#dropUnreported(reported, inventories) && timedOut.length === 0
   }
 
-  /** A session that its owner does not have, twice in a row, has no owner. Returns false when that is so once. */
+  /** A session that its owner lacks twice in a row has no owner. Returns false after the first time. */
   #dropUnreported(reported: ReadonlySet<string>, inventories: ReadonlyMap<string, unknown>): boolean {
     const before = this.#unconfirmed
     this.#unconfirmed = new Map()
@@ -79,17 +79,17 @@ export class Inventory {
     return isSure
   }
 
-  /** Knows the sessions in the storage that no broker has. */
+  /** Adds the sessions of the storage that no broker has. */
   async readSessions(shared: SharedReading): Promise<void> {
     for await (const description of shared.readSessions()) {
       if (this.#remote.get(description.clientId)?.info === undefined) this.#ownership.know(description, undefined)
     }
   }
 
-  /** Adopts the sessions without an owner; first all of them are here, for their Wills and shared subscriptions. */
+  /** Adopts the sessions without an owner. Expiry and Wills start when all are restored, for shared subscriptions. */
   async adoptOrphans(): Promise<void> {
     const adopted: AdoptedSession[] = []
-    const known = Array.from(this.#remote.values()) // Some come and go meanwhile.
+    const known = Array.from(this.#remote.values()) // The map changes meanwhile.
     for (const remote of known) {
       if (remote.ownerBroker !== undefined || !this.#isNextFor(remote.clientId)) continue
       const one = await this.#ownership.adopt(remote)

@@ -1,10 +1,10 @@
-import { MAXIMUM_MEMBERS } from './protocol.ts'
+import { MAX_MEMBERS } from './protocol.ts'
 
 /** Another broker that is alive. */
 export interface Member {
-  /** When we heard of it last. */
+  /** The time of its last packet. */
   heardAt: number
-  /** The place in its order up to which we have its packets or know that they are lost. */
+  /** The place in its order up to which its packets are received or known to be lost. */
   position: number
 }
 
@@ -12,10 +12,10 @@ export interface Member {
 export class MemberTable {
   readonly ids: Set<string> = new Set()
   readonly #members = new Map<string, Member>()
-  /** Where those were who fell silent, latest last. */
+  /** The positions of brokers that were silent for too long, latest last. */
   readonly #silent = new Map<string, number>()
-  /** Who said goodbye, latest last. A broker that starts again has a new id, so these do not come back. */
-  readonly #gone = new Set<string>()
+  /** Brokers that left, latest last. A broker that starts again has a new id, so these do not come back. */
+  readonly #ended = new Set<string>()
 
   get(id: string): Member | undefined {
     return this.#members.get(id)
@@ -26,7 +26,7 @@ export class MemberTable {
    * @returns undefined when there are too many.
    */
   admit(id: string, start: number, now: number): Member | undefined {
-    if (this.#members.size >= MAXIMUM_MEMBERS) return undefined
+    if (this.#members.size >= MAX_MEMBERS) return undefined
     const member = { heardAt: now, position: this.#silent.get(id) ?? start }
     this.#silent.delete(id)
     this.#members.set(id, member)
@@ -34,7 +34,7 @@ export class MemberTable {
     return member
   }
 
-  /** It may come back. */
+  /** The broker may come back. */
   removeSilent(id: string): void {
     const member = this.#members.get(id)
     if (member === undefined) return
@@ -46,15 +46,15 @@ export class MemberTable {
   removePermanently(id: string): void {
     this.#remove(id)
     this.#silent.delete(id)
-    this.#gone.add(id)
-    forgetOldest(this.#gone)
+    this.#ended.add(id)
+    forgetOldest(this.#ended)
   }
 
-  isGone(id: string): boolean {
-    return this.#gone.has(id)
+  hasLeft(id: string): boolean {
+    return this.#ended.has(id)
   }
 
-  /** While we did not run, we could not hear: that time does not count as silence. */
+  /** Time in which this process did not run does not count as silence of the others. */
   extendDeadlines(milliseconds: number, now: number): void {
     for (const member of this.#members.values()) member.heardAt = Math.min(member.heardAt + milliseconds, now)
   }
@@ -77,7 +77,7 @@ export class MemberTable {
 }
 
 function forgetOldest(all: Map<string, unknown> | Set<string>): void {
-  if (all.size <= MAXIMUM_MEMBERS) return
+  if (all.size <= MAX_MEMBERS) return
   for (const oldest of all.keys()) {
     all.delete(oldest)
     return

@@ -5,7 +5,7 @@ import {
   isFrom,
   type ClusterPacket,
   controlOnEmitter,
-  MAXIMUM_MEMBERS,
+  MAX_MEMBERS,
   type MemberPacket,
   messageOnEmitter,
   PROTOCOL_VERSION,
@@ -14,48 +14,48 @@ import {
 import { type Member, MemberTable } from './member-table.ts'
 import { Outbox } from './outbox.ts'
 import { copyPlainData } from './plain-data.ts'
-import type { PeerMessage, Peers } from './peers.ts'
 import { type Responses, PendingRequests } from './pending-requests.ts'
 
-/** Who is told what other brokers say. A throw of these is given to `failed`. */
+/** Receives what other brokers send. An error that one of these throws is given to `onError`. */
 export interface MembershipListener {
-  /** A message that another broker published, in that broker's order, never twice. A field that had no value is absent. */
+  /** A message of another broker, in the order of that broker, never twice. Fields without a value are absent. */
   onMessage(message: EmitterMessage, from: string): void
   /** A notice from another broker, in one order with its messages. */
   onNotice(kind: string, body: unknown, from: string): void
-  /** A question from another broker: the answer, at once or later. A throw or rejection is answered as a failure. */
+  /** A request from another broker. Returns the response, or a promise of it; an error is a failed response. */
   onRequest(kind: string, body: unknown, from: string): unknown
   /** Messages or notices of that broker were lost on the way. Called once per gap, before what comes after it. */
   onGap(from: string): void
   onJoin(id: string): void
-  /** It said goodbye, or was not heard of for so long that it counts as dead; when it was not, it joins again. */
-  onLeave(id: string, how: 'goodbye' | 'silence'): void
-  /** The emitter does not work, told once until it works again; or something that this owner was called for threw. */
+  /** The broker left, or was silent for so long that it counts as dead; if it was not, it joins again. */
+  onLeave(id: string, how: 'leave' | 'silence'): void
+  /** The emitter does not work (called once until it works again), or one of these functions threw an error. */
   onError(error: Error): void
 }
 
 export interface MembershipSettings {
-  /** Milliseconds between two signs of life. Default: 1,000. */
+  /** Milliseconds between two heartbeats. Default: 1,000. */
   readonly heartbeatMs: number
-  /** Milliseconds without any after which a broker counts as dead. Default: 5,000. */
+  /** Milliseconds without a packet after which a broker counts as dead. Default: 5,000. */
   readonly deadAfterMs: number
 }
 
-// So many heartbeats of our own we may miss.
+// After so many own heartbeats that do not come back, this broker subscribes again.
 const MAX_MISSED_OWN_HEARTBEATS = 3
 
 /**
- * The brokers that share one emitter: who they are, what they publish, what they ask each other. The emitter delivers
- * at most once. This makes losses known, and keeps what arrives in order; it cannot bring back what is lost.
+ * The brokers that share one emitter: their messages, notices and requests. The emitter delivers at most once. This
+ * class reports losses and keeps the packets of each broker in order; it cannot bring back a lost packet.
  *
  * ```text
- *              ┌────────────── heard of ◀──────────────┐
+ *              ┌────────────── a packet ◀──────────────┐
  *              ▼                                       │
  * unknown ─▶ member ─ nothing for deadAfterMs ─▶ left (silence)
- *              └───── goodbye ─────────────────▶ left (goodbye), for good: a broker that starts again has a new id
+ *              └───── leave ───────────────────▶ left for good: a broker that starts again has a new id
  * ```
  */
-export class Membership implements Peers {
+export class Membership {
+  /** Ids of the other brokers that are alive. */
   readonly members: ReadonlySet<string>
   readonly #emitter: Emitter
   readonly #id: string
@@ -66,16 +66,17 @@ export class Membership implements Peers {
   readonly #requests: PendingRequests
   readonly #outbox: Outbox
   readonly #reconnects: Reconnects
-  /** The latest place given in our order. */
+  /** The latest place in the order of this broker. */
   #sequence = 0
   #beatTimer: Timer | undefined
   #started: Promise<void> | undefined
-  /** Set while we get to know those that are there. */
-  #starting: { readonly expected: Set<string>; hasAnswer: boolean; readonly done: () => void } | undefined
+  /** Set until the brokers that were there first are known. */
+  #starting: { readonly expected: Set<string>; hasResponse: boolean; readonly done: () => void } | undefined
   #isListening = false
-  #hasHeard = false
-  /** When we heard last what we said ourselves. */
-  #heardOwnAt = 0
+  /** A packet came since the last subscribing, at least one of this broker. */
+  #hasReceived = false
+  /** The time of the last own packet that came back. */
+  #receivedOwnAt = 0
   #mustResubscribe = false
   #isStopped = false
   #isFull = false
@@ -100,14 +101,14 @@ export class Membership implements Peers {
     this.#reconnects = new Reconnects(emitter)
   }
 
-  /** Listens and makes itself known; resolves when those that are there have answered, or after two heartbeats. */
+  /** Joins the others; resolves when all of them have responded, or after two heartbeats. */
   start(): Promise<void> {
     this.#started ??= this.#start()
     return this.#started
   }
 
-  /** An emitter has one packet for each message, and gives it to all. */
-  publish(messages: readonly PeerMessage[]): void {
+  /** Gives messages to the other brokers, in this order. */
+  publish(messages: readonly EmitterMessage[]): void {
     for (const message of messages) {
       if (this.#isStopped) return
       const packet = messageOnEmitter(message, this.#id, this.#sequence + 1)
@@ -116,26 +117,28 @@ export class Membership implements Peers {
     }
   }
 
+  /** Notifies all other brokers. The body is plain data: the types of JSON, and Buffers. */
   broadcast(kind: string, body: unknown): void {
     if (!this.#isStopped) this.#sendSequenced('notice', { kind, body: copyPlainData(body) })
   }
 
-  /** All brokers receive the packet, so that none finds a gap; the others take no notice of it. */
+  /** Notifies one broker. All receive the packet, so that none finds a gap; the others ignore it. */
   send(to: string, kind: string, body: unknown): void {
     if (!this.#isStopped) this.#sendSequenced('notice', { kind, body: copyPlainData(body), to })
   }
 
+  /** Asks all other brokers, or one, and waits for the responses of those that are alive now. */
   async request(kind: string, body: unknown, options: { timeoutMs: number; to?: string }): Promise<Responses> {
     const { to, timeoutMs } = options
     if (to !== undefined && !this.members.has(to)) return { responses: new Map(), timedOut: [to] }
     if (this.#isStopped || this.members.size === 0) return { responses: new Map(), timedOut: [] }
     const copied = copyPlainData(body)
-    return this.#requests.ask(to === undefined ? this.members : [to], timeoutMs, (question) => {
-      this.#sendSequenced('question', { kind, body: copied, question, ...(to !== undefined && { to }) })
+    return this.#requests.ask(to === undefined ? this.members : [to], timeoutMs, (number) => {
+      this.#sendSequenced('request', { kind, body: copied, request: number, ...(to !== undefined && { to }) })
     })
   }
 
-  /** Says goodbye and listens no more. The emitter stays open. */
+  /** Leaves the others and listens no more. The emitter stays open. */
   async stop(): Promise<void> {
     if (this.#isStopped) return
     this.#isStopped = true
@@ -146,7 +149,7 @@ export class Membership implements Peers {
     this.#members.clear()
     if (this.#started === undefined) return
     // So that the emitter can be closed after this. It may also never call back.
-    await this.#within(this.#settings.heartbeatMs, (done) => this.#sendUnsequenced('goodbye', {}, done))
+    await this.#within(this.#settings.heartbeatMs, (done) => this.#sendUnsequenced('leave', {}, done))
     await this.#within(this.#settings.heartbeatMs, (done) => this.#emitter.removeListener('#', this.#listener, done))
   }
 
@@ -159,7 +162,7 @@ export class Membership implements Peers {
         this.#timers.cancel(deadline)
         resolve()
       }
-      this.#starting = { expected: new Set(), hasAnswer: false, done }
+      this.#starting = { expected: new Set(), hasResponse: false, done }
     })
     this.#beatTimer = this.#timers.after(this.#settings.heartbeatMs, this.#beat)
     this.#reconnects.start(this.#reconnected, (error) => this.#outbox.failed(error))
@@ -171,7 +174,7 @@ export class Membership implements Peers {
     try {
       this.#emitter.on('#', this.#listener, () => {
         this.#isListening = true
-        if (!this.#isStopped) this.#sendUnsequenced('hello', {})
+        if (!this.#isStopped) this.#sendUnsequenced('join', {})
       })
     } catch (error) {
       this.#outbox.failed(error)
@@ -179,17 +182,17 @@ export class Membership implements Peers {
   }
 
   readonly #reconnected = (): void => {
-    // An emitter may call back also when its server was away for so long that subscribing has failed. Not at once: the
-    // connection is not ready for it yet.
-    this.#mustResubscribe = this.#isListening && !this.#hasHeard
-    this.#sendUnsequenced('hello', {}) // What was lost while the connection was gone shows in the answers.
+    // The emitter may call back although subscribing failed, because its server was away for long. Subscribing again
+    // must wait: the connection is not ready for it yet.
+    this.#mustResubscribe = this.#isListening && !this.#hasReceived
+    this.#sendUnsequenced('join', {}) // The responses show what was lost without the connection.
   }
 
   #resubscribe(): void {
     this.#mustResubscribe = false
     this.#isListening = false
     this.#emitter.removeListener('#', this.#listener)
-    // A mqemitter removes in `setImmediate`.
+    // An mqemitter removes the listener in `setImmediate`.
     setImmediate(() => {
       if (!this.#isStopped) this.#listen()
     })
@@ -197,13 +200,13 @@ export class Membership implements Peers {
 
   // Declared with both parameters: mqemitter gives a function of one parameter something else.
   readonly #listener: EmitterListener = (received, done) => {
-    this.#hasHeard = true // At least what we said ourselves.
+    this.#hasReceived = true // At least an own packet.
     if (!this.#isStopped) {
-      if (isFrom(received, this.#id)) this.#heardOwnAt = this.#timers.now()
+      if (isFrom(received, this.#id)) this.#receivedOwnAt = this.#timers.now()
       const packet = readClusterPacket(received, this.#id)
       if (packet !== undefined) this.#handle(packet)
     }
-    done() // Not before: an emitter with a limit of concurrency gives us the next one in it.
+    done() // Last: an emitter with a limit of concurrency delivers the next packet within this call.
   }
 
   #handle(packet: ClusterPacket): void {
@@ -223,30 +226,30 @@ export class Membership implements Peers {
       case 'notice':
         if (packet.to !== undefined && packet.to !== this.#id) return
         return this.#call(() => this.#owner.onNotice(packet.kind, packet.body, from))
-      case 'question':
+      case 'request':
         if (packet.to === undefined || packet.to === this.#id)
-          this.#respond(packet.kind, packet.body, packet.question, from)
+          this.#respond(packet.kind, packet.body, packet.request, from)
         return
-      case 'answer':
+      case 'response':
         if (packet.to !== this.#id) return
-        if (packet.failed) this.#requests.failed(packet.question, from)
-        else this.#requests.answered(packet.question, from, packet.body)
+        if (packet.failed) this.#requests.failed(packet.request, from)
+        else this.#requests.responded(packet.request, from, packet.body)
         return
-      case 'hello':
+      case 'join':
         return this.#sendHeartbeat(this.#starting === undefined)
       case 'heartbeat':
         return this.#onHeartbeat(from, packet.members)
-      case 'goodbye':
+      case 'leave':
         this.#members.removePermanently(from)
-        this.#left(from, 'goodbye')
+        this.#left(from, 'leave')
     }
   }
 
-  /** Whether a packet is to be handled: it is not when it comes twice or too late. Notices who joins and what is lost. */
+  /** Returns false for a packet that comes twice or too late. Notices new members and lost packets. */
   #isNext(packet: MemberPacket): boolean {
     const { from } = packet
     const before = 'sequence' in packet ? packet.sequence - 1 : packet.last
-    if (packet.type === 'goodbye' && !this.members.has(from)) {
+    if (packet.type === 'leave' && !this.members.has(from)) {
       this.#members.removePermanently(from)
       return false
     }
@@ -263,9 +266,9 @@ export class Membership implements Peers {
     return true
   }
 
-  /** Once for each broker; of more brokers than there may be no more is said. */
+  /** Reports each broker once, and no more brokers than a cluster can have. */
   #reportVersion(id: string, version: number): void {
-    if (this.#otherVersions.has(id) || this.#otherVersions.size >= MAXIMUM_MEMBERS) return
+    if (this.#otherVersions.has(id) || this.#otherVersions.size >= MAX_MEMBERS) return
     this.#otherVersions.add(id)
     this.#failed(
       new Error(
@@ -277,43 +280,43 @@ export class Membership implements Peers {
   }
 
   #admit(id: string, before: number): Member | undefined {
-    if (this.#members.isGone(id)) return undefined
-    // A broker that was there before us begins for us where it is. One that came later began with us listening.
+    if (this.#members.hasLeft(id)) return undefined
+    // The packets of a broker that was there first count from its present place, those of a later one from its first.
     const start = this.#starting === undefined ? 0 : before
     const member = this.#members.admit(id, start, this.#timers.now())
     if (member !== undefined) this.#call(() => this.#owner.onJoin(id))
     else if (!this.#isFull) {
       this.#isFull = true
-      this.#failed(new Error(`cluster: expected at most ${MAXIMUM_MEMBERS} other brokers`))
+      this.#failed(new Error(`cluster: expected at most ${MAX_MEMBERS} other brokers`))
     }
     return member
   }
 
-  /** Whoever answers a hello says whom it knows; those we then wait for, too. */
+  /** The response to a join names the members that its sender knows; the start waits for those, too. */
   #onHeartbeat(from: string, members: readonly string[] | undefined): void {
     const starting = this.#starting
     if (starting === undefined) return
     if (members !== undefined) {
-      starting.hasAnswer = true
-      for (const id of members) if (id !== this.#id && !this.#members.isGone(id)) starting.expected.add(id)
+      starting.hasResponse = true
+      for (const id of members) if (id !== this.#id && !this.#members.hasLeft(id)) starting.expected.add(id)
     }
     for (const id of starting.expected) if (this.members.has(id)) starting.expected.delete(id)
     starting.expected.delete(from)
-    if (starting.hasAnswer && starting.expected.size === 0) starting.done()
+    if (starting.hasResponse && starting.expected.size === 0) starting.done()
   }
 
-  #respond(kind: string, body: unknown, question: number, to: string): void {
-    const succeed = (answer: unknown): void => {
-      if (!this.#isStopped) this.#sendUnsequenced('answer', { to, question, body: copyPlainData(answer) })
+  #respond(kind: string, body: unknown, request: number, to: string): void {
+    const succeed = (response: unknown): void => {
+      if (!this.#isStopped) this.#sendUnsequenced('response', { to, request, body: copyPlainData(response) })
     }
     const fail = (error: unknown): void => {
       this.#failed(error)
-      if (!this.#isStopped) this.#sendUnsequenced('answer', { to, question, failed: true })
+      if (!this.#isStopped) this.#sendUnsequenced('response', { to, request, failed: true })
     }
     try {
-      const answer = this.#owner.onRequest(kind, body, to)
-      if (answer instanceof Promise) answer.then(succeed).catch(fail)
-      else succeed(answer)
+      const response = this.#owner.onRequest(kind, body, to)
+      if (response instanceof Promise) response.then(succeed).catch(fail)
+      else succeed(response)
     } catch (error) {
       fail(error)
     }
@@ -321,54 +324,54 @@ export class Membership implements Peers {
 
   readonly #beat = (): void => {
     const now = this.#timers.now()
-    const late = now - (this.#beatTimer?.due ?? now)
+    const delay = now - (this.#beatTimer?.due ?? now)
     this.#beatTimer = this.#timers.after(this.#settings.heartbeatMs, this.#beat)
-    // When the process stood still, what others said meanwhile is still to be read.
-    this.#members.extendDeadlines(late, now)
-    this.#resubscribeIfSilent(now, late)
+    // If the process stood still, the packets of the others are still to be read.
+    this.#members.extendDeadlines(delay, now)
+    this.#resubscribeIfSilent(now, delay)
     for (const id of this.#members.silentSince(now - this.#settings.deadAfterMs)) {
       this.#members.removeSilent(id)
       this.#left(id, 'silence')
     }
     if (this.#isStopped) return
     this.#sendHeartbeat(false)
-    if (this.#mustResubscribe && !this.#hasHeard) this.#resubscribe()
+    if (this.#mustResubscribe && !this.#hasReceived) this.#resubscribe()
   }
 
   /**
-   * A broker that does not receive its own packets receives none: that is not the silence of the others. The driver of
-   * an emitter may forget to subscribe when it loses a connection that it has just made.
+   * A broker that does not receive its own packets receives none, so the others are not to blame. The driver of an
+   * emitter may forget to subscribe when it loses a new connection.
    */
-  #resubscribeIfSilent(now: number, late: number): void {
-    if (!this.#isListening || !this.#hasHeard) return
-    const silence = now - late - this.#heardOwnAt
+  #resubscribeIfSilent(now: number, delay: number): void {
+    if (!this.#isListening || !this.#hasReceived) return
+    const silence = now - delay - this.#receivedOwnAt
     if (silence < MAX_MISSED_OWN_HEARTBEATS * this.#settings.heartbeatMs) return
     this.#members.extendDeadlines(silence, now)
-    this.#heardOwnAt = now
-    this.#hasHeard = false
+    this.#receivedOwnAt = now
+    this.#hasReceived = false
     this.#resubscribe()
   }
 
-  #sendHeartbeat(asAnswer: boolean): void {
-    this.#sendUnsequenced('heartbeat', asAnswer ? { members: [...this.members] } : {})
+  #sendHeartbeat(isResponse: boolean): void {
+    this.#sendUnsequenced('heartbeat', isResponse ? { members: [...this.members] } : {})
   }
 
-  #left(id: string, how: 'goodbye' | 'silence'): void {
+  #left(id: string, how: 'leave' | 'silence'): void {
     this.#call(() => this.#owner.onLeave(id, how))
     this.#requests.left(id)
   }
 
-  #sendSequenced(type: 'notice' | 'question', fields: Record<string, unknown>): void {
+  #sendSequenced(type: 'notice' | 'request', fields: Record<string, unknown>): void {
     this.#sequence += 1
     this.#outbox.send(controlOnEmitter(type, this.#id, { ...fields, sequence: this.#sequence }))
   }
 
   #sendUnsequenced(
-    type: 'hello' | 'heartbeat' | 'answer' | 'goodbye',
+    type: 'join' | 'heartbeat' | 'response' | 'leave',
     fields: Record<string, unknown>,
-    taken?: () => void,
+    onTaken?: () => void,
   ): void {
-    this.#outbox.send(controlOnEmitter(type, this.#id, { ...fields, last: this.#sequence }), taken)
+    this.#outbox.send(controlOnEmitter(type, this.#id, { ...fields, last: this.#sequence }), onTaken)
   }
 
   #call(run: () => void): void {
@@ -384,11 +387,11 @@ export class Membership implements Peers {
     try {
       this.#owner.onError(error instanceof Error ? error : new Error(String(error)))
     } catch {
-      // Nobody is left to be told.
+      // There is no other place to report it.
     }
   }
 
-  /** Waits until `run` calls `done`, but no longer than that. */
+  /** Waits until `run` calls `done`, at most for these milliseconds. */
   #within(milliseconds: number, run: (done: () => void) => void): Promise<void> {
     return new Promise((resolve) => {
       const timer = this.#timers.after(milliseconds, resolve)

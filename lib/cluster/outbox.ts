@@ -5,12 +5,12 @@ import type { PacketOnEmitter } from './protocol.ts'
 
 interface Waiting {
   readonly message: PacketOnEmitter
-  readonly taken: (() => void) | undefined
+  readonly onTaken: (() => void) | undefined
 }
 
 /**
- * Puts one packet after the other onto the emitter. An emitter within the process calls listeners while it emits; a
- * packet that they cause has to wait, or a third broker would receive it before the one that is being emitted.
+ * Emits one packet after the other. An emitter within the process calls listeners while it emits; a packet that they
+ * cause must wait, or a third broker would receive it before the packet that is being emitted.
  */
 export class Outbox {
   readonly #emitter: Emitter
@@ -28,35 +28,35 @@ export class Outbox {
 
   /**
    * @param packet - belongs to the emitter from now on.
-   * @param taken - called when the emitter has taken or refused the packet, if it calls back at all.
+   * @param onTaken - called when the emitter has taken or refused the packet, if it calls back at all.
    */
-  send(packet: PacketOnEmitter, taken?: () => void): void {
+  send(packet: PacketOnEmitter, onTaken?: () => void): void {
     this.#count += 1
     addCallbackId(packet, `${this.#stamp}-${this.#count}`)
-    this.#waiting.push({ message: packet, taken })
+    this.#waiting.push({ message: packet, onTaken })
     if (this.#isEmitting) return
     this.#isEmitting = true
     for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) this.#emit(next)
     this.#isEmitting = false
   }
 
-  /** Reports the first failure, and the next one only when something has worked in between. */
+  /** Reports the first failure, and the next one only after a success. */
   failed(error: unknown): void {
     if (this.#isFailing) return
     this.#isFailing = true
     this.#failed(error instanceof Error ? error : new Error(`emitter: ${String(error)}`))
   }
 
-  #emit({ message, taken }: Waiting): void {
+  #emit({ message, onTaken }: Waiting): void {
     try {
       this.#emitter.emit(message, (error) => {
         if (error === undefined || error === null) this.#isFailing = false
         else this.failed(error)
-        taken?.()
+        onTaken?.()
       })
     } catch (error) {
       this.failed(error)
-      taken?.()
+      onTaken?.()
     }
   }
 }

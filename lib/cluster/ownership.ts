@@ -7,7 +7,7 @@ import type { CommitQueue } from '../storage/commit-queue.ts'
 import { type RecoveryEnvironment, restoreSession } from '../storage/recovery.ts'
 import { storageRefusal } from '../storage/storage-refusal.ts'
 import { persistedSubscription } from '../storage/stored-subscription.ts'
-import type { Peers } from './peers.ts'
+import type { Membership } from './membership.ts'
 import type { RemoteSession } from './remote-session.ts'
 import type { RemoteSessions } from './remote-sessions.ts'
 import { type LockRequest, lockRequest, SessionLocks } from './session-locks.ts'
@@ -44,23 +44,23 @@ export interface AdoptedSession {
 export const TAKE_OVER_MS = 2000
 
 /**
- * Which broker has which session. A session is with one broker at a time, which has its queue, its connection and its
- * timers; the others have its subscriptions, as a `RemoteSession`.
+ * The owner broker of each session, one at a time, has its queue, its connection and its timers; the other brokers have
+ * its subscriptions, as a `RemoteSession`.
  *
  *   remote ──acquire──▶ loading ──read──▶ local ──release──▶ releasing ──committed──▶ remote
  *
- * A Client that connects acquires its session; so does the broker that is next for a session without an owner. The
- * other brokers are notified of what the storage has committed, in that order, so each knows all subscriptions.
+ * A broker acquires a session when its Client connects, or when the session has no owner and the broker is next for it.
+ * The other brokers are notified of the committed changes in their order, so each knows all subscriptions.
  */
 export class Ownership {
   readonly #environment: OwnershipEnvironment
   readonly #commits: CommitQueue
-  readonly #peers: Peers
+  readonly #peers: Membership
   readonly #remote: RemoteSessions
   readonly #locks = new SessionLocks()
   readonly #undecided = new Set<UndecidedAtPeer>()
 
-  constructor(environment: OwnershipEnvironment, commits: CommitQueue, peers: Peers, remote: RemoteSessions) {
+  constructor(environment: OwnershipEnvironment, commits: CommitQueue, peers: Membership, remote: RemoteSessions) {
     this.#environment = environment
     this.#commits = commits
     this.#peers = peers
@@ -70,10 +70,10 @@ export class Ownership {
   // ─── connections of this broker ──────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Brings the session of a Client to this broker. The returned function releases the lock: it is called when the
-   * connection has the session, or will not have it. Throws an `MqttError` when the session belongs to another
-   * principal and, for a session that is kept, when a broker that may have it does not respond: changes that it still
-   * stores would come to the session here.
+   * Brings the session of a Client to this broker. The returned function releases the lock; it is called when the
+   * connection has the session, or will not have it. Throws an `MqttError` if the session belongs to another principal
+   * and, for a stored session, if a broker that may have it does not respond: changes that it still stores would come
+   * to the session here.
    */
   async acquire(clientId: string, principal: string | undefined, isKept: boolean): Promise<() => void> {
     const request = lockRequest(this.#now(), 'asking peers')
@@ -103,7 +103,7 @@ export class Ownership {
       if (response?.isUndecided === true) this.#waitFor(new UndecidedAtPeer(clientId, id))
     }
     if (isKept && timedOut.some((id) => this.#peers.members.has(id))) {
-      throw new MqttError('server-busy', 'a broker that may have the session does not answer')
+      throw new MqttError('server-busy', 'a broker that may have the session does not respond')
     }
     const session = this.#environment.sessions.get(clientId)
     if (session !== undefined) {
@@ -112,14 +112,14 @@ export class Ownership {
       )
       const isAlone = timedOut.length === 0 && !isReleased
       if (isAlone || !session.storage.isDurable) return
-      // Another broker had it too, or may have: notices were lost. The state in the storage is true.
+      // A peer had it too, or may have: notices were lost. The state in the storage counts.
       this.lose(clientId, undefined)
     }
     // Also a session that is not known here: its notice may have been lost.
     await this.#load(this.#remote.of(clientId), principal)
   }
 
-  /** Reads the session into this broker, together with messages that are published meanwhile. */
+  /** Reads the session, and adds the messages that are published meanwhile. */
   async #load(remote: RemoteSession, principal: string | undefined): Promise<AdoptedSession | undefined> {
     const { clientId } = remote
     remote.move('acquire')
@@ -145,11 +145,11 @@ export class Ownership {
     return { session, state: stored }
   }
 
-  /** Adopts a session without an owner; undefined when a request for it is under way, or when it has ended. */
+  /** Adopts a session without an owner; returns undefined while a request for it waits, or when it has ended. */
   async adopt(remote: RemoteSession): Promise<AdoptedSession | undefined> {
     const { clientId } = remote
     if (this.#locks.holder(clientId) !== undefined || this.#remote.get(clientId) !== remote) return undefined
-    const release = await this.#locks.acquire(clientId, lockRequest(this.#now(), 'held'))
+    const release = await this.#locks.acquire(clientId, lockRequest(this.#now(), 'exclusive'))
     try {
       return await this.#load(remote, undefined)
     } finally {
@@ -170,7 +170,7 @@ export class Ownership {
     this.#environment.predecessors.add(undecided.clientId, undecided)
   }
 
-  /** A peer has decided on what the former connection of a Client left there; all of them, when the peer has left. */
+  /** A peer has decided on the packets of a Client's former connection; of all Clients, when the peer has left. */
   onDecided(peer: string, clientId?: string): void {
     for (const undecided of this.#undecided) {
       if (undecided.peer !== peer || (clientId !== undefined && undecided.clientId !== clientId)) continue
@@ -179,7 +179,7 @@ export class Ownership {
     }
   }
 
-  /** A peer asks for a session. The peer is notified later when hooks have not decided yet on what its Client sent. */
+  /** A peer asks for a session. If hooks have not decided yet on packets of its Client, the peer is notified later. */
   async release(body: unknown, from: string): Promise<Release> {
     const { clientId } = body as { clientId: string }
     const { predecessors } = this.#environment
@@ -193,25 +193,25 @@ export class Ownership {
     const { clientId, time, owner } = body as { clientId: string; time: number; owner: string | null }
     const { sessions, bootId } = this.#environment
     const holder = this.#locks.holder(clientId)
-    // Two brokers that want the same session at once: the older request has it first, then the other one.
+    // Two brokers request the same session at once: the older request is first.
     const isFirst = holder?.state === 'asking peers' && (time < holder.time || (time === holder.time && from < bootId))
-    const unlock = isFirst ? nothing : await this.#locks.acquire(clientId, lockRequest(time, 'held'), true)
+    const unlock = isFirst ? nothing : await this.#locks.acquire(clientId, lockRequest(time, 'exclusive'), true)
     try {
       const session = sessions.get(clientId)
       if (session === undefined) {
-        // A session that has ended and is stored for its Will only must not be read by the peer.
+        // The peer must not read a session that has ended and is stored for its Will only.
         if (sessions.deleteEnded(clientId)) await this.#committed()
         return 'none'
       }
       if (sessions.checksPrincipal && session.principal !== (owner ?? undefined)) return 'forbidden'
       session.connection?.sessionTakenOver()
-      // The peer goes on only when the storage has all of the session, however long that takes. Until then the session
-      // counts as this broker's. Meanwhile messages still come to it here: when their commit fails, none is sent.
+      // The peer continues only when the storage has all of the session, however long that takes. Until then this
+      // broker is the owner, and messages still come here: if their commit fails, none is sent.
       await this.#committed()
       if (sessions.get(clientId) !== session) return 'done' // It ended.
       const remote = this.#drop(session, from)
       remote?.startReleasing(session.connectedAt)
-      await this.#committed() // Messages that came meanwhile. From here on this broker stores nothing more of it.
+      await this.#committed() // Messages that came meanwhile. After this the broker stores nothing of the session.
       remote?.move('committed')
       return 'done'
     } finally {
@@ -229,14 +229,14 @@ export class Ownership {
     if (session !== undefined) this.#drop(session, to)
   }
 
-  /** Removes a session from this broker, but for its subscriptions; undefined when it ended or is not stored. */
+  /** Removes a session except its subscriptions. Returns undefined if it ended or is not stored. */
   #drop(session: Session, to: string | undefined): RemoteSession | undefined {
     const { sessions } = this.#environment
     const { clientId, principal, expiryInterval } = session
     session.connection?.sessionTakenOver()
     session.pendingConnection?.sessionTakenOver()
     session.pendingConnection = undefined
-    if (sessions.get(clientId) !== session) return undefined // That was its end.
+    if (sessions.get(clientId) !== session) return undefined // It ended.
     const subscriptions = [...session.subscriptions.values()]
     sessions.releaseToPeer(session)
     if (!session.isRecorded) return undefined
@@ -248,7 +248,7 @@ export class Ownership {
     return remote
   }
 
-  /** A session of another broker, or without an owner, with these subscriptions and no others. */
+  /** Adds a session of a peer, or without an owner, with these subscriptions and no others. */
   know({ clientId, session, connected, subscriptions = [] }: SessionDescription, owner: string | undefined): void {
     const remote = this.#remote.of(clientId)
     remote.info = session
@@ -257,7 +257,7 @@ export class Ownership {
     this.#remote.replaceSubscriptions(remote, subscriptions)
   }
 
-  /** A peer says that it has a session. Two may think so after they did not hear each other: the later connection counts. */
+  /** A peer has a session. After a split two brokers may have it: the later connection counts. */
   onPeerHas(description: SessionDescription, from: string): 'ours' | 'theirs' {
     if (this.#isOurs(description.clientId, description.since ?? 0, from)) return 'ours'
     this.lose(description.clientId, from)
@@ -270,14 +270,14 @@ export class Ownership {
     const session = sessions.get(clientId)
     if (session === undefined) return false
     const holder = this.#locks.holder(clientId)
-    // A connection that is being opened is the later one, though the session does not show it yet.
+    // A connection that is being opened is later, though the session does not show it yet.
     const ours = holder?.state === 'opening' ? Math.max(session.connectedAt, holder.time) : session.connectedAt
     return ours > since || (ours === since && bootId < from)
   }
 
   // ─── notices ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Notifies the peers of what the storage has now of the sessions of this broker. */
+  /** Notifies the peers of a committed change of a session of this broker. */
   committed(operation: PersistenceOperation): void {
     switch (operation.kind) {
       case 'session':

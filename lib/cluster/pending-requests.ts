@@ -14,7 +14,7 @@ interface PendingRequest {
   timer: Timer | undefined
 }
 
-/** Requests to other brokers that do not have all responses. */
+/** Requests to other brokers for which responses are missing. */
 export class PendingRequests {
   readonly #timers: Timers
   readonly #pending = new Map<number, PendingRequest>()
@@ -43,9 +43,9 @@ export class PendingRequests {
     })
   }
 
-  answered(number: number, from: string, body: unknown): void {
+  responded(number: number, from: string, body: unknown): void {
     const request = this.#pending.get(number)
-    if (request === undefined || !request.waitingFor.delete(from)) return // Too late, twice, or not asked.
+    if (request === undefined || !request.waitingFor.delete(from)) return // Too late, twice, or without a request.
     request.responses.set(from, body)
     this.#finishWhenComplete(number, request)
   }

@@ -3,14 +3,14 @@ import { carriesTopic } from './emitters/index.ts'
 import { copyPlainData } from './plain-data.ts'
 
 /**
- * The version of these packets. All brokers on one emitter must have the same; one that sends none has version 1. It goes
- * up with every change that a broker of before would misunderstand.
+ * The version of these packets. All brokers on one emitter must have the same; a packet without one has version 1. It
+ * goes up with every change that an earlier broker would misunderstand.
  */
 export const PROTOCOL_VERSION = 2
 
 /**
- * The packets that brokers send each other. On the emitter, `brokerId` is the origin and `cmd` says whether the packet is
- * a message of MQTT (`publish`) or ours (`haltere`), so that no message of a Client can be taken for ours.
+ * The packets that brokers send each other. On the emitter, `brokerId` is the origin and `cmd` says whether the packet
+ * is a message (`publish`) or a control packet (`haltere`), so that no message of a Client passes for a control packet.
  *
  * A packet with a `sequence` has a place in the order of its origin. The others have `last`, the latest place that
  * their origin has given, so that each of them shows a loss before it.
@@ -21,29 +21,29 @@ export type ClusterPacket =
       readonly type: 'notice'
       readonly kind: string
       readonly body: unknown
-      /** Who is notified; all when absent. */
+      /** The peer that is notified; all when absent. */
       readonly to: string | undefined
     })
   | (Sequenced & {
-      readonly type: 'question'
+      readonly type: 'request'
       readonly kind: string
       readonly body: unknown
-      readonly question: number
-      /** Who is asked; all when absent. */
+      readonly request: number
+      /** The peer that is asked; all when absent. */
       readonly to: string | undefined
     })
   | (Unsequenced & {
-      readonly type: 'answer'
+      readonly type: 'response'
       readonly to: string
-      readonly question: number
+      readonly request: number
       readonly body: unknown
       readonly failed: boolean
     })
-  /** With `members`, whom it knows, as the answer to a hello. A broker that is still starting leaves them out. */
+  /** The response to a join has the `members` that the broker knows. A broker that is starting omits them. */
   | (Unsequenced & { readonly type: 'heartbeat'; readonly members: readonly string[] | undefined })
-  | (Unsequenced & { readonly type: 'hello' })
-  | (Unsequenced & { readonly type: 'goodbye' })
-  /** From a broker of another kind. */
+  | (Unsequenced & { readonly type: 'join' })
+  | (Unsequenced & { readonly type: 'leave' })
+  /** From a broker that is not haltere. */
   | { readonly type: 'foreign message'; readonly from: string; readonly message: EmitterMessage }
   /** From a broker with another version of these packets; nothing else of it is read. */
   | { readonly type: 'other version'; readonly from: string; readonly version: number }
@@ -68,10 +68,10 @@ export interface PacketOnEmitter {
 }
 
 const RESERVED = '$haltere/'
-const MAXIMUM_ID_LENGTH = 1_024
-export const MAXIMUM_MEMBERS = 1_024
+const MAX_ID_LENGTH = 1_024
+export const MAX_MEMBERS = 1_024
 
-/** A message as it is put onto the emitter: as aedes has it, with its place in our order. */
+/** A message as it is on the emitter: the packet of aedes, with its place in the order of its origin. */
 export function messageOnEmitter(message: { readonly topic: string }, from: string, sequence: number): PacketOnEmitter {
   const fields = copyPlainData(message) as PacketOnEmitter
   fields.cmd = 'publish'
@@ -82,7 +82,7 @@ export function messageOnEmitter(message: { readonly topic: string }, from: stri
   return { ...controlOnEmitter('message', from, { sequence }), message: fields }
 }
 
-/** One of our own, as it is put onto the emitter. */
+/** A control packet as it is on the emitter. */
 export function controlOnEmitter(
   type: MemberPacket['type'],
   from: string,
@@ -99,7 +99,7 @@ export function isFrom(received: EmitterMessage, id: string): boolean {
   }
 }
 
-/** Reads a packet from the emitter, which may carry anything; undefined when it is nothing for this broker. */
+/** Reads a packet from the emitter, which may carry anything; undefined when it is not for this broker. */
 export function readClusterPacket(received: EmitterMessage, self: string): ClusterPacket | undefined {
   let from: unknown
   let fields: Record<string, unknown>
@@ -108,7 +108,7 @@ export function readClusterPacket(received: EmitterMessage, self: string): Clust
     if (from === self || !isId(from)) return undefined
     fields = copyPlainData(received) as Record<string, unknown>
   } catch {
-    return undefined // Too deep, without end, or not to be read at all.
+    return undefined // Too deep, without end, or not readable.
   }
   if (fields.cmd === 'publish') {
     return fields.sequence === undefined
@@ -139,7 +139,7 @@ function readMessage(fields: Record<string, unknown>, from: string): ClusterPack
 }
 
 function readControl(type: string, fields: Record<string, unknown>, from: string): ClusterPacket | undefined {
-  const { sequence, last, kind, body, question, to, message } = fields
+  const { sequence, last, kind, body, request, to, message } = fields
   switch (type) {
     case 'message':
       if (typeof message !== 'object') return undefined
@@ -148,17 +148,17 @@ function readControl(type: string, fields: Record<string, unknown>, from: string
       if (!isCount(sequence) || sequence === 0 || typeof kind !== 'string') return undefined
       if (to !== undefined && !isId(to)) return undefined
       return { type, from, sequence, kind, body, to }
-    case 'question':
-      if (!isCount(sequence) || sequence === 0 || typeof kind !== 'string' || !isCount(question)) return undefined
+    case 'request':
+      if (!isCount(sequence) || sequence === 0 || typeof kind !== 'string' || !isCount(request)) return undefined
       if (to !== undefined && !isId(to)) return undefined
-      return { type, from, sequence, kind, body, question, to }
-    case 'answer':
-      if (!isCount(last) || !isId(to) || !isCount(question)) return undefined
-      return { type, from, last, to, question, body, failed: fields.failed === true }
+      return { type, from, sequence, kind, body, request, to }
+    case 'response':
+      if (!isCount(last) || !isId(to) || !isCount(request)) return undefined
+      return { type, from, last, to, request, body, failed: fields.failed === true }
     case 'heartbeat':
       return isCount(last) ? { type, from, last, members: readMembers(fields.members) } : undefined
-    case 'hello':
-    case 'goodbye':
+    case 'join':
+    case 'leave':
       return isCount(last) ? { type, from, last } : undefined
     default:
       return undefined
@@ -166,12 +166,12 @@ function readControl(type: string, fields: Record<string, unknown>, from: string
 }
 
 function readMembers(members: unknown): readonly string[] | undefined {
-  if (!Array.isArray(members) || members.length > MAXIMUM_MEMBERS) return undefined
+  if (!Array.isArray(members) || members.length > MAX_MEMBERS) return undefined
   return members.filter(isId)
 }
 
 function isId(value: unknown): value is string {
-  return typeof value === 'string' && value.length > 0 && value.length <= MAXIMUM_ID_LENGTH
+  return typeof value === 'string' && value.length > 0 && value.length <= MAX_ID_LENGTH
 }
 
 function isCount(value: unknown): value is number {

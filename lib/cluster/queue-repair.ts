@@ -12,7 +12,7 @@ import { queuedMessageOf } from '../storage/stored-message.ts'
 import { GapRecovery } from './gap-recovery.ts'
 import { MessageIdSet } from '../messages/message-id-set.ts'
 
-/** Reads from the storage what other brokers put there, when their word of it was lost. */
+/** Reads from the storage the changes of peers whose notices were lost. */
 export class QueueRepair implements SessionGaps {
   readonly #environment: RecoveryEnvironment
   readonly #commits: CommitQueue
@@ -36,7 +36,7 @@ export class QueueRepair implements SessionGaps {
     if (this.#recoveries.size > 0) this.#recoveries.get(outbound)?.finished(content.stored)
   }
 
-  /** Deliveries that other brokers stored for these sessions are left in the storage until the session is repaired. */
+  /** Deliveries that peers store for these sessions stay in the storage until the session is repaired. */
   markStale(sessions: Iterable<Session>): void {
     for (const outbound of this.#recoveries.keys()) if ((outbound as Outbound).ended) this.#recoveries.delete(outbound)
     for (const { storage, outbound } of sessions) if (storage.isDurable) this.#recoveryOf(outbound).markStale()
@@ -52,7 +52,7 @@ export class QueueRepair implements SessionGaps {
     return recovery
   }
 
-  /** Queues the messages in the storage that are not here: another broker stored them, and its word of that was lost. */
+  /** Queues the messages of the storage that the session lacks: a peer stored them, and its notice was lost. */
   async repair({ clientId, outbound }: Session): Promise<void> {
     await this.#commits.flushed().catch(() => undefined)
     const recovery = this.#recoveryOf(outbound)
@@ -65,16 +65,16 @@ export class QueueRepair implements SessionGaps {
     const known = new Set<string>()
     for (const { content } of outbound.deliveries()) if (content.stored) known.add(messageIdText(content.stored))
     const has = (id: MessageId | undefined): boolean => {
-      const text = id === undefined ? '' : messageIdText(id)
-      const isKnown = known.has(text)
-      known.add(text)
+      const key = id === undefined ? '' : messageIdText(id)
+      const isKnown = known.has(key)
+      known.add(key)
       return isKnown
     }
     for (const delivery of recovery.unseen(stored, has)) outbound.enqueue(delivery)
     outbound.sendPending()
   }
 
-  /** Retained messages are those that the storage has, and those that were published here meanwhile. */
+  /** Replaces the retained messages by those of the storage and those that were published here meanwhile. */
   async readRetained(): Promise<void> {
     await this.#commits.flushed().catch(() => undefined)
     const { retained, timers } = this.#environment
@@ -85,7 +85,7 @@ export class QueueRepair implements SessionGaps {
       removed.delete(packet.topic)
       const here = retained.getQueued(packet.topic)
       if (here?.stored?.brokerCounter === packet.brokerCounter && here?.stored?.brokerId === packet.brokerId) continue
-      // A change while this was read is newer than what was read.
+      // A change during the reading is newer.
       if (here?.message === before.get(packet.topic)) {
         restoreRetained(this.#environment, this.#commits, queuedMessageOf(packet, timers))
       }

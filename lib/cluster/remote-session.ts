@@ -23,15 +23,14 @@ type RemoteState =
   | { readonly name: 'remote' }
   /** The session is being read; messages for it come meanwhile. */
   | { readonly name: 'loading'; readonly bufferedDeliveries: Delivery[] }
-  /** A peer asked for the session, and the storage does not have all of it yet. Its last connection began at `since`. */
+  /** A peer requested the session; the storage does not have all of it yet. Its last connection began at `since`. */
   | { readonly name: 'releasing'; readonly since: number }
 
 const REMOTE: RemoteState = { name: 'remote' }
 
 /**
- * A session of another broker, as far as this one must know it: by its subscriptions, messages of this broker are
- * stored for it, and its own broker sends them when it is notified. Without a session in the storage it is only a
- * member of shared subscriptions.
+ * The subscriptions of a session of a peer: this broker stores its messages for the session, and the owner broker sends
+ * them when it is notified. A session that is not stored is only a member of shared subscriptions.
  */
 export class RemoteSession implements Subscriber {
   readonly clientId: string
@@ -40,10 +39,10 @@ export class RemoteSession implements Subscriber {
   readonly isRemote = true
   /** The session as the storage has it; undefined when it is not stored. */
   info: PersistedSessionInfo | undefined
-  /** The broker that has it; undefined when none has. */
+  /** The owner broker; undefined when there is none. */
   ownerBroker: string | undefined
   connected = false
-  /** Ids of the messages that it had from the storage while it was here. */
+  /** Ids of the messages that came from the storage while the session was local. */
   recoveredIds: MessageIdSet | undefined
   #state: RemoteState = REMOTE
   readonly #commits: CommitQueue

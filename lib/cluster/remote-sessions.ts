@@ -10,7 +10,7 @@ interface Environment {
   readonly subscriptions: Pick<Subscriptions, 'add' | 'remove'>
 }
 
-/** The sessions that other brokers have, with their subscriptions beside those of this broker. */
+/** The sessions of peers; their subscriptions stand beside those of this broker. */
 export class RemoteSessions {
   readonly #environment: Environment
   readonly #commits: CommitQueue
@@ -21,10 +21,6 @@ export class RemoteSessions {
     this.#commits = commits
   }
 
-  get size(): number {
-    return this.#byClient.size
-  }
-
   get(clientId: string): RemoteSession | undefined {
     return this.#byClient.get(clientId)
   }
@@ -33,7 +29,7 @@ export class RemoteSessions {
     return this.#byClient.values()
   }
 
-  /** The known session, or a new one of which nothing is known. */
+  /** The known session, or a new one without any subscription. */
   of(clientId: string): RemoteSession {
     let remote = this.#byClient.get(clientId)
     if (remote === undefined) {

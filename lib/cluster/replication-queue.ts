@@ -1,15 +1,9 @@
 import type { PersistedTarget } from '../../types/persistence.ts'
 import type { Publication } from '../messages/publication.ts'
 import { RingQueue } from '../sessions/ring-queue.ts'
+import type { CommitQueue } from '../storage/commit-queue.ts'
 
-/** The part of the commit queue that is needed here. */
-interface Commits {
-  /** The number of the batch that is open. */
-  readonly openCommitNumber: number
-  isCommitted(commitNumber: number): boolean
-  isInOpenBatch(publication: Publication): boolean
-  afterCommit(onCommitted: () => void, onRejected: (error: Error) => void): void
-}
+type Commits = Pick<CommitQueue, 'openCommitNumber' | 'isCommitted' | 'isInOpenBatch' | 'afterCommit'>
 
 interface Entry {
   readonly publication: Publication
@@ -18,17 +12,17 @@ interface Entry {
   isCommitted: boolean
 }
 
-const NOTHING: readonly never[] = []
+const NO_TARGETS: readonly never[] = []
 
 /**
- * The messages of this broker on their way to the others. One that is stored waits for its commit; one at QoS 1 or 2
- * that is not stored waits for those before it, so that the other brokers get all of them in their order [MQTT-4.6.0-6].
+ * The messages of this broker that are to be sent to the others. A stored message waits for its commit; a message at
+ * QoS 1 or 2 that is not stored waits for those before it, so that all of them arrive in order [MQTT-4.6.0-6].
  */
 export class ReplicationQueue {
   readonly #send: (publication: Publication, targets: readonly PersistedTarget[]) => void
   readonly #entries = new RingQueue<Entry>()
   readonly #byPublication = new Map<Publication, Entry>()
-  /** The latest batch of which a failure is noticed. */
+  /** The latest batch whose failure calls `#sendAllCommitted`. */
   #watchedCommit = 0
 
   constructor(send: (publication: Publication, targets: readonly PersistedTarget[]) => void) {
@@ -42,20 +36,20 @@ export class ReplicationQueue {
   push(publication: Publication, commits: Commits | undefined): void {
     const isStored = commits?.isInOpenBatch(publication) === true
     if (commits === undefined || (!isStored && (publication.message.qos === 0 || this.#entries.length === 0))) {
-      this.#send(publication, NOTHING)
+      this.#send(publication, NO_TARGETS)
       return
     }
     const commitNumber = commits.openCommitNumber
-    const entry = { publication, commitNumber, targets: NOTHING, isCommitted: !isStored }
+    const entry = { publication, commitNumber, targets: NO_TARGETS, isCommitted: !isStored }
     this.#entries.push(entry)
     if (isStored) this.#byPublication.set(publication, entry)
     if (this.#watchedCommit === commitNumber) return
     this.#watchedCommit = commitNumber
-    // While the store fails, a message that is not stored waits for one attempt only.
+    // While the storage fails, a message that is not stored waits for one attempt only.
     commits.afterCommit(ignore, () => this.#sendAllCommitted())
   }
 
-  /** The store has this. */
+  /** The storage has the publication. */
   committed(publication: Publication, targets: readonly PersistedTarget[]): void {
     const entry = this.#byPublication.get(publication)
     if (entry === undefined) return
@@ -64,7 +58,7 @@ export class ReplicationQueue {
     this.#sendCommitted()
   }
 
-  /** The batch is committed as a whole, also what it has of a message without a queue to store it in. */
+  /** The whole batch is committed, also messages that no queue stores. */
   batchCommitted(commits: Commits): void {
     for (const entry of this.#entries) {
       if (!commits.isCommitted(entry.commitNumber)) break
@@ -82,7 +76,7 @@ export class ReplicationQueue {
     }
   }
 
-  /** The store failed: messages that need not wait for it are sent. */
+  /** The commit failed: messages that need not wait for it are sent. */
   #sendAllCommitted(): void {
     for (let left = this.#entries.length; left > 0; left -= 1) {
       const entry = this.#entries.shift()
@@ -99,5 +93,5 @@ export class ReplicationQueue {
 }
 
 function ignore(): void {
-  // `committed` sends all that waits.
+  // `committed` sends the messages that wait.
 }

@@ -1,16 +1,16 @@
 /**
  *   waiting ──▶ asking peers ──▶ opening        a Client of this broker
- *   waiting ──▶ held                            a release to a peer, or a session without an owner
+ *   waiting ──▶ exclusive                       a release to a peer, or a session without an owner
  */
-export type LockState = 'waiting' | 'asking peers' | 'opening' | 'held'
+export type LockState = 'waiting' | 'asking peers' | 'opening' | 'exclusive'
 
 /** A request for the session of one Client Identifier: to bring it here, to use it, or to release it. */
 export interface LockRequest {
   /** In milliseconds since 1970: of two brokers that ask each other, the one with the older request is first. */
   readonly time: number
   state: LockState
-  /** The state in which the request holds the lock at first. */
-  readonly stateWhenHeld: 'asking peers' | 'held'
+  /** The first state of the request as the holder of the lock. */
+  readonly stateAsHolder: 'asking peers' | 'exclusive'
 }
 
 interface Lock {
@@ -18,8 +18,8 @@ interface Lock {
   readonly waiting: { readonly request: LockRequest; readonly granted: () => void }[]
 }
 
-export function lockRequest(time: number, stateWhenHeld: LockRequest['stateWhenHeld']): LockRequest {
-  return { time, state: 'waiting', stateWhenHeld }
+export function lockRequest(time: number, stateAsHolder: LockRequest['stateAsHolder']): LockRequest {
+  return { time, state: 'waiting', stateAsHolder }
 }
 
 /** One lock for each Client Identifier, within this broker. */
@@ -31,14 +31,14 @@ export class SessionLocks {
   }
 
   /**
-   * Waits for all earlier requests; an urgent request only for the one that holds the lock. Returns a function that
+   * Waits for all earlier requests; an urgent request waits for the holder only. Returns a function that
    * releases the lock; it may be called more than once.
    */
   async acquire(clientId: string, request: LockRequest, isUrgent: boolean = false): Promise<() => void> {
     const lock = this.#locks.get(clientId)
     if (lock === undefined) {
       this.#locks.set(clientId, { holder: request, waiting: [] })
-      request.state = request.stateWhenHeld
+      request.state = request.stateAsHolder
     } else {
       await new Promise<void>((granted) => {
         if (isUrgent) lock.waiting.unshift({ request, granted })
@@ -57,7 +57,7 @@ export class SessionLocks {
       return
     }
     lock.holder = next.request
-    next.request.state = next.request.stateWhenHeld // At once: a peer may ask before the promise continues.
+    next.request.state = next.request.stateAsHolder // At once: a peer may ask before the promise continues.
     next.granted()
   }
 }

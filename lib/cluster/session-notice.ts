@@ -19,7 +19,7 @@ export interface SessionNotice {
 /** A stored session, described to other brokers. */
 export type SessionDescription = SessionNotice & { readonly session: PersistedSessionInfo }
 
-/** The sessions of a broker, as it responds when it is asked for them. */
+/** The response to a request for the sessions of a broker. */
 export interface SessionInventory {
   readonly sessions: readonly SessionDescription[]
   /** Sessions that are not stored, with their shared subscriptions. */
@@ -31,7 +31,7 @@ export function describe(session: Session): SessionDescription {
   return {
     clientId,
     session: { ...(principal !== undefined && { owner: principal }), expiryInterval, expiresAt: null },
-    connected: session.connected || session.pendingConnection !== undefined, // Then it is about to be.
+    connected: session.connected || session.pendingConnection !== undefined, // A pending connection is about to be one.
     since: connectedAt,
     subscriptions: Array.from(session.subscriptions.values(), persistedSubscription),
   }

@@ -1,14 +1,10 @@
-import type { PersistenceOperation } from '../../types/persistence.ts'
 import type { MessageId } from '../messages/message-id.ts'
-import type { Subscription } from '../messages/subscriber.ts'
-import type { SessionGaps } from '../sessions/session-environment.ts'
-import type { Session } from '../sessions/session.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import type { SharedReading } from '../../types/storage.ts'
 import type { Timer } from '../timers.ts'
 import { Inventory } from './inventory.ts'
 import { Ownership, type OwnershipEnvironment, TAKE_OVER_MS } from './ownership.ts'
-import type { Peers } from './peers.ts'
+import type { Membership } from './membership.ts'
 import { QueueRepair } from './queue-repair.ts'
 import { RemoteSessions } from './remote-sessions.ts'
 import type { SessionNotice } from './session-notice.ts'
@@ -22,66 +18,46 @@ export interface SharedSessionsEnvironment extends OwnershipEnvironment {
 const REPAIR_MS = 500
 
 /**
- * The sessions of brokers that share a storage: who has which (`Ownership`), whether all agree on that (`Inventory`),
- * and what was lost on the way (`QueueRepair`).
+ * The sessions of brokers that share a storage: the owner broker of each (`Ownership`), whether all brokers agree on it
+ * (`Inventory`), and messages whose notices were lost (`QueueRepair`).
  */
 export class SharedSessions {
+  readonly ownership: Ownership
+  readonly repair: QueueRepair
   readonly #environment: SharedSessionsEnvironment
   readonly #shared: SharedReading
-  readonly #peers: Peers
+  readonly #peers: Membership
   readonly #remote: RemoteSessions
-  readonly #ownership: Ownership
   readonly #inventory: Inventory
-  readonly #repair: QueueRepair
   /** Notices that come while the inventories are compared; they are newer. */
   #deferredNotices: (() => void)[] | undefined
   #repairTimer: Timer | undefined
   #repairing: Promise<void> = Promise.resolve()
   #isStopped = false
 
-  constructor(environment: SharedSessionsEnvironment, commits: CommitQueue, shared: SharedReading, peers: Peers) {
+  constructor(environment: SharedSessionsEnvironment, commits: CommitQueue, shared: SharedReading, peers: Membership) {
     this.#environment = environment
     this.#shared = shared
     this.#peers = peers
     this.#remote = new RemoteSessions(environment, commits)
-    this.#ownership = new Ownership(environment, commits, peers, this.#remote)
-    this.#inventory = new Inventory(environment, this.#ownership, peers, this.#remote)
-    this.#repair = new QueueRepair(environment, commits, shared)
-  }
-
-  get gaps(): SessionGaps {
-    return this.#repair
+    this.ownership = new Ownership(environment, commits, peers, this.#remote)
+    this.#inventory = new Inventory(environment, this.ownership, peers, this.#remote)
+    this.repair = new QueueRepair(environment, commits, shared)
   }
 
   /** Reads the storage; adopts the sessions that no broker has. */
   async start(): Promise<void> {
-    await this.#repair.readRetained()
+    await this.repair.readRetained()
     await this.#compare(true)
   }
 
-  /** Nothing is read from the storage any more. */
+  /** Reads nothing from the storage any more. */
   stop(): void {
     this.#isStopped = true
     this.#environment.timers.cancel(this.#repairTimer)
   }
 
-  acquire(clientId: string, principal: string | undefined, isKept: boolean): Promise<() => void> {
-    return this.#ownership.acquire(clientId, principal, isKept)
-  }
-
-  abandoned(clientId: string): void {
-    this.#ownership.abandoned(clientId)
-  }
-
-  committed(operation: PersistenceOperation): void {
-    this.#ownership.committed(operation)
-  }
-
-  memberChanged(session: Session, subscription: Subscription, isMember: boolean): void {
-    this.#ownership.memberChanged(session, subscription, isMember)
-  }
-
-  /** Sessions that have a message which another broker was publishing when it ended, by Client Identifier. */
+  /** Returns the Client Identifiers of sessions that have a message whose broker ended during its publication. */
   async whoHad({ brokerId, brokerCounter }: MessageId): Promise<ReadonlySet<string>> {
     const id = { brokerId, brokerCounter }
     const clientIds = new Set(this.#whoHadHere(id))
@@ -104,7 +80,7 @@ export class SharedSessions {
   }
 
   onNotice(kind: string, body: unknown, from: string): void {
-    const apply = (): void => this.#ownership.onNotice(kind, body as SessionNotice, from)
+    const apply = (): void => this.ownership.onNotice(kind, body as SessionNotice, from)
     if (this.#deferredNotices === undefined) apply()
     else this.#deferredNotices.push(apply)
   }
@@ -116,7 +92,7 @@ export class SharedSessions {
       case 'had':
         return this.#whoHadHere(body as MessageId)
       case 'take over':
-        return this.#ownership.release(body, from)
+        return this.ownership.release(body, from)
       default:
         throw new Error(`cluster: unknown request ${kind}`)
     }
@@ -124,7 +100,7 @@ export class SharedSessions {
 
   /** A broker has left: its sessions are adopted by one of the others. */
   onLeave(id: string): void {
-    this.#ownership.onDecided(id)
+    this.ownership.onDecided(id)
     this.#inventory.onLeave(id)
     this.onGap()
   }
@@ -132,7 +108,7 @@ export class SharedSessions {
   /** Packets of a peer were lost: the storage is read for their messages, the peers are asked for their sessions. */
   onGap(): void {
     if (this.#isStopped) return
-    this.#repair.markStale(this.#environment.sessions.values())
+    this.repair.markStale(this.#environment.sessions.values())
     this.#repairTimer ??= this.#environment.timers.after(REPAIR_MS, () => {
       this.#repairTimer = undefined
       this.#repairing = this.#repairing
@@ -140,18 +116,18 @@ export class SharedSessions {
         .catch((error: Error) => {
           if (this.#isStopped) return // The storage is closed.
           this.#environment.reportError(error)
-          this.onGap() // The storage does not work just now.
+          this.onGap() // The storage fails at present.
         })
     })
   }
 
   async #repairAll(): Promise<void> {
-    await this.#repair.readRetained()
+    await this.repair.readRetained()
     await this.#compare(false)
-    const sessions = Array.from(this.#environment.sessions.values()) // Some come and go meanwhile.
+    const sessions = Array.from(this.#environment.sessions.values()) // The map changes meanwhile.
     for (const session of sessions) {
       if (this.#isStopped) return
-      if (session.storage.isDurable && !session.ended) await this.#repair.repair(session)
+      if (session.storage.isDurable && !session.ended) await this.repair.repair(session)
     }
   }
 

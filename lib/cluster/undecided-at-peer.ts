@@ -1,8 +1,8 @@
 import type { Undecided } from '../sessions/predecessors.ts'
 
 /**
- * What the former connection of a Client left undecided at another broker, which had its session. Nothing of the next
- * connection becomes visible before that [MQTT-4.6.0-6].
+ * Packets of the former connection of a Client on which the hooks of its owner broker have not decided. Nothing of the
+ * next connection becomes visible before that [MQTT-4.6.0-6].
  */
 export class UndecidedAtPeer implements Undecided {
   readonly clientId: string

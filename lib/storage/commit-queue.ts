@@ -27,7 +27,7 @@ interface CommitQueueOptions {
   readonly changed: (error: Error | undefined) => void
   /** Called with the changes of each successful commit, after its listeners. */
   readonly committed: (changes: Iterable<Change>) => void
-  /** Reports a fault of the broker. */
+  /** Reports an error of the broker. */
   readonly report: (error: Error) => void
 }
 
@@ -116,9 +116,9 @@ export class CommitQueue {
   // ─── changes ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Stores a delivery, with its Packet Identifier if it is sent at once. Returns the commit number. */
-  enqueue(publication: Publication, clientId: string, delivery: Delivery, isElsewhere: boolean = false): number {
+  enqueue(publication: Publication, clientId: string, delivery: Delivery, isRemote: boolean = false): number {
     const target = targetOf(clientId, delivery)
-    this.#publishOf(publication).targets.push(isElsewhere ? { ...target, isElsewhere } : target)
+    this.#publishOf(publication).targets.push(isRemote ? { ...target, isElsewhere: true } : target)
     return this.#openCommitNumber
   }
 
@@ -190,8 +190,8 @@ export class CommitQueue {
   }
 
   /**
-   * Gives the message its stored id now. A broker that shares the store may have to store a message that this one
-   * does not, and the ids of all messages of this broker are in their order.
+   * Assigns the message id now. A peer may store a message that this broker does not store, and the ids of all messages
+   * of a broker are in their order.
    */
   identify(publication: Publication): void {
     this.#storedPacketOf(publication.queued)
@@ -289,12 +289,12 @@ export class CommitQueue {
     this.#openCommitNumber += 1
     this.#committing = batch
     if (this.#stuck) {
-      this.#failed(batch, commitNumber, new Error('the store has not answered yet'))
+      this.#failed(batch, commitNumber, new Error('the store has not responded yet'))
       return
     }
     const timer = this.#timers.after(this.#options.timeoutMs, () => {
       this.#stuck = true
-      this.#failed(batch, commitNumber, new Error(`the store did not answer within ${this.#options.timeoutMs} ms`))
+      this.#failed(batch, commitNumber, new Error(`the store did not respond within ${this.#options.timeoutMs} ms`))
     })
     const ended = (error: Error | undefined): void => {
       this.#timers.cancel(timer)

@@ -5,8 +5,8 @@ import type { Settings } from '../options.ts'
 import type { Timers } from '../timers.ts'
 import type { Change } from './commit-batch.ts'
 import { CommitQueue } from './commit-queue.ts'
-import { isStorage } from './is-storage.ts'
-import { lazyStorage } from './lazy-storage.ts'
+
+const storageMethods = ['open', 'readAll', 'commit', 'close'] as const satisfies readonly (keyof Storage)[]
 
 interface StorageEnvironment {
   readonly emitter: Emitter
@@ -16,7 +16,7 @@ interface StorageEnvironment {
   reportError(error: Error): void
 }
 
-/** The commit queue of the store that the options ask for, not open yet; undefined when nothing is to be stored. */
+/** Returns the commit queue of the store of the options, not open yet; undefined without a store. */
 export function createStorage(
   settings: Settings,
   bootId: string,
@@ -62,4 +62,40 @@ function storageOfOptions(
     const { storageOf } = await import('../adapters/aedes/storage-of.ts')
     return storageOf(persistence)
   })
+}
+
+/** Whether an object implements `Storage`; a persistence made for aedes does not. */
+function isStorage(value: unknown): value is Storage {
+  if (typeof value !== 'object' || value === null) return false
+  const members = value as Partial<Record<keyof Storage, unknown>>
+  return storageMethods.every((method) => typeof members[method] === 'function')
+}
+
+/** A store whose code is loaded when it is opened: a broker without a store does not load it. */
+function lazyStorage(load: () => Promise<Storage>): Storage {
+  let opened: Storage | undefined
+  const storage = (): Storage => {
+    if (opened === undefined) throw new Error('the store is not open')
+    return opened
+  }
+  return {
+    async open(broker) {
+      opened = await load()
+      await opened.open(broker)
+    },
+    readAll: () => storage().readAll(),
+    readSession: (clientId) => storage().readSession(clientId),
+    commit: (operations) => storage().commit(operations),
+    get findIncoming() {
+      const { findIncoming } = storage()
+      return findIncoming?.bind(storage())
+    },
+    get reserved() {
+      return opened?.reserved
+    },
+    get shared() {
+      return storage().shared
+    },
+    close: async () => opened?.close(),
+  }
 }

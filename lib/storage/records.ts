@@ -1,7 +1,7 @@
 /**
- * What is stored of a message, of its place in a queue, of a subscription, a session and a Will: one row for each field.
- * The log writes, reads and counts by these rows, and the adapters for stores of aedes copy by them. A new field takes
- * its declaration in types/persistence.ts, one row here (the compiler asks for it), and the place that uses it.
+ * The stored fields of a message, its place in a queue, a subscription, a session and a Will: one row for each field.
+ * The log writes, reads and counts by these rows; the adapters and the cluster copy by them. A new field needs its
+ * declaration in types/persistence.ts, one row here (the compiler asks for it), and the code that uses it.
  */
 import type {
   PersistedPublish,
@@ -12,7 +12,7 @@ import type {
 } from '../../types/persistence.ts'
 import type { PublishProperties, WillProperties } from '../../types/properties.ts'
 
-/** The type of a stored value. A payload is bytes or a string; unknown fields are the bytes of a later version's fields. */
+/** The type of a stored value. A payload is bytes or a string; unknown fields are the bytes of a later version. */
 export type FieldKind =
   | 'boolean'
   | 'uint8'
@@ -30,34 +30,34 @@ export type FieldKind =
 interface Row {
   readonly kind: FieldKind
   /**
-   * The number of a field that is not always there, from 1 to 31. A number is never used for another field. Fields
-   * without a number have a place of their own in the form of the object: what writes and reads it names them.
+   * The number of an optional field, from 1 to 31. A number is never used for another field. Fields without a number
+   * have a place of their own in the form of the object: its reader and writer name them.
    */
   readonly tag?: number
   /** The value that a field has when it is not stored. Default: undefined. */
   readonly default?: unknown
 }
 
-/** A row, and what follows from it. */
+/** A row with its key. */
 export interface Field {
   readonly name: string
   readonly kind: FieldKind
   readonly tag: number
   readonly default: unknown
-  /** The byte that stands before the value: the number of the field, and in the upper bits the form of its length. */
+  /** The byte before the value: the number of the field, and in the upper bits the form of its length. */
   readonly key: number
 }
 
 /** The fields of one kind of object. */
 export interface FieldTable {
   readonly all: readonly Field[]
-  /** Those with a number. */
+  /** The fields with a number. */
   readonly tagged: readonly Field[]
   /** The same by their key. */
   readonly byKey: readonly (Field | undefined)[]
 }
 
-/** How long a value is. Values of an unknown field are skipped by this, so a number never changes its meaning. */
+/** The length of a value. The reader skips unknown fields by it, so a form never changes its meaning. */
 export const LengthForm = { byte: 0, twoBytes: 1, fourBytes: 2, eightBytes: 3, shortLength: 4, longLength: 5 } as const
 
 export const TAG_BITS = 5
@@ -108,7 +108,7 @@ export const messageFields: FieldTable = tableOf<Omit<PersistedPublish, 'cmd'>>(
   unknownFields: { kind: 'unknown fields' },
 })
 
-/** The place of a message in a queue. That another broker has the session is not stored. */
+/** The place of a message in a queue. Whether a peer has the session is not stored. */
 export const targetFields: FieldTable = tableOf<Omit<PersistedTarget, 'isElsewhere'>>({
   clientId: { kind: 'string' },
   qos: { kind: 'uint8' },
@@ -150,7 +150,7 @@ export const willFields: FieldTable = tableOf<PersistedWill>({
   unknownFields: { kind: 'unknown fields' },
 })
 
-/** The Properties of a message or a Will; those that this version does not know are unknown fields of what has them. */
+/** The Properties of a message or a Will. Properties of a later version are unknown fields of the object. */
 export const propertyFields: FieldTable = tableOf<PublishProperties & WillProperties>({
   payloadFormatIndicator: { kind: 'uint8', tag: 1 },
   messageExpiryInterval: { kind: 'uint32', tag: 2 },
@@ -163,10 +163,10 @@ export const propertyFields: FieldTable = tableOf<PublishProperties & WillProper
   willDelayInterval: { kind: 'uint32', tag: 9 },
 })
 
-/** Any of the objects above, seen by the names of its fields. */
+/** One of the objects above, by the names of its fields. */
 export type FieldValues = Readonly<Record<string, unknown>>
 
-/** The fields with a number that an object has, and its unknown fields, without those that are not there. */
+/** Returns the fields with a number and the unknown fields that an object has; undefined if it has none. */
 export function optionalFields(table: FieldTable, object: object): Record<string, unknown> | undefined {
   const values = object as FieldValues
   let found: Record<string, unknown> | undefined
@@ -178,7 +178,17 @@ export function optionalFields(table: FieldTable, object: object): Record<string
   return found
 }
 
-/** Whether a value, which may come from another program, is one that a field of this kind can have. */
+/** Returns the fields that an object of another program has, without those whose value is not of their kind. */
+export function validFields(fields: readonly Field[], object: object): Record<string, unknown> {
+  const found: Record<string, unknown> = {}
+  for (const { name, kind } of fields) {
+    const value = (object as FieldValues)[name]
+    if (value !== undefined && isOfKind(kind, value)) found[name] = value
+  }
+  return found
+}
+
+/** Whether a value, which may come from another program, is of this kind. */
 export function isOfKind(kind: FieldKind, value: unknown): boolean {
   switch (kind) {
     case 'boolean':
@@ -211,7 +221,7 @@ export function isOfKind(kind: FieldKind, value: unknown): boolean {
   }
 }
 
-/** Whether all that an object has of these fields is of the kind that the rows say. Other fields are not looked at. */
+/** Whether the values of these fields are of the kinds in the rows. Other fields are ignored. */
 export function hasKinds({ all }: FieldTable, object: object): boolean {
   return all.every(({ name, kind, default: absent }) => {
     const value = (object as FieldValues)[name]
@@ -228,8 +238,8 @@ function isShortString(value: unknown): boolean {
 }
 
 /**
- * How many bytes follow the key of a field, its length included; undefined when they would not end by `end`, or when
- * this version does not know the form of their length.
+ * Returns the number of bytes after the key of a field, its length included; undefined if they would not end by `end`,
+ * or if this version does not know the form of their length.
  */
 export function fieldSize(bytes: Buffer, key: number, position: number, end: number): number | undefined {
   const size = sizeByForm(bytes, key >> TAG_BITS, position, end)
@@ -251,7 +261,7 @@ function sizeByForm(bytes: Buffer, form: number, position: number, end: number):
   return undefined
 }
 
-/** Whether bytes are fields, one after another, and nothing else. */
+/** Whether bytes are a list of fields and nothing else. */
 export function isFieldList(list: Uint8Array): boolean {
   const bytes = Buffer.from(list.buffer, list.byteOffset, list.length)
   let position = 0

@@ -20,8 +20,11 @@ export function packetOf(message: Message, { brokerId, brokerCounter }: MessageI
   }
 }
 
-/** The message of a stored packet; its Message Expiry Interval is the one that the publisher sent. */
-export function messageOf(packet: PersistedPublish, timers: Timers): Message {
+/**
+ * The message of a stored packet; its Message Expiry Interval is the one that the publisher sent. `expiresAt` is for a
+ * packet without the time of its expiry.
+ */
+export function messageOf(packet: PersistedPublish, timers: Timers, expiresAt: number = Infinity): Message {
   const { topic, payload, qos, retain, clientId, messageExpiry } = packet
   const fields = {
     topic,
@@ -30,7 +33,7 @@ export function messageOf(packet: PersistedPublish, timers: Timers): Message {
     retain,
     properties: withoutIdentifiers(packet.properties),
   }
-  return new Message(fields, clientId, messageExpiry === undefined ? Infinity : timers.fromWallClock(messageExpiry))
+  return new Message(fields, clientId, messageExpiry === undefined ? expiresAt : timers.fromWallClock(messageExpiry))
 }
 
 /** The same as a queued message with its stored form, which the outbound queues share. */

@@ -22,6 +22,6 @@ export class Random {
 
   pick<T>(list: readonly T[]): T {
     if (list.length === 0) throw new RangeError('nothing to pick from')
-    return list[this.below(list.length)] as T // it is there: the list has more items than that
+    return list[this.below(list.length)] as T // the index is below the length
   }
 }

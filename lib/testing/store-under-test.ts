@@ -5,10 +5,10 @@ import type { PersistencePart } from './test-case.ts'
 
 type Awaitable<T> = T | Promise<T>
 
-/** What the suite tests: a store of our own port, one made for aedes, or one that is both. */
+/** A store that the suite tests: a `Storage`, a persistence made for aedes, or both. */
 export type TestedStore = Storage | Persistence
 
-/** How stores come and go. */
+/** Opens, reopens and removes stores. */
 export interface StoreSource {
   readonly open: () => Awaitable<TestedStore>
   readonly reopen?: ((closed: TestedStore) => Awaitable<TestedStore>) | undefined
@@ -19,7 +19,7 @@ export interface StoreSource {
 /** `commit` and `readAll` of a store that has both, and `readSession` of a `Storage`. */
 export type CommitStore = Pick<Storage, 'commit' | 'readAll'> & Partial<Pick<Storage, 'readSession'>>
 
-/** The store that one test has for itself, set up as a broker does it. */
+/** The store of one test, set up as a broker does it. */
 export class StoreUnderTest {
   readonly #source: StoreSource
   readonly #restarts: boolean
@@ -38,7 +38,7 @@ export class StoreUnderTest {
     return store
   }
 
-  /** True when the store has a method, of whichever of the two contracts. */
+  /** Whether the store has a method of one of the two contracts. */
   has(method: keyof Persistence | keyof Storage): boolean {
     return (this.#store as Partial<Record<typeof method, unknown>>)[method] !== undefined
   }
@@ -58,14 +58,14 @@ export class StoreUnderTest {
   get commits(): CommitStore {
     const { commit, readAll } = this.#store
     if (commit === undefined || readAll === undefined) throw new Error('a store has both commit and readAll or neither')
-    return this.#store as TestedStore & CommitStore // both were looked at in the line above
+    return this.#store as TestedStore & CommitStore // both were checked above
   }
 
   lacks(part: PersistencePart): boolean {
     return this.#source.without.includes(part)
   }
 
-  /** Closes the store and opens what it kept; does nothing, and gives false, in a test that is run without restarts. */
+  /** Closes the store and opens it again. Does nothing and returns false in a test without restarts. */
   async restart(): Promise<boolean> {
     const { reopen } = this.#source
     if (!this.#restarts || reopen === undefined) return false
@@ -92,13 +92,13 @@ export class StoreUnderTest {
       const warn = (message: string): void => process.emitWarning(message)
       await this.#store.open({ id: this.brokerId, emitter: mq, warn, now: Date.now })
     }
-    // A store that is both is opened by both ways: the methods of aedes know their broker from `setup`.
+    // A store that is both is opened both ways: the methods of aedes get their broker from `setup`.
     if (!isPersistence(this.#store)) return
     const broker: PersistenceBroker = {
       id: this.brokerId,
       counter: 0,
       mq,
-      // A broker asks its hooks first, so what a store publishes comes back to it later.
+      // A broker calls its hooks first, so a message of the store comes back later.
       publish: (packet, callback) => setImmediate(() => mq.emit({ ...packet }, callback)),
       subscribe: mq.on.bind(mq),
       unsubscribe: mq.removeListener.bind(mq),

@@ -1,18 +1,18 @@
 import type { StoreUnderTest } from './store-under-test.ts'
 
-/** What a store may be declared to do without; the suite then checks nothing about it. */
+/** A part that a store may be declared to lack; the suite then does not test it. */
 export type PersistencePart =
-  /** `commit` and `readAll`. Left out without being declared when the store has no `commit`. */
+  /** `commit` and `readAll`. Not tested, also without a declaration, if the store has no `commit`. */
   | 'commit'
-  /** The methods of aedes-persistence. Left out without being declared when the store is a `Storage` without them. */
+  /** The methods of aedes-persistence. Not tested, also without a declaration, if a `Storage` has none of them. */
   | 'aedes-methods'
   /** Calls about one Client that overlap. The broker makes them one after another, `commit` excepted. */
   | 'concurrency'
-  /** `properties` and `messageExpiry` of queued messages and of QoS 2 messages that came in. */
+  /** `properties` and `messageExpiry` of queued messages and of incoming QoS 2 messages. */
   | 'packet-properties'
   /** Correlation Data that comes back as bytes. */
   | 'binary-properties'
-  /** Fields that are gone when what is stored anew does not have them. */
+  /** Fields that a replacement without them removes. */
   | 'replaced-fields'
   /** The order of a queue, a PUBREL in the place of its message included. */
   | 'order'
@@ -26,24 +26,24 @@ export type PersistencePart =
   | 'dollar-topics'
   /** `+` matches an empty level. */
   | 'empty-levels'
-  /** Filters with `*`, `?`, `[` and `]` in them, which mean nothing in MQTT. */
+  /** Filters with `*`, `?`, `[` and `]` in them, which have no meaning in MQTT. */
   | 'glob-characters'
   /** Subscriptions at QoS 0 that match nothing and are not counted. */
   | 'qos-0-subscriptions'
   /** `grantedTopic` and `requestedQos` of a subscription. */
   | 'granted-filters'
-  /** `cleanOutgoing` and `allSubscriptions`, of which the broker needs none. Left out too when the store has no such method. */
+  /** `cleanOutgoing` and `allSubscriptions`, which the broker does not need. Not tested if the store has no such method. */
   | 'optional-methods'
 
-/** One thing that a store has to do. */
+/** One test of the suite. */
 export interface TestCase {
   /** A sentence. */
   readonly name: string
-  /** True when it is to be repeated with a restart wherever `run` calls `store.restart()`. */
+  /** Whether to repeat it with a restart at each call of `store.restart()`. */
   readonly restarts?: boolean
-  /** A method that not every store has; without it nothing is run. */
+  /** A method that not every store has; the test is skipped without it. */
   readonly needs?: 'commit' | 'setup' | 'cleanOutgoing' | 'cleanIncoming' | 'allSubscriptions'
-  /** Nothing is run when the store does without one of these. */
+  /** The test is not run if the store lacks one of these. */
   readonly parts?: readonly PersistencePart[]
   run(store: StoreUnderTest): Promise<void>
 }

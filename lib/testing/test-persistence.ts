@@ -10,31 +10,31 @@ import { subscriptionCases } from './contract/subscriptions.ts'
 import { StoreUnderTest, type StoreSource, type TestedStore } from './store-under-test.ts'
 import type { PersistencePart, TestCase } from './test-case.ts'
 
-/** A function such as `test` of `node:test`: it runs what it is given, now or later, and reports under the name. */
+/** A function such as `test` of `node:test`: it runs `run`, now or later, and reports under the name. */
 export type TestFunction = (name: string, run: (context: TestFunctionContext) => Promise<void>) => unknown
 
 export interface TestFunctionContext {
-  /** Says that the test found nothing to do. */
+  /** Reports that the test does not apply to the store. */
   skip(reason: string): void
 }
 
-/** How the suite gets the store that it tests: a `Storage`, a persistence made for aedes, or one that is both. */
+/** Options of the suite for a `Storage`, a persistence made for aedes, or a store that is both. */
 export interface PersistenceTestOptions<Store extends TestedStore = TestedStore> {
   /** Stands before the name of every test. */
   readonly name: string
   /** Makes an empty store that is not open yet: neither `open` nor `setup` was called. Called once for each test. */
   readonly open: () => Store | Promise<Store>
-  /** Makes a store of what a closed one has stored. Without it no restart is tested: a store in memory. */
+  /** Opens a closed store again. Without it no restart is tested, as for a store in memory. */
   readonly reopen?: (closed: Store) => Store | Promise<Store>
-  /** Removes what a store has stored, at the end of its test, after `close` or `destroy`. */
+  /** Removes the data of a store, at the end of its test, after `close` or `destroy`. */
   readonly remove?: (closed: Store) => unknown
-  /** What the store does without. The suite checks nothing about it. @defaultValue `[]` */
+  /** The parts that the store lacks, which are not tested. @defaultValue `[]` */
   readonly without?: readonly PersistencePart[]
   /** Runs the tests. @defaultValue `test` of `node:test` */
   readonly test?: TestFunction
-  /** Where the random operations begin; a test that fails says what it was. @defaultValue 1 */
+  /** The seed of the random operations; a failed test reports it. @defaultValue 1 */
   readonly seed?: number
-  /** How many random conversations there are. @defaultValue 5 */
+  /** The number of random conversations. @defaultValue 5 */
   readonly conversations?: number
   /** Seconds that one test may take. @defaultValue 60 */
   readonly timeLimit?: number
@@ -60,8 +60,8 @@ const parts: Readonly<Record<PersistencePart, true>> = {
 }
 
 /**
- * Tests a store: of a `Storage` what {@link Storage} says, of a persistence made for aedes what aedes-persistence 11 asks,
- * and `commit` and `readAll` when it has them.
+ * Tests a store: a `Storage` by the contract of {@link Storage}, a persistence made for aedes by that of aedes-persistence
+ * 11, and `commit` and `readAll` if it has them.
  */
 export function testPersistence<Store extends TestedStore>(options: PersistenceTestOptions<Store>): void {
   const { name, open, reopen, remove, without = [], test = nodeTest } = options
@@ -70,7 +70,7 @@ export function testPersistence<Store extends TestedStore>(options: PersistenceT
     if (Object.hasOwn(parts, part)) continue
     throw new InvalidOptionError(`without: expected some of ${Object.keys(parts).join(', ')}, got ${part}`)
   }
-  // The suite gives back to these two only what `open` and `reopen` made.
+  // The suite calls these two only with stores of `open` and `reopen`.
   const source = { open, reopen, remove, without } as unknown as StoreSource
   const contract = [...queueCases, ...retainedCases, ...subscriptionCases, ...clientCases]
   const commits = [...sessionCases, ...commitQueueCases, ...togetherCases]
@@ -106,7 +106,7 @@ async function runCase(
     if (needs !== undefined && !store.has(needs)) context.skip(`the store has no ${needs}`)
     else await within(timeLimit, testCase.run(store))
   } catch (error) {
-    await within(timeLimit, store.close()).catch(() => undefined) // the author wants to know what went wrong first
+    await within(timeLimit, store.close()).catch(() => undefined) // the first error is reported
     throw error
   }
   await within(timeLimit, store.close())

@@ -1,4 +1,4 @@
-/** What is stored in the tests, and what is compared of what comes back. */
+/** The values that the tests store, and functions to compare them. */
 import type {
   PersistedPacket,
   PersistedPublish,
@@ -10,7 +10,7 @@ import type { StoreUnderTest } from './store-under-test.ts'
 
 export const BROKER_ID = 'boot0'
 
-/** Client Identifiers that a store mixes up when it puts keys together or uses plain objects. */
+/** Client Identifiers that a store confuses if it concatenates keys or uses plain objects. */
 export const STRANGE_NAMES: readonly string[] = [
   '__proto__',
   'constructor',
@@ -91,7 +91,7 @@ export function plain(value: unknown): unknown {
   return Object.fromEntries(fields.map(([name, field]) => [name, plain(field)]))
 }
 
-/** What a message has to have when it comes back. */
+/** The fields of a message that a store must return. */
 export function comparable(store: StoreUnderTest, packet: PersistedPacket | null | undefined): unknown {
   if (packet === undefined || packet === null) return undefined
   if (packet.cmd === 'pubrel') return { cmd: packet.cmd, messageId: packet.messageId }
@@ -103,12 +103,12 @@ export function comparable(store: StoreUnderTest, packet: PersistedPacket | null
   })
 }
 
-/** What a retained message has to have when it comes back. */
+/** The fields of a retained message that a store must return. */
 export function comparableRetained(store: StoreUnderTest, packet: PersistedPublish | undefined): unknown {
   return packet === undefined ? undefined : plain(contentOf(packet, store.lacks('binary-properties')))
 }
 
-/** All of a message but its Packet Identifier. */
+/** All fields of a message but its Packet Identifier. */
 export function contentOf(packet: PersistedPublish, withoutBinary = false): Record<string, unknown> {
   const { topic, payload, qos, retain, dup, brokerId, brokerCounter, clientId, nl, messageExpiry } = packet
   return {
@@ -131,7 +131,7 @@ export function comparableWill(store: StoreUnderTest, stored: PersistedWill | nu
   return plain(willContent(stored, store.lacks('binary-properties')))
 }
 
-/** All of a Will but whose it is. */
+/** All fields of a Will but its Client and broker. */
 export function willContent(stored: PersistedWill, withoutBinary = false): Record<string, unknown> {
   const { topic, payload, qos, retain, dueAt } = stored
   return {
@@ -149,7 +149,7 @@ function propertiesOf(properties: object | null | undefined, withoutBinary: bool
   return withoutBinary ? { ...properties, correlationData: undefined } : properties
 }
 
-/** In an order of its own, for what a store gives in any order. */
+/** Sorts names that a store returns in any order. */
 export function sorted(names: Iterable<string>): string[] {
   return [...names].toSorted()
 }

@@ -46,7 +46,7 @@ export class TestBroker implements MembershipListener {
     this.#write(`${id} joined`)
   }
 
-  onLeave(id: string, how: 'goodbye' | 'silence'): void {
+  onLeave(id: string, how: 'leave' | 'silence'): void {
     this.#write(`${id} left: ${how}`)
   }
 

@@ -193,5 +193,5 @@ test('what comes after a goodbye is not heard', async () => {
   await b?.cluster.stop()
   bus.release()
   pass(10_000)
-  assert.deepEqual(a?.log(), ['missed b', 'b left: goodbye'])
+  assert.deepEqual(a?.log(), ['missed b', 'b left: leave'])
 })

@@ -56,15 +56,15 @@ const nothing: unknown[] = [
   { ...control, topic: '$haltere/__proto__', last: 1 },
   { ...control, topic: '$haltere/heartbeat' },
   { ...control, topic: '$haltere/heartbeat', last: '1' },
-  { ...control, topic: '$haltere/hello', last: -1 },
-  { ...control, topic: '$haltere/goodbye' },
+  { ...control, topic: '$haltere/join', last: -1 },
+  { ...control, topic: '$haltere/leave' },
   { ...control, topic: '$haltere/notice', sequence: 1, kind: {} },
   { ...control, topic: '$haltere/notice', kind: 'k' },
   { ...control, topic: '$haltere/notice', kind: 'k', sequence: 0 },
-  { ...control, topic: '$haltere/question', sequence: 1, kind: 'k' },
-  { ...control, topic: '$haltere/question', sequence: 1, kind: 'k', question: 1, to: 5 },
-  { ...control, topic: '$haltere/answer', last: 0, to: 'a' },
-  { ...control, topic: '$haltere/answer', last: 0, question: 1 },
+  { ...control, topic: '$haltere/request', sequence: 1, kind: 'k' },
+  { ...control, topic: '$haltere/request', sequence: 1, kind: 'k', request: 1, to: 5 },
+  { ...control, topic: '$haltere/response', last: 0, to: 'a' },
+  { ...control, topic: '$haltere/response', last: 0, request: 1 },
   { ...control, topic: '$haltere/message', sequence: 1 },
   { ...control, topic: '$haltere/message', sequence: 1, message: 5 },
   { ...control, topic: '$haltere/message', sequence: 1, message: [] },
@@ -83,7 +83,7 @@ test('whatever is put onto the emitter, nothing throws and no prototype changes'
   const { a, put } = setting()
   const field = fc.oneof(fc.anything(), fc.constantFrom('a', 'x', 'publish', 'haltere', 0, 1, 2, 7, null))
   const topic = fc.constantFrom(
-    ...['t', 'heartbeat', 'hello', 'goodbye', 'notice', 'question', 'answer', 'message'].map(
+    ...['t', 'heartbeat', 'join', 'leave', 'notice', 'request', 'response', 'message'].map(
       (name) => `$haltere/${name}`,
     ),
   )
@@ -99,7 +99,7 @@ test('whatever is put onto the emitter, nothing throws and no prototype changes'
         last: field,
         kind: field,
         body: field,
-        question: field,
+        request: field,
         to: field,
         members: field,
         message: field,
@@ -174,8 +174,8 @@ test('an answer from somebody who was not asked, or to no question, is ignored',
   await b.cluster.start()
   b.answer = () => new Promise(() => {})
   const asked = a.cluster.request('who', 1, { timeoutMs: 100 })
-  put({ topic: '$haltere/answer', ...control, last: 0, to: 'a', question: 1, body: 'forged' })
-  put({ topic: '$haltere/answer', ...control, brokerId: 'b', last: 1e6, to: 'a', question: 99, body: 'forged' })
+  put({ topic: '$haltere/response', ...control, last: 0, to: 'a', request: 1, body: 'forged' })
+  put({ topic: '$haltere/response', ...control, brokerId: 'b', last: 1e6, to: 'a', request: 99, body: 'forged' })
   clock.advance(100)
   assert.deepEqual(await asked, { responses: new Map(), timedOut: ['b'] })
 })

@@ -63,7 +63,7 @@ test('every packet of a broker has the version of its protocol', async () => {
   await asked
   await Promise.all(brokers.map(({ cluster }) => cluster.stop()))
   const types = new Set(bus.emitted.map(({ topic }) => topic.replace(/^a\/.*/, 'long')))
-  for (const type of ['hello', 'heartbeat', 'notice', 'question', 'answer', 'goodbye', 'message']) {
+  for (const type of ['join', 'heartbeat', 'notice', 'request', 'response', 'leave', 'message']) {
     assert.ok(types.has(`$haltere/${type}`), type)
   }
   for (const packet of bus.emitted) assert.equal((packet as { version?: number }).version, PROTOCOL_VERSION)

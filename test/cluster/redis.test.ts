@@ -98,7 +98,7 @@ test('through Redis: messages, notices and questions arrive as they were given',
     },
   )
   assert.deepEqual(b.bodies, [{ bytes: Buffer.from('b'), number: 2 ** 40, list: [null, null] }])
-  const left = a.heard('b left: goodbye')
+  const left = a.heard('b left: leave')
   await b.cluster.stop()
   await left
   assert.deepEqual([...a.errors, ...b.errors], [])

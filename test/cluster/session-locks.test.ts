@@ -71,7 +71,7 @@ test('a lock that is released twice is not taken from the next request', async (
 
 test('locks of different sessions do not wait for each other', async () => {
   const locks = new SessionLocks()
-  await locks.acquire('a', lockRequest(1, 'held'))
-  await locks.acquire('b', lockRequest(1, 'held'))
-  assert.equal(locks.holder('a')?.state, 'held')
+  await locks.acquire('a', lockRequest(1, 'exclusive'))
+  await locks.acquire('b', lockRequest(1, 'exclusive'))
+  assert.equal(locks.holder('a')?.state, 'exclusive')
 })

@@ -629,7 +629,7 @@ export function adapterConformance(name: string, create: () => Promise<AdapterSt
         { kind: 'complete', clientId: 'c', messageId: 1 },
         { kind: 'complete', clientId: 'c', messageId: 2 },
       ])
-      assert.equal(run.backend.held, 0)
+      assert.equal(run.backend.queuedMessages, 0)
     })
 
     test('a message that stands in a queue twice comes back once, and does not come back when it is complete', async (context) => {

@@ -130,7 +130,7 @@ suite('a broken store', () => {
       const name = { brokerId: packet.brokerId ?? '', brokerCounter: packet.brokerCounter ?? 0 }
       for (const fault of ['throws', 'rejects', 'never answers'] as const) {
         store.break(method, fault)
-        const said = fault === 'never answers' ? 'did not answer within 50 ms' : 'failed: broken'
+        const said = fault === 'never answers' ? 'did not respond within 50 ms' : 'failed: broken'
         await assert.rejects(lead(run, name), (error) => {
           assert(error instanceof StoreError)
           assert.equal(error.message, `MemoryPersistence: ${method} ${said}`)

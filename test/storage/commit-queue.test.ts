@@ -381,7 +381,7 @@ test('a commit that takes too long has failed, and no other begins before it has
   queue.afterCommit(() => told.push('patient'))
   await settle()
   clock.advance(1000)
-  assert.deepEqual(told.splice(0), ['fails: the store did not answer within 1000 ms'])
+  assert.deepEqual(told.splice(0), ['fails: the store did not respond within 1000 ms'])
   add('b')
   clock.advance(100)
   clock.advance(200)
@@ -404,7 +404,7 @@ test('while the storage is stuck, what comes is rejected without it', async () =
     ({ message }) => told.push(`rejected: ${message}`),
   )
   clock.advance(100)
-  assert.deepEqual(told.slice(1), ['rejected: the store has not answered yet'])
+  assert.deepEqual(told.slice(1), ['rejected: the store has not responded yet'])
   assert.equal(store.count, 1)
 })
 

@@ -14,7 +14,6 @@ import { type BrokerHandle, brokerHandle } from './broker-handle.ts'
 import { Calls } from './calls.ts'
 import { KeyedQueue } from './keyed-queue.ts'
 import { type Capabilities, probe } from './probe.ts'
-import { type AdapterPromises, lossesOf, promisesOf } from './promises.ts'
 import { fromStored, toRetained } from './stored-packet.ts'
 import { StoredIncoming } from './stored-incoming.ts'
 import { StoredQueues } from './stored-queues.ts'
@@ -29,16 +28,16 @@ import {
   toStoredSubscription,
 } from './stored-session.ts'
 import { RESERVED, storedTopic } from './stored-topic.ts'
-import { MANY_WILLS, StoredWills } from './stored-wills.ts'
+import { MAX_LISTED_WILLS, StoredWills } from './stored-wills.ts'
 
-/** So many sessions are read ahead: their queues are in memory at once, not more. */
-const READ_AHEAD = 32
+/** Sessions that are read ahead; only their queues are in memory at once. */
+const MAX_SESSIONS_READ_AHEAD = 32
 
 /** The broker id that an adapter sees. See StoredWills for why it is the same at every start. */
 const BROKER_ID = 'haltere'
 
-/** A session of aedes: nothing says when it ends. */
-const forever: PersistedSessionInfo = { expiryInterval: 4_294_967_295, expiresAt: null }
+/** A session of aedes, which has no expiry. */
+const neverExpires: PersistedSessionInfo = { expiryInterval: 4_294_967_295, expiresAt: null }
 /** A Client without a session that has a Will: it was connected when its broker ended. */
 const ended: PersistedSessionInfo = { expiryInterval: 0, expiresAt: null }
 
@@ -49,7 +48,7 @@ export interface AdapterOptions {
   readonly setupTimeout?: number
 }
 
-/** What works only once it is known what the adapter can do. */
+/** The parts that need the capabilities of the adapter. */
 interface Parts {
   readonly broker: StorageBroker
   readonly handle: BrokerHandle
@@ -59,15 +58,15 @@ interface Parts {
   readonly wills: StoredWills
 }
 
-/** Messages for one queue, nothing else of its Client between them. */
+/** Messages for one queue without other changes of its Client between them. */
 interface Enqueues {
   readonly tasks: Promise<void>[]
   readonly isTurn: Promise<void>
 }
 
 /**
- * A store that was made for aedes. It cannot do several things together or not at all, so they are done in an order
- * in which the end of the process leaves something that is known when it is read: twice rather than never.
+ * A store that was made for aedes. Its calls are not atomic, so they come in an order in which the end of the process
+ * leaves a state that the next start recognises: a message arrives twice rather than never.
  */
 export class AedesStorage implements Storage {
   readonly reserved: string = RESERVED
@@ -75,13 +74,13 @@ export class AedesStorage implements Storage {
   readonly #calls: Calls
   readonly #setupTimeout: number
   readonly #cleansIncoming: boolean
-  readonly #lanes = new KeyedQueue()
-  /** The topics in which owners stand, of the sessions that are known. */
+  readonly #queue = new KeyedQueue()
+  /** The topics that store the owners of the known sessions. */
   readonly #ownerTopics = new Map<string, readonly string[]>()
   #opened: Parts | undefined
   #lastOwnerWrite = 0
 
-  /** @param adapter - what it is called in messages. */
+  /** @param adapter - its name in messages. */
   constructor(persistence: Persistence, adapter: string, options: AdapterOptions = {}) {
     this.#adapter = adapter
     this.#calls = new Calls(persistence, adapter, options.callTimeout ?? 5000)
@@ -105,13 +104,8 @@ export class AedesStorage implements Storage {
     if (losses.length > 0) broker.warn(`${this.#adapter}: does not keep ${losses.join('; ')}`)
   }
 
-  /** What this store promises, once it is open. */
-  get promises(): AdapterPromises {
-    return promisesOf(this.#adapter, this.#parts.capabilities)
-  }
-
-  /** How many queued messages it must know something of, for those who watch memory. */
-  get held(): number {
+  /** The number of queued messages that the adapter has in memory. */
+  get queuedMessages(): number {
     return this.#parts.queues.size
   }
 
@@ -120,7 +114,7 @@ export class AedesStorage implements Storage {
     return this.#opened
   }
 
-  /** An adapter that tells other brokers of subscriptions is one that they can share. */
+  /** Brokers can share an adapter that notifies the others of subscriptions. */
   get shared(): SharedReading | undefined {
     if (this.#opened?.handle.isShared !== true) return undefined
     return { readSessions: () => this.#readSessions(), readRetained: () => this.#readRetained() }
@@ -129,30 +123,26 @@ export class AedesStorage implements Storage {
   async *readAll(): AsyncGenerator<PersistedState> {
     for await (const packet of this.#readRetained()) yield { kind: 'retained', packet }
     const wills = await this.#parts.wills.readAll()
-    const clientIds = new Set<string>()
-    for await (const id of this.#calls.list('getClientList', (store) => store.getClientList(SESSION_TOPIC))) {
-      clientIds.add(id)
-    }
-    for (const id of wills.keys()) clientIds.add(id)
-
-    const coming: Promise<PersistedSessionState | undefined>[] = []
+    const clientIds = await this.#clientIds(wills)
+    const pending: Promise<PersistedSessionState | undefined>[] = []
     let withSubscriptions = 0
     const readOne = async (clientId: string): Promise<PersistedSessionState | undefined> => {
       const read = await this.#readSubscriptions(clientId)
       if (read.session !== undefined || read.subscriptions.length > 0) withSubscriptions += 1
-      const will = wills.get(clientId) ?? (wills.size < MANY_WILLS ? undefined : await this.#parts.wills.read(clientId))
+      const will =
+        wills.get(clientId) ?? (wills.size < MAX_LISTED_WILLS ? undefined : await this.#parts.wills.read(clientId))
       return this.#readState(clientId, read, will)
     }
     const next = clientIds.values()
     for (;;) {
-      while (coming.length < READ_AHEAD) {
+      while (pending.length < MAX_SESSIONS_READ_AHEAD) {
         const { value: clientId } = next.next()
         if (clientId === undefined) break
         const state = readOne(clientId)
-        state.catch(() => undefined) // It is waited for later.
-        coming.push(state)
+        state.catch(() => undefined) // The error is thrown when its turn comes.
+        pending.push(state)
       }
-      const first = coming.shift()
+      const first = pending.shift()
       if (first === undefined) break
       const state = await first
       if (state !== undefined) yield state
@@ -169,7 +159,7 @@ export class AedesStorage implements Storage {
     const parts: Promise<void>[] = []
     const enqueues = new Map<string, Enqueues>()
     for (const operation of operations) this.#start(operation, parts, enqueues)
-    // All of it is waited for, so that two calls of a caller that waits do not overlap.
+    // Waits for all parts, so that the next commit does not overlap.
     for (const result of await Promise.allSettled(parts)) if (result.status === 'rejected') throw result.reason
   }
 
@@ -178,7 +168,7 @@ export class AedesStorage implements Storage {
   }
 
   async close(): Promise<void> {
-    await this.#lanes.idle()
+    await this.#queue.idle()
     try {
       await this.#calls.call('destroy', (store) => store.destroy())
     } catch (error) {
@@ -186,49 +176,49 @@ export class AedesStorage implements Storage {
     }
   }
 
-  /** Starts one operation; what is to be waited for is added to the parts. */
+  /** Starts one operation, and adds its promises to the parts. */
   #start(operation: PersistenceOperation, parts: Promise<void>[], enqueues: Map<string, Enqueues>): void {
     const { queues, incoming, wills } = this.#parts
-    const inLane = (clientId: string, task: () => Promise<unknown>): void => {
+    const inOrder = (clientId: string, task: () => Promise<unknown>): void => {
       enqueues.delete(clientId)
-      parts.push(this.#inLane(clientId, task))
+      parts.push(this.#inOrder(clientId, task))
     }
     switch (operation.kind) {
       case 'publish':
         return this.#publish(operation, parts, enqueues)
       case 'session':
-        return inLane(operation.clientId, () => this.#keepSession(operation.clientId, operation.session))
+        return inOrder(operation.clientId, () => this.#keepSession(operation.clientId, operation.session))
       case 'end session':
-        return inLane(operation.clientId, () => this.#endSession(operation.clientId))
+        return inOrder(operation.clientId, () => this.#endSession(operation.clientId))
       case 'subscribe':
-        return inLane(operation.clientId, () => this.#subscribe(operation.clientId, operation.subscriptions))
+        return inOrder(operation.clientId, () => this.#subscribe(operation.clientId, operation.subscriptions))
       case 'unsubscribe':
-        return inLane(operation.clientId, () =>
+        return inOrder(operation.clientId, () =>
           this.#removeSubscriptions(operation.clientId, operation.topicFilters.map(storedTopic)),
         )
       case 'send':
-        return inLane(operation.clientId, () =>
+        return inOrder(operation.clientId, () =>
           queues.send(operation.clientId, operation, operation.messageId, operation.foreign),
         )
       case 'release':
-        return inLane(operation.clientId, () => queues.release(operation.clientId, operation.messageId))
+        return inOrder(operation.clientId, () => queues.release(operation.clientId, operation.messageId))
       case 'complete':
-        return inLane(operation.clientId, () => queues.complete(operation.clientId, operation.messageId))
+        return inOrder(operation.clientId, () => queues.complete(operation.clientId, operation.messageId))
       case 'discard':
         for (const clientId of operation.clientIds) {
-          inLane(clientId, () => queues.discard(clientId, operation, operation.foreign))
+          inOrder(clientId, () => queues.discard(clientId, operation, operation.foreign))
         }
         return
       case 'incoming done':
-        return inLane(operation.clientId, () => incoming.done(operation.clientId, operation.messageId))
+        return inOrder(operation.clientId, () => incoming.done(operation.clientId, operation.messageId))
       case 'will':
-        return inLane(operation.clientId, () => wills.set(operation.clientId, operation.will))
+        return inOrder(operation.clientId, () => wills.set(operation.clientId, operation.will))
     }
   }
 
   /**
-   * At QoS 2 `being handed on` stands before the first queue has the message, and `accepted` after the last one has it:
-   * so when the process ends between, it is known who may not have it.
+   * At QoS 2 the store has `begun` before the first queue has the message, and `accepted` after the last one: if the
+   * process ends between, the next start knows that some queues may lack the message.
    */
   #publish(
     { packet, targets, retain, incoming, isResumed }: PublishOperation,
@@ -238,8 +228,8 @@ export class AedesStorage implements Storage {
     const exchanges = this.#parts.incoming
     const { queues, capabilities } = this.#parts
     if (incoming !== undefined) enqueues.delete(incoming.clientId)
-    const begun = incoming && this.#inLane(incoming.clientId, () => exchanges.begin(incoming, packet))
-    const handedOn = targets.map((target) =>
+    const begun = incoming && this.#inOrder(incoming.clientId, () => exchanges.begin(incoming, packet))
+    const deliveries = targets.map((target) =>
       this.#enqueue(target.clientId, enqueues, async () => {
         await begun
         await queues.enqueue(target, packet, isResumed)
@@ -247,35 +237,35 @@ export class AedesStorage implements Storage {
     )
     if (retain) {
       const stored = toRetained(packet, !capabilities.retainedProperties)
-      const kept = this.#lanes.run(`topic ${packet.topic}`, async () => {
+      const kept = this.#queue.run(`topic ${packet.topic}`, async () => {
         await begun
         await this.#calls.callWithRetry('storeRetained', (store) => store.storeRetained(stored))
       })
-      handedOn.push(kept)
+      deliveries.push(kept)
     }
     if (begun !== undefined) parts.push(begun)
-    parts.push(...handedOn)
+    parts.push(...deliveries)
     if (incoming === undefined) return
     enqueues.delete(incoming.clientId)
-    const accepted = this.#inLane(incoming.clientId, async () => {
-      await Promise.all([begun, ...handedOn])
+    const accepted = this.#inOrder(incoming.clientId, async () => {
+      await Promise.all([begun, ...deliveries])
       await exchanges.accept(incoming, packet)
     })
     parts.push(accepted)
   }
 
-  /** What is put into one queue without anything else between goes to the store at once: reading sorts it. */
+  /** Messages for one queue without other changes between go to the store at once: reading sorts them. */
   #enqueue(clientId: string, enqueues: Map<string, Enqueues>, task: () => Promise<void>): Promise<void> {
     let group = enqueues.get(clientId)
     if (group === undefined) {
       const tasks: Enqueues['tasks'] = []
       const isTurn = new Promise<void>((resolve) => {
-        const turn = this.#inLane(clientId, async () => {
+        const turn = this.#inOrder(clientId, async () => {
           resolve()
-          await Promise.resolve() // By then all that belongs to it is there.
+          await Promise.resolve() // By then the tasks of this commit are added.
           await Promise.allSettled(tasks)
         })
-        turn.catch(() => undefined) // Each task says for itself whether it failed.
+        turn.catch(() => undefined) // Each task reports its own failure.
       })
       group = { tasks, isTurn }
       enqueues.set(clientId, group)
@@ -285,15 +275,15 @@ export class AedesStorage implements Storage {
     return done
   }
 
-  #inLane(clientId: string, task: () => Promise<unknown>): Promise<void> {
-    return this.#lanes.run(`client ${clientId}`, async () => {
+  #inOrder(clientId: string, task: () => Promise<unknown>): Promise<void> {
+    return this.#queue.run(`client ${clientId}`, async () => {
       await task()
     })
   }
 
   async #keepSession(clientId: string, session: PersistedSessionInfo): Promise<void> {
     const known = this.#ownerTopics.get(clientId) ?? (await this.#readSubscriptions(clientId)).ownerTopics
-    this.#ownerTopics.delete(clientId) // Until it is done, it is not known.
+    this.#ownerTopics.delete(clientId) // Unknown until all calls succeed.
     const topic = ownerTopic(session.owner)
     const records = [sessionRecord(session)]
     if (topic !== undefined && known[0] !== topic) {
@@ -308,7 +298,7 @@ export class AedesStorage implements Storage {
     this.#ownerTopics.set(clientId, topic === undefined ? [] : [topic])
   }
 
-  /** What says that there is a session goes last: the rest of one must not come to a later one. */
+  /** The record of the session is removed last, so that a later session does not get a rest of this one. */
   async #endSession(clientId: string): Promise<void> {
     await this.#parts.queues.drain(clientId)
     await this.#parts.incoming.clean(clientId)
@@ -327,7 +317,7 @@ export class AedesStorage implements Storage {
 
   async #addSubscriptions(clientId: string, subscriptions: readonly StoredSubscription[]): Promise<void> {
     if (subscriptions.length === 0) return
-    // Some fields hold more than aedes means them to.
+    // Some fields have values that aedes never stores there.
     const stored = subscriptions as unknown as readonly PersistedSubscription[]
     await this.#calls.callWithRetry('addSubscriptions', (store) => store.addSubscriptions({ id: clientId }, stored))
   }
@@ -351,24 +341,30 @@ export class AedesStorage implements Storage {
     read: ReadSession,
     will: PersistedWill | undefined,
   ): Promise<PersistedSessionState | undefined> {
-    const session = read.session ?? (read.subscriptions.length > 0 ? forever : will && ended)
+    const session = read.session ?? (read.subscriptions.length > 0 ? neverExpires : will && ended)
     this.#ownerTopics.delete(clientId) // Another broker may have ended it.
     if (session === undefined) return undefined
     this.#ownerTopics.set(clientId, read.ownerTopics)
     let queue: PersistedSessionState['queue'] = []
-    await this.#inLane(clientId, async () => {
+    await this.#inOrder(clientId, async () => {
       queue = await this.#parts.queues.read(clientId)
     })
-    // Which QoS 2 exchanges are open cannot be listed: see `findIncoming`.
+    // The open QoS 2 exchanges cannot be listed: see `findIncoming`.
     return { kind: 'session', clientId, session, subscriptions: read.subscriptions, queue, incoming: [], will }
   }
 
-  async *#readSessions(): ReturnType<SharedReading['readSessions']> {
-    const clientIds = new Set<string>((await this.#parts.wills.readAll()).keys())
+  /** The Clients that have a session or a Will. */
+  async #clientIds(wills: ReadonlyMap<string, unknown>): Promise<Set<string>> {
+    const clientIds = new Set<string>()
     for await (const id of this.#calls.list('getClientList', (store) => store.getClientList(SESSION_TOPIC))) {
       clientIds.add(id)
     }
-    for (const clientId of clientIds) {
+    for (const id of wills.keys()) clientIds.add(id)
+    return clientIds
+  }
+
+  async *#readSessions(): ReturnType<SharedReading['readSessions']> {
+    for (const clientId of await this.#clientIds(await this.#parts.wills.readAll())) {
       const { session = ended, subscriptions } = await this.#readSubscriptions(clientId)
       yield { clientId, session, subscriptions }
     }
@@ -385,7 +381,7 @@ export class AedesStorage implements Storage {
     }
   }
 
-  /** Sessions that aedes wrote cannot be listed, but it can be seen that there are more. */
+  /** Sessions that aedes wrote cannot be listed, only counted. */
   async #compareCount(found: number): Promise<void> {
     const { clientsCount } = await this.#calls.callWithRetry('countOffline', (store) => store.countOffline())
     if (clientsCount <= found) return
@@ -394,4 +390,16 @@ export class AedesStorage implements Storage {
       `${this.#adapter}: ${more} sessions were written by another broker and cannot be listed; each comes back when its Client connects, and until then it gets no messages`,
     )
   }
+}
+
+/** The losses of a store that the adapter cannot prevent. */
+function lossesOf(capabilities: Capabilities): string[] {
+  const losses: string[] = []
+  if (!capabilities.sessionFields) losses.push('when a session expires')
+  if (!capabilities.willFields) losses.push('the properties of Wills and when a delayed one is due')
+  if (capabilities.release === 'nothing') losses.push('PUBREC, so a QoS 2 message is sent again after a restart')
+  if (!capabilities.cleanIncoming) {
+    losses.push('a session free of the QoS 2 exchanges of the one before, when that ended after a restart')
+  }
+  return losses
 }

@@ -4,9 +4,9 @@ import { matches } from '../../topics/topic-filter.ts'
 
 /** The parts of an aedes broker that a persistence may use, over an emitter. */
 export interface BrokerHandle extends PersistenceBroker {
-  /** The persistence listens to what other brokers tell of their subscriptions. */
+  /** The persistence listens to notices of other brokers about subscriptions. */
   readonly isShared: boolean
-  /** aedes-persistence-mongodb listens for Clients with `ttlAfterDisconnected`: our own expiry does that. */
+  /** aedes-persistence-mongodb listens for Clients with `ttlAfterDisconnected`: the broker has its own expiry. */
   on(event: string, listener: unknown): unknown
   once(event: string, listener: unknown): unknown
   emit(event: string, ...details: readonly unknown[]): unknown
@@ -15,7 +15,7 @@ export interface BrokerHandle extends PersistenceBroker {
 
 export function brokerHandle(id: string, emitter: Emitter): BrokerHandle {
   const listeners = new Map<EmitterListener, EmitterListener>()
-  const heard = new Set<readonly [topic: string, listener: EmitterListener]>()
+  const subscriptions = new Set<readonly [topic: string, listener: EmitterListener]>()
   return {
     get isShared() {
       return listeners.size > 0
@@ -25,19 +25,19 @@ export function brokerHandle(id: string, emitter: Emitter): BrokerHandle {
     mq: emitter,
     publish(packet, callback) {
       emitter.emit(packet, callback)
-      // It waits until it hears itself, for ever when that is lost. Hearing it twice does no harm.
-      for (const [topic, listener] of heard) if (matches(topic, packet.topic)) listener(packet, () => undefined)
+      // It waits for its own packet, without a time limit. A second copy does no harm.
+      for (const [topic, listener] of subscriptions) if (matches(topic, packet.topic)) listener(packet, () => undefined)
     },
     subscribe(topic, listener, callback) {
-      // mqemitter gives a function of one parameter something else, so it gets one of two.
+      // mqemitter calls a function of one parameter differently, so this one has two.
       const both: EmitterListener = (message, done) => listener(message, done)
       listeners.set(listener, both)
-      heard.add([topic, both])
+      subscriptions.add([topic, both])
       emitter.on(topic, both, () => callback())
     },
     unsubscribe(topic, listener, callback) {
       emitter.removeListener(topic, listeners.get(listener) ?? listener, () => callback())
-      for (const one of heard) if (one[1] === listeners.get(listener)) heard.delete(one)
+      for (const one of subscriptions) if (one[1] === listeners.get(listener)) subscriptions.delete(one)
       listeners.delete(listener)
     },
     on: () => undefined,

@@ -1,23 +1,23 @@
 import type { Persistence } from '../../../types/persistence.ts'
 import { Gate } from './keyed-queue.ts'
 
-/** So many calls are with the store at once; each is about another Client. */
-const CALLS_AT_ONCE = 64
+/** The number of concurrent calls; each is about another Client. */
+const MAX_CONCURRENT_CALLS = 64
 
-/** The store did not do what it was asked. */
+/** A call of the store failed. */
 export class StoreError extends Error {
   override readonly name = 'StoreError'
   readonly code = 'ERR_MQTT_STORE'
 }
 
-/** Calls the store so that whatever it does ends within its time: throws, rejects, or never answers. */
+/** Calls the store with a time limit, and makes a `StoreError` of each failure. */
 export class Calls {
   readonly #persistence: Persistence
   readonly #adapter: string
   readonly #timeout: number
-  readonly #gate = new Gate(CALLS_AT_ONCE)
-  /** What the store says when it does not have a packet; the words differ. */
-  notThere: RegExp = /no such packet|not found/i
+  readonly #gate = new Gate(MAX_CONCURRENT_CALLS)
+  /** The error message of the store for a packet that it does not have; the words differ. */
+  notFound: RegExp = /no such packet|not found/i
 
   constructor(persistence: Persistence, adapter: string, timeout: number) {
     this.#persistence = persistence
@@ -25,26 +25,26 @@ export class Calls {
     this.#timeout = timeout
   }
 
-  /** One call that must not be done twice. */
+  /** One call that must not be repeated. */
   call<T>(method: string, call: (store: Persistence) => T | Promise<T>, timeout: number = this.#timeout): Promise<T> {
     return this.#gate.pass(() => this.#within(method, timeout, async () => call(this.#persistence)))
   }
 
-  /** One call that does no harm when it is done twice, so it gets a second try. */
+  /** One call that may be repeated, so it gets a second try. */
   async callWithRetry<T>(method: string, call: (store: Persistence) => T | Promise<T>): Promise<T> {
     try {
       return await this.call(method, call)
     } catch (error) {
-      if (this.isNotThere(error)) throw error
+      if (this.isNotFound(error)) throw error
       return this.call(method, call)
     }
   }
 
-  /** Reads what the store gives one by one, each within the time of one call. */
+  /** Reads a list of the store, each item within the time limit of one call. */
   async *list<T>(method: string, call: (store: Persistence) => AsyncIterable<T> | Iterable<T>): AsyncGenerator<T> {
     const iterator = await this.#within(method, this.#timeout, async () => {
       const items = call(this.#persistence)
-      // A Readable of Node is both, and the asynchronous one is the one that waits.
+      // A Readable of Node.js is both; only the asynchronous iterator waits.
       return Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
     })
     let complete = false
@@ -52,26 +52,26 @@ export class Calls {
       for (;;) {
         const next = await this.#within(method, this.#timeout, async () => iterator.next())
         if (next.done === true) break
-        // Streams of some versions end with one of these.
+        // Streams of some versions end with undefined or null.
         if (next.value !== undefined && next.value !== null) yield next.value
       }
       complete = true
     } finally {
-      // Nobody waits for a stream that is not read to its end.
+      // The end of a stream that is not read completely is not awaited.
       if (!complete) Promise.resolve(iterator.return?.()).catch(() => undefined)
     }
   }
 
-  isNotThere(error: unknown): boolean {
-    return error instanceof StoreError && error.cause instanceof Error && this.notThere.test(error.cause.message)
+  isNotFound(error: unknown): boolean {
+    return error instanceof StoreError && error.cause instanceof Error && this.notFound.test(error.cause.message)
   }
 
-  /** Undefined instead of an error that says that there is none. */
-  async orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
+  /** Returns undefined instead of the error for a missing packet. */
+  async orUndefined<T>(result: Promise<T>): Promise<T | undefined> {
     try {
-      return await answer
+      return await result
     } catch (error) {
-      if (this.isNotThere(error)) return undefined
+      if (this.isNotFound(error)) return undefined
       throw error
     }
   }
@@ -79,7 +79,7 @@ export class Calls {
   #within<T>(method: string, timeout: number, work: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        reject(new StoreError(`${this.#adapter}: ${method} did not answer within ${timeout} ms`))
+        reject(new StoreError(`${this.#adapter}: ${method} did not respond within ${timeout} ms`))
       }, timeout)
       work().then(
         (value) => {

@@ -7,7 +7,7 @@ import type {
 import type { Storage, StorageBroker } from '../../../types/storage.ts'
 import { brokerHandle } from './broker-handle.ts'
 
-/** The methods that the broker calls of a persistence made for haltere 0.1.0. */
+/** The methods of a persistence for haltere 0.1.0 that the broker calls. */
 export type PersistenceWithCommit = Required<Pick<Persistence, 'setup' | 'commit' | 'readAll' | 'destroy'>>
 
 /** Makes a `Storage` of a persistence that has `commit` and `readAll` beside the methods of aedes: the port of 0.1.0. */

@@ -5,36 +5,36 @@ type Task = () => Promise<void>
 const runs = (task: Task): Promise<void> => task()
 
 /**
- * What is about one Client is done one after another, in the order in which it came; Clients do not wait for each other.
- * A task may wait for one that came before it in another lane: as all wait only for earlier ones, none waits for ever.
+ * Runs the tasks of one key, such as a Client, one after another; keys do not wait for each other. A task may wait for
+ * an earlier task of another key: all wait only for earlier ones, so there is no deadlock.
  */
 export class KeyedQueue {
-  readonly #lanes = new Map<string, fastq.queueAsPromised<Task, void>>()
+  readonly #queues = new Map<string, fastq.queueAsPromised<Task, void>>()
 
-  async run(name: string, task: Task): Promise<void> {
-    let lane = this.#lanes.get(name)
-    if (lane === undefined) {
-      lane = fastq.promise(runs, 1)
-      this.#lanes.set(name, lane)
+  async run(key: string, task: Task): Promise<void> {
+    let queue = this.#queues.get(key)
+    if (queue === undefined) {
+      queue = fastq.promise(runs, 1)
+      this.#queues.set(key, queue)
     }
     try {
-      await lane.push(task)
+      await queue.push(task)
     } finally {
-      if (lane.idle() && this.#lanes.get(name) === lane) this.#lanes.delete(name)
+      if (queue.idle() && this.#queues.get(key) === queue) this.#queues.delete(key)
     }
   }
 
-  /** Resolves when nothing is left to do. */
+  /** Resolves when all tasks are done. */
   async idle(): Promise<void> {
-    await Promise.all(Array.from(this.#lanes.values(), (lane) => lane.drained()))
+    await Promise.all(Array.from(this.#queues.values(), (queue) => queue.drained()))
   }
 
   get size(): number {
-    return this.#lanes.size
+    return this.#queues.size
   }
 }
 
-/** Lets only so many tasks run at once; the others wait in order. */
+/** Limits the number of concurrent tasks; the others wait in order. */
 export class Gate {
   readonly #queue: fastq.queueAsPromised<() => Promise<unknown>, unknown>
 
@@ -43,6 +43,6 @@ export class Gate {
   }
 
   pass<T>(task: () => Promise<T>): Promise<T> {
-    return this.#queue.push(task) as Promise<T> // What comes out is what the task gave.
+    return this.#queue.push(task) as Promise<T> // The result is that of the task.
   }
 }

@@ -1,4 +1,4 @@
-/** What the drivers of data bases make of bytes. */
+/** Bytes, as the driver of MongoDB returns them. */
 interface BsonBinary {
   readonly _bsontype: 'Binary'
   readonly buffer: Uint8Array
@@ -6,8 +6,8 @@ interface BsonBinary {
 }
 
 /**
- * What was stored, as it was before: Binary of BSON and other views of bytes are Buffers, null is undefined
- * and its key is not there. Objects that are not plain, such as dates, stay.
+ * Returns a value of a store in its original form: BSON `Binary` and other views of bytes as Buffers, and objects
+ * without fields that are null. Dates stay.
  */
 export function plainValue(value: unknown): unknown {
   if (value === null || typeof value !== 'object') return value ?? undefined
@@ -32,17 +32,17 @@ function isBsonBinary(value: object): value is BsonBinary {
   return type === 'Binary'
 }
 
-/** The fields of something that was stored; of what is no object, none. */
+/** Returns the fields of a stored object; none if the value is not an object. */
 export function fieldsOf(value: unknown): Record<string, unknown> {
   const plain = plainValue(value)
   return typeof plain === 'object' && plain !== null && !Array.isArray(plain) ? (plain as Record<string, unknown>) : {}
 }
 
-export function textOf(value: unknown): string | undefined {
+export function stringOf(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-/** A number, also when it comes as text; 0 is how none is written. */
+/** Returns a number, also of a string; undefined for 0, which stands for no value. */
 export function numberOf(value: unknown): number | undefined {
   const number = typeof value === 'string' ? Number(value) : value
   return typeof number === 'number' && number > 0 ? number : undefined

@@ -4,21 +4,23 @@ import type {
   PersistedPublish,
   PersistedSubscription,
   PersistedWill,
+  PersistenceClient,
 } from '../../../types/persistence.ts'
 import type { BrokerHandle } from './broker-handle.ts'
 import type { Calls } from './calls.ts'
 import { fieldsOf } from './plain-value.ts'
 import {
-  acceptedStandIn,
+  acceptedPlaceholder,
   fromStored,
+  type MessageName,
   type ReadPacket,
   pubrelByIdentifier,
-  releasedStandIn,
+  releasedPlaceholder,
   toStored,
 } from './stored-packet.ts'
 import { RESERVED } from './stored-topic.ts'
 
-/** What an adapter does where adapters differ. Found by trying, as the next version of one may do it otherwise. */
+/** The differences between adapters. They are probed, because the next version of an adapter may behave differently. */
 export interface Capabilities {
   /** Properties and expiry come back from queues. */
   readonly queueProperties: boolean
@@ -28,18 +30,18 @@ export interface Capabilities {
   readonly retainedProperties: boolean
   /** Properties and `dueAt` of Wills come back. */
   readonly willFields: boolean
-  /** Two queues that hold the same message share its Packet Identifier and QoS. */
+  /** Two queues with the same message share its Packet Identifier and QoS. */
   readonly sharedPackets: boolean
-  /** Giving a message its Packet Identifier writes the whole packet anew. */
+  /** Setting the Packet Identifier of a message writes the whole packet again. */
   readonly rewritesPackets: boolean
-  /** What can take the place of a message after PUBREC. */
-  readonly release: 'stand-in' | 'pubrel' | 'nothing'
-  /** A second QoS 2 message from a Client with the same Packet Identifier takes the place of the first. */
+  /** The possible replacement of a message after PUBREC. */
+  readonly release: 'placeholder' | 'pubrel' | 'nothing'
+  /** A second QoS 2 message from a Client with the same Packet Identifier replaces the first. */
   readonly replacesIncoming: boolean
   readonly cleanIncoming: boolean
-  /** What a Will that is put takes the place of: that of the Client, that of the Client at this broker, or none. */
+  /** The Will that a new one replaces: that of the Client, that of the Client at this broker, or none. */
   readonly willReplaces: 'client' | 'client at broker' | 'none'
-  /** Large numbers come back from the fields of a subscription, which is how sessions are kept. */
+  /** Large numbers come back from the fields of a subscription, which store the sessions. */
   readonly sessionFields: boolean
   /** `grantedTopic` and `requestedQos` come back. */
   readonly subscriptionFields: boolean
@@ -52,7 +54,7 @@ const properties = {
 } as const
 const messageExpiry = 1_900_000_000_000
 
-/** Tries the store with Clients that nobody else can have, and leaves nothing behind. */
+/** Probes the store with Client Identifiers that no Client can have, and removes everything again. */
 export async function probe(
   calls: Calls,
   handle: BrokerHandle,
@@ -85,30 +87,26 @@ function isWhole(read: ReadPacket | undefined): boolean {
   )
 }
 
-interface Client {
-  readonly id: string
-}
-
 async function probeQueue(
   calls: Calls,
-  client: Client,
+  client: PersistenceClient,
   packet: PersistedPublish,
   id: string,
 ): Promise<Pick<Capabilities, 'queueProperties' | 'sharedPackets' | 'rewritesPackets' | 'release'>> {
   const other = { id: `${client.id}/other` }
-  const [first, second] = [1, 2].map((brokerCounter) => ({ brokerId: id, brokerCounter })) as [Name, Name]
-  const queueOf = async ({ id }: Client): Promise<ReadPacket[]> => {
+  const [first, second] = [1, 2].map((brokerCounter) => ({ brokerId: id, brokerCounter })) as [MessageName, MessageName]
+  const queueOf = async ({ id }: PersistenceClient): Promise<ReadPacket[]> => {
     const queue: ReadPacket[] = []
     for await (const raw of calls.list('outgoingStream', (store) => store.outgoingStream({ id }))) {
       queue.push(fromStored(raw))
     }
     return queue
   }
-  const find = async (where: Client, { brokerCounter }: Name): Promise<ReadPacket | undefined> =>
+  const find = async (where: PersistenceClient, { brokerCounter }: MessageName): Promise<ReadPacket | undefined> =>
     (await queueOf(where)).find(({ stored }) => stored.brokerCounter === brokerCounter)
-  const update = (where: Client, what: unknown): Promise<unknown> =>
-    calls.orUndefined(calls.call('outgoingUpdate', (store) => store.outgoingUpdate(where, what as PersistedPacket)))
-  const clear = (where: Client, messageId: number): Promise<unknown> =>
+  const update = (where: PersistenceClient, packet: unknown): Promise<unknown> =>
+    calls.orUndefined(calls.call('outgoingUpdate', (store) => store.outgoingUpdate(where, packet as PersistedPacket)))
+  const clear = (where: PersistenceClient, messageId: number): Promise<unknown> =>
     calls.call('outgoingClearMessageId', (store) => store.outgoingClearMessageId(where, { messageId }))
 
   const both = [client, other].map(({ id }) => ({ clientId: id, topic: packet.topic, qos: 2 }))
@@ -128,8 +126,8 @@ async function probeQueue(
     return isTwo && one?.kind === 'message' && one.messageId === 11
   }
   await update(client, toStored(packet, second, false, undefined, 12))
-  let release: Capabilities['release'] = 'stand-in'
-  await update(client, releasedStandIn(second, 12))
+  let release: Capabilities['release'] = 'placeholder'
+  await update(client, releasedPlaceholder(second, 12))
   if (!(await isReleased())) {
     await update(client, pubrelByIdentifier(second, 12))
     release = (await isReleased()) ? 'pubrel' : 'nothing'
@@ -141,14 +139,9 @@ async function probeQueue(
   return { queueProperties, sharedPackets, rewritesPackets, release }
 }
 
-interface Name {
-  readonly brokerId: string
-  readonly brokerCounter: number
-}
-
 async function probeIncoming(
   calls: Calls,
-  client: Client,
+  client: PersistenceClient,
   packet: PersistedPublish,
   id: string,
 ): Promise<Pick<Capabilities, 'incomingProperties' | 'replacesIncoming'>> {
@@ -162,15 +155,15 @@ async function probeIncoming(
 
   await put(toStored(packet, name, false, undefined, 1))
   const incomingProperties = isWhole(await get(1))
-  await put(acceptedStandIn(name, 1))
+  await put(acceptedPlaceholder(name, 1))
   const replacesIncoming = (await get(1)).kind === 'accepted'
   try {
     await get(2)
   } catch (error) {
-    // That is how this store says that there is none.
-    const said = error instanceof Error && error.cause instanceof Error ? error.cause.message : ''
-    if (said !== '') {
-      calls.notThere = new RegExp(`${calls.notThere.source}|^${said.replaceAll(/[^\w\s]/g, String.raw`\$&`)}$`, 'i')
+    // This is the message of the store for a missing packet.
+    const reason = error instanceof Error && error.cause instanceof Error ? error.cause.message : ''
+    if (reason !== '') {
+      calls.notFound = new RegExp(`${calls.notFound.source}|^${reason.replaceAll(/[^\w\s]/g, String.raw`\$&`)}$`, 'i')
     }
   }
   await remove()
@@ -195,7 +188,7 @@ async function probeRetained(
 async function probeWills(
   calls: Calls,
   handle: BrokerHandle,
-  client: Client,
+  client: PersistenceClient,
 ): Promise<Pick<Capabilities, 'willFields' | 'willReplaces'>> {
   const { id } = handle
   const [first, second] = [`${id}-1`, `${id}-2`]
@@ -239,7 +232,7 @@ async function probeWills(
 
 async function probeSubscriptions(
   calls: Calls,
-  client: Client,
+  client: PersistenceClient,
 ): Promise<Pick<Capabilities, 'sessionFields' | 'subscriptionFields'>> {
   const [rh, subscriptionIdentifier] = [4_294_967_295, messageExpiry]
   const fields = { rh, subscriptionIdentifier, grantedTopic: 'granted', requestedQos: 2 }

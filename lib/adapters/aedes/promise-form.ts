@@ -1,7 +1,7 @@
 import { PromisifiedPersistence } from 'aedes-persistence/promisified.js'
 import type { Persistence, PersistenceBroker } from '../../../types/persistence.ts'
 
-/** What a persistence of before aedes-persistence 10 has instead of `setup`. */
+/** The members of a persistence before aedes-persistence 10, which had no `setup`. */
 interface WithEvents {
   ready?: boolean
   broker?: unknown
@@ -17,12 +17,12 @@ export function promiseForm(persistence: object): Persistence {
   const given: WithEvents = persistence
   const form = new PromisifiedPersistence(persistence) as Persistence // It has the same methods, without types.
   form.setup = (broker) => setUp(given, broker)
-  // The form has this method also when what is in it has none.
+  // The form has this method also if the persistence has none.
   if (typeof given.cleanIncoming !== 'function') Object.assign(form, { cleanIncoming: undefined })
   return form
 }
 
-/** Gives it its broker, and waits until it says that it is ready, when it is one that says so. */
+/** Sets the broker, and waits for the event `ready` of a persistence that emits it. */
 function setUp(persistence: WithEvents, broker: PersistenceBroker): Promise<void> {
   return new Promise((resolve, reject) => {
     persistence.once?.('ready', () => resolve())

@@ -1,17 +1,17 @@
 import type { ReadPacket } from './stored-packet.ts'
 
-/** Ids of our brokers begin with the time of their start, so that they sort by it. */
-const ourId = /^[0-9a-z]{8,12}-[0-9A-Za-z_]+$/
+/** Ids of haltere begin with the time of the start of the broker, so they sort by it. */
+const haltereId = /^[0-9a-z]{8,12}-[0-9A-Za-z_]+$/
 
 /**
- * The order of storing: what was sent first, then by the start of the broker that stored it, then by its counter.
- * What aedes stored came before, in the order in which its brokers first appear. Not all stores keep an order of their own.
+ * Sorts a queue in the order of storing: sent messages first, then by the start of the broker, then by its counter.
+ * Messages of aedes come before, in the order in which their brokers appear. Not all stores keep an order of their own.
  */
 export function inOrder(reads: readonly ReadPacket[]): ReadPacket[] {
   const foreign = new Map<string, number>()
   for (const { packet } of reads) {
     const id = packet.brokerId ?? ''
-    if (!ourId.test(id) && !foreign.has(id)) foreign.set(id, foreign.size)
+    if (!haltereId.test(id) && !foreign.has(id)) foreign.set(id, foreign.size)
   }
   return reads.toSorted((a, b) => {
     const sent = Number(a.messageId === undefined) - Number(b.messageId === undefined)
@@ -25,8 +25,8 @@ export function inOrder(reads: readonly ReadPacket[]): ReadPacket[] {
 }
 
 /**
- * The order of a store that keeps its own, which several brokers fill at once: each has its places there. In them stands
- * what it put there in the order of its counter, as it does not wait for one before it puts the next.
+ * Sorts a queue of a store that keeps its own order, for several brokers: each broker keeps its places in the queue. In
+ * these its messages are sorted by its counter, because it does not wait for one call before the next.
  */
 export function inOwnOrder(reads: readonly ReadPacket[]): ReadPacket[] {
   const byBroker = new Map<string, ReadPacket[]>()

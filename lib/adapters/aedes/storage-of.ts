@@ -5,7 +5,7 @@ import { type AdapterOptions, AedesStorage } from './aedes-storage.ts'
 import { CommitPersistence, type PersistenceWithCommit } from './commit-persistence.ts'
 import { promiseForm } from './promise-form.ts'
 
-/** What every persistence has had since aedes-persistence 9. */
+/** The methods of every persistence since aedes-persistence 9. */
 const methods = [
   'storeRetained',
   'createRetainedStream',
@@ -30,16 +30,16 @@ const methods = [
   'destroy',
 ] as const satisfies readonly (keyof Persistence)[]
 
-/** The `Storage` that uses a persistence, by the methods that the persistence has. */
+/** Returns a `Storage` that uses the persistence. */
 export function storageOf(persistence: unknown, options: AdapterOptions = {}): Storage {
   if (typeof persistence !== 'object' || persistence === null) {
     throw new InvalidOptionError(`persistence: expected an object, got ${String(persistence)}`)
   }
-  const given = persistence as Partial<Record<keyof Persistence, unknown>>
-  if (typeof given.commit === 'function' && typeof given.readAll === 'function') {
+  const members = persistence as Partial<Record<keyof Persistence, unknown>>
+  if (typeof members.commit === 'function' && typeof members.readAll === 'function') {
     return new CommitPersistence(persistence as PersistenceWithCommit)
   }
-  const missing = methods.filter((method) => typeof given[method] !== 'function')
+  const missing = methods.filter((method) => typeof members[method] !== 'function')
   if (missing.length > 0) {
     throw new InvalidOptionError(
       'persistence: expected open, readAll, readSession, commit and close of a Storage, or the methods of ' +
@@ -49,7 +49,7 @@ export function storageOf(persistence: unknown, options: AdapterOptions = {}): S
   return new AedesStorage(promiseForm(persistence), nameOf(persistence), options)
 }
 
-/** Most are wrapped into one class by aedes-persistence; the name of what is inside says more. */
+/** aedes-persistence wraps most into one class; the name of the inner class says more. */
 function nameOf(persistence: object): string {
   const { asyncPersistence } = persistence as { asyncPersistence?: unknown }
   const inner = typeof asyncPersistence === 'object' && asyncPersistence !== null ? asyncPersistence : persistence

@@ -1,27 +1,27 @@
 import type { PersistedPublish } from '../../../types/persistence.ts'
 import type { Calls } from './calls.ts'
 import type { Capabilities } from './probe.ts'
-import { acceptedStandIn, fromStored, type MessageName, type ReadPacket, toStored } from './stored-packet.ts'
+import { acceptedPlaceholder, fromStored, nameOf, type ReadPacket, toStored } from './stored-packet.ts'
 
 interface Exchange {
   readonly clientId: string
   readonly messageId: number
 }
 
-/** Where a store keeps two packets under one identifier, `accepted` has one that no Client can have. */
-const ABOVE_ALL_IDENTIFIERS = 65_536
+/** In a store with two packets for one identifier, `accepted` has an identifier that no Client can have. */
+const ACCEPTED_OFFSET = 65_536
 
-/** So often is it looked for what else there is under an identifier. */
-const MOST_COPIES = 100
+/** Limits the search for more packets of one identifier. */
+const MAX_COPIES = 100
 
 /**
- * QoS 2 messages from Clients: `unknown ──begin──▶ being handed on ──accept──▶ accepted ──done──▶ unknown`.
- * Each method is called in the lane of its Client.
+ * QoS 2 messages from Clients: `unknown ──begin──▶ begun ──accept──▶ accepted ──done──▶ unknown`.
+ * The calls for one Client come one after another.
  */
 export class StoredIncoming {
   readonly #calls: Calls
   readonly #can: Capabilities
-  /** What was begun since the start, for stores that cannot remove all of a Client at once. */
+  /** The exchanges since the start, for stores that cannot remove all of a Client at once. */
   readonly #open = new Map<string, Set<number>>()
 
   constructor(calls: Calls, capabilities: Capabilities) {
@@ -38,7 +38,7 @@ export class StoredIncoming {
   }
 
   async accept({ clientId, messageId }: Exchange, packet: PersistedPublish): Promise<void> {
-    await this.#put(clientId, acceptedStandIn(nameOf(packet), this.#acceptedId(messageId)))
+    await this.#put(clientId, acceptedPlaceholder(nameOf(packet), this.#acceptedId(messageId)))
   }
 
   async done(clientId: string, messageId: number): Promise<void> {
@@ -62,15 +62,15 @@ export class StoredIncoming {
     if (accepted?.kind === 'accepted') return 'accepted'
     const read = this.#can.replacesIncoming ? accepted : await this.#get(clientId, messageId)
     if (read === undefined) return 'unknown'
-    // aedes stores a message before it hands it on, and answers as if it was done when it comes again.
+    // aedes stores a message before it delivers it, and acknowledges a duplicate without another delivery.
     return read.isOurs && read.kind === 'message' ? read.packet : 'accepted'
   }
 
   #acceptedId(messageId: number): number {
-    return this.#can.replacesIncoming ? messageId : messageId + ABOVE_ALL_IDENTIFIERS
+    return this.#can.replacesIncoming ? messageId : messageId + ACCEPTED_OFFSET
   }
 
-  // A second try would make a second one where the first is not replaced.
+  // A second try would store a second packet where the first is not replaced.
   #put(clientId: string, packet: PersistedPublish): Promise<unknown> {
     const method = this.#can.replacesIncoming ? 'callWithRetry' : 'call'
     return this.#calls[method]('incomingStorePacket', (store) => store.incomingStorePacket({ id: clientId }, packet))
@@ -86,7 +86,7 @@ export class StoredIncoming {
   }
 
   async #delete(clientId: string, messageId: number): Promise<void> {
-    for (let copies = 0; copies < MOST_COPIES; copies += 1) {
+    for (let copies = 0; copies < MAX_COPIES; copies += 1) {
       await this.#calls.orUndefined(
         this.#calls.callWithRetry('incomingDelPacket', (store) =>
           store.incomingDelPacket({ id: clientId }, { messageId }),
@@ -95,8 +95,4 @@ export class StoredIncoming {
       if (this.#can.replacesIncoming || (await this.#get(clientId, messageId)) === undefined) return
     }
   }
-}
-
-function nameOf({ brokerId = '', brokerCounter = 0 }: PersistedPublish): MessageName {
-  return { brokerId, brokerCounter }
 }

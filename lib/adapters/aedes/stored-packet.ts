@@ -1,18 +1,18 @@
 import { createHash } from 'node:crypto'
 import type { PersistedPublish, PersistedTarget } from '../../../types/persistence.ts'
 import type { PublishProperties } from '../../../types/properties.ts'
-import { type Field, type FieldValues, isOfKind, messageFields, targetFields } from '../../storage/records.ts'
+import { messageFields, targetFields, validFields } from '../../storage/records.ts'
 import { openEnvelope, putIntoEnvelope } from './envelope.ts'
-import { bytesOf, fieldsOf, numberOf, qosOf, textOf } from './plain-value.ts'
+import { bytesOf, fieldsOf, numberOf, qosOf, stringOf } from './plain-value.ts'
 import { RESERVED, storedTopic, topicOf } from './stored-topic.ts'
 
-/** In every queue that a message is in, it is named by these two. */
+/** The stored message id of a message in a queue. */
 export interface MessageName {
   readonly brokerId: string
   readonly brokerCounter: number
 }
 
-/** A packet with every key, so that a store that only overwrites what it is given cannot leave an old value. */
+/** A packet with every key, so that a store that overwrites only given fields cannot leave an old value. */
 export interface StoredPacket extends MessageName {
   readonly cmd: 'publish'
   readonly topic: string
@@ -27,18 +27,18 @@ export interface StoredPacket extends MessageName {
   readonly messageExpiry: number
 }
 
-/** What a message is in one queue and was not when it was published. */
+/** The fields of a message that differ between queues. */
 type Target = Omit<PersistedTarget, 'clientId'>
 
-/** What adapters have no field for; it stands among the Properties. */
+/** The fields for which adapters have no place; they are stored among the Properties. */
 interface Ours {
-  /** The QoS of the message, when the receiver gets less. */
+  /** The QoS of the message, if the delivery has a lower one. */
   readonly qos?: number
-  /** RETAIN of the message, when the receiver gets another. */
+  /** RETAIN of the message, if the delivery has another. */
   readonly retain?: boolean
   /** The other fields of the message. */
   readonly message?: object
-  /** True when we stored it, and not aedes. */
+  /** Marks a packet that haltere stored, not aedes. */
   readonly haltere: true
   /** The other fields of the target, under their names. */
   readonly [field: string]: unknown
@@ -63,32 +63,27 @@ const placesOfTarget = ['clientId', 'qos', 'retain', 'messageId', 'subscriptionI
 const otherFieldsOfMessage = messageFields.all.filter(({ name }) => !placesOfMessage.includes(name))
 const otherFieldsOfTarget = targetFields.all.filter(({ name }) => !placesOfTarget.includes(name))
 
-/** Those of the fields that an object has; of what comes from a store, only values that such a field can have. */
-function fieldsIn(fields: readonly Field[], object: object): Record<string, unknown> {
-  const found: Record<string, unknown> = {}
-  for (const { name, kind } of fields) {
-    const value = (object as FieldValues)[name]
-    if (value !== undefined && isOfKind(kind, value)) found[name] = value
-  }
-  return found
-}
-
-/** In the place of a message whose PUBREC came, where the store cannot put a PUBREL there. */
+/** Replaces a message after PUBREC, in a store that cannot replace it by a PUBREL. */
 const releasedTopic = `${RESERVED}released`
-/** In the place of a QoS 2 message from a Client that was handed on. */
+/** Replaces a QoS 2 message from a Client after its publication. */
 const acceptedTopic = `${RESERVED}accepted`
-/** Stands at the end of a queue to see whether a store gives all of it. */
+/** Marks the end of a queue, to see whether a store returns all of it. */
 export const endTopic: string = `${RESERVED}end`
 
-export function nameText({ brokerId, brokerCounter }: MessageName): string {
+/** The name of a message; aedes stored some without one. */
+export function nameOf({ brokerId = '', brokerCounter = 0 }: PersistedPublish): MessageName {
+  return { brokerId, brokerCounter }
+}
+
+export function nameKey({ brokerId, brokerCounter }: MessageName): string {
   return `${brokerId}/${brokerCounter}`
 }
 
 const queueMark = /~[\w-]{16}(?:~\d+)?$/
 
 /**
- * The broker id under which a message stands in the queue of one Client. Redis keeps one packet for each broker id and
- * counter, and with it one Packet Identifier and QoS for all queues: so each queue gets a name of its own.
+ * The stored broker id of a message in the queue of one Client. Redis stores one packet for each broker id and counter,
+ * and with it one Packet Identifier and QoS for all queues: so the name differs for each queue.
  */
 export function queueBrokerId(brokerId: string, clientId: string, copy = 0): string {
   const mark = createHash('sha256').update(clientId).digest('base64url').slice(0, 16)
@@ -107,12 +102,12 @@ export function toStored(
   target?: Target,
   messageId?: number,
 ): StoredPacket {
-  const others = fieldsIn(otherFieldsOfMessage, packet)
+  const others = validFields(otherFieldsOfMessage, packet)
   const ours: Ours = {
     haltere: true,
     ...(target !== undefined && target.qos !== packet.qos && { qos: packet.qos }),
     ...(target !== undefined && target.retain !== packet.retain && { retain: packet.retain }),
-    ...(target !== undefined && fieldsIn(otherFieldsOfTarget, target)),
+    ...(target !== undefined && validFields(otherFieldsOfTarget, target)),
     ...(Object.keys(others).length > 0 && { message: others }),
   }
   const identifiers = target?.subscriptionIdentifiers ?? packet.properties?.subscriptionIdentifiers
@@ -142,29 +137,29 @@ export function toStored(
   }
 }
 
-/** A PUBLISH that stands for something else than a message. */
-function standIn(topic: string, name: MessageName, messageId: number): StoredPacket {
+/** A PUBLISH that marks a state and is not a message. */
+function placeholder(topic: string, name: MessageName, messageId: number): StoredPacket {
   return toStored({ cmd: 'publish', topic, payload: '', qos: 2, retain: false }, name, false, undefined, messageId)
 }
 
-export function releasedStandIn(name: MessageName, messageId: number): StoredPacket {
-  return standIn(releasedTopic, name, messageId)
+export function releasedPlaceholder(name: MessageName, messageId: number): StoredPacket {
+  return placeholder(releasedTopic, name, messageId)
 }
 
-export function acceptedStandIn(name: MessageName, messageId: number): StoredPacket {
-  return standIn(acceptedTopic, name, messageId)
+export function acceptedPlaceholder(name: MessageName, messageId: number): StoredPacket {
+  return placeholder(acceptedTopic, name, messageId)
 }
 
-/** What came back from a store. */
+/** A packet of a store. */
 export interface ReadPacket {
-  /** `released` and `pubrel` are the same to the broker: PUBREC came. */
+  /** `released` and `pubrel` are the same to the broker: PUBREC was received. */
   readonly kind: 'message' | 'pubrel' | 'released' | 'accepted' | 'end'
-  /** As it is stored. */
+  /** The stored name. */
   readonly stored: MessageName
   readonly packet: PersistedPublish
   readonly target: Target
   readonly messageId: number | undefined
-  /** False for what aedes wrote. */
+  /** False for a packet of aedes. */
   readonly isOurs: boolean
 }
 
@@ -173,7 +168,7 @@ export function fromStored(raw: unknown): ReadPacket {
   const stored = storedName(fields)
   const outside = fieldsOf(fields.properties)
   let payload = bytesOf(fields.payload)
-  // With Properties of its own it is not in an envelope, whatever its payload begins with.
+  // A packet with Properties has no envelope, whatever its first bytes are.
   const envelope = Object.keys(outside).length === 0 ? openEnvelope(payload) : undefined
   if (envelope !== undefined) payload = envelope.payload
   const { ours, ...properties } = envelope === undefined ? outside : fieldsOf(envelope.fields.properties)
@@ -183,8 +178,8 @@ export function fromStored(raw: unknown): ReadPacket {
   const messageId = numberOf(fields.messageId)
   const qos = qosOf(fields.qos)
   const retain = fields.retain === true
-  const topic = topicOf(textOf(fields.topic) ?? '')
-  const clientId = textOf(fields.clientId)
+  const topic = topicOf(stringOf(fields.topic) ?? '')
+  const clientId = stringOf(fields.clientId)
   const packet: PersistedPublish = {
     cmd: 'publish',
     topic,
@@ -198,13 +193,13 @@ export function fromStored(raw: unknown): ReadPacket {
     ...(fields.nl === true && { nl: true }),
     ...(Object.keys(messageProperties).length > 0 && { properties: messageProperties }),
     ...(messageExpiry !== undefined && { messageExpiry }),
-    ...fieldsIn(otherFieldsOfMessage, fieldsOf(extra.message)),
+    ...validFields(otherFieldsOfMessage, fieldsOf(extra.message)),
   }
   const target: Target = {
     qos,
     retain,
     ...(subscriptionIdentifiers !== undefined && { subscriptionIdentifiers }),
-    ...fieldsIn(otherFieldsOfTarget, extra),
+    ...validFields(otherFieldsOfTarget, extra),
     ...(messageId !== undefined && { messageId }),
   }
   return { kind: kindOf(fields.cmd, topic), stored, packet, target, messageId, isOurs: extra.haltere === true }
@@ -218,26 +213,28 @@ function kindOf(cmd: unknown, topic: string): ReadPacket['kind'] {
 }
 
 /**
- * A PUBREL that takes the place of what has its Packet Identifier. Most adapters replace by identifier only what comes
- * without a broker id, so the name stands as text in the counter.
+ * A PUBREL that replaces the packet with its Packet Identifier. Most adapters replace by identifier only if there is no
+ * broker id, so the counter has the name as a string.
  */
 export function pubrelByIdentifier(name: MessageName, messageId: number): MessageName & { messageId: number } {
-  const pubrel = { cmd: 'pubrel', messageId, brokerId: '', brokerCounter: nameText(name) }
-  return pubrel as unknown as MessageName & { messageId: number } // The counter is text here, and only here.
+  const pubrel = { cmd: 'pubrel', messageId, brokerId: '', brokerCounter: nameKey(name) }
+  return pubrel as unknown as MessageName & { messageId: number } // The counter is a string here, and only here.
 }
 
 function storedName(fields: Readonly<Record<string, unknown>>): MessageName {
   const { brokerId, brokerCounter } = fields
   if (typeof brokerId === 'string' && brokerId !== '') return { brokerId, brokerCounter: numberOf(brokerCounter) ?? 0 }
-  const text = typeof brokerCounter === 'string' ? brokerCounter : ''
-  const slash = text.lastIndexOf('/')
+  const name = typeof brokerCounter === 'string' ? brokerCounter : ''
+  const slash = name.lastIndexOf('/')
   if (slash === -1) return { brokerId: '', brokerCounter: numberOf(brokerCounter) ?? 0 }
-  return { brokerId: text.slice(0, slash), brokerCounter: Number(text.slice(slash + 1)) }
+  return { brokerId: name.slice(0, slash), brokerCounter: Number(name.slice(slash + 1)) }
 }
 
-/** A retained message: its topic must fit into a trie. */
+/** The stored form of a retained message, whose topic must fit into a trie. */
 export function toRetained(packet: PersistedPublish, enveloped: boolean): StoredPacket {
-  const name = { brokerId: packet.brokerId ?? '', brokerCounter: packet.brokerCounter ?? 0 }
-  const stored = { ...toStored(packet, name, enveloped && packet.payload.length > 0), topic: storedTopic(packet.topic) }
+  const stored = {
+    ...toStored(packet, nameOf(packet), enveloped && packet.payload.length > 0),
+    topic: storedTopic(packet.topic),
+  }
   return { ...stored, retain: true }
 }

@@ -14,23 +14,24 @@ import {
   endTopic,
   fromStored,
   type MessageName,
-  nameText,
+  nameOf,
+  nameKey,
   pubrelByIdentifier,
   queueBrokerId,
   type ReadPacket,
-  releasedStandIn,
+  releasedPlaceholder,
   toStored,
 } from './stored-packet.ts'
 
-/** What must be known of a queued message to change what is stored of it. */
+/** The fields of a queued message that later changes need. */
 interface Entry {
   readonly name: MessageName
-  /** The name that it has in this queue. */
+  /** The stored name in this queue. */
   readonly stored: MessageName
   messageId: number | undefined
-  /** What is stored there. */
+  /** The kind of the stored packet. */
   kind: ReadPacket['kind']
-  /** Only for a store that wants the whole packet again with every change. */
+  /** Only for a store that needs the whole packet for every change. */
   readonly whole: { readonly packet: PersistedPublish; readonly target: PersistedTarget } | undefined
 }
 
@@ -39,22 +40,22 @@ interface Queue {
   readonly byMessageId: Map<number, Entry>
 }
 
-/** No Client can have those above: messages without a Packet Identifier get one to be removed by it. */
-const HIGHEST_IDENTIFIER = 65_535
+/** Messages without a Packet Identifier are removed by a higher one, which no Client can have. */
+const MAX_PACKET_ID = 65_535
 
-/** So many pages without anything, only with what expired, may come one after another. */
-const MOST_EMPTY_PAGES = 1000
+/** Limits successive pages that contain expired messages only. */
+const MAX_EMPTY_PAGES = 1000
 
 const endPacket: PersistedPublish = { cmd: 'publish', topic: endTopic, payload: '', qos: 1, retain: false }
 const END = 'end'
 
-/** A broker that put an end there and did not take it away in this time has itself ended. */
-const OLD_END_MS = 60_000
+/** A broker that has not removed its end marker in this time has ended. */
+const MAX_END_AGE_MS = 60_000
 
-/** From this length on it is looked at whether a store gives all of a queue: that of Redis ends after 1,001. */
-const LONG_QUEUE = 100
+/** From this length on the reader checks whether the store returned all of a queue: Redis ends after 1,001. */
+const MIN_CHECKED_LENGTH = 100
 
-/** The queues of Clients in a store. Each method is called in the lane of its Client. */
+/** The queues of Clients in a store. The calls for one Client come one after another. */
 export class StoredQueues {
   readonly #calls: Calls
   readonly #can: Capabilities
@@ -69,23 +70,23 @@ export class StoredQueues {
     this.#can = capabilities
   }
 
-  /** How many queued messages are known. */
+  /** The number of queued messages in memory. */
   get size(): number {
     let size = 0
     for (const { byName } of this.#queues.values()) size += byName.size
     return size
   }
 
-  /** `isResumed` when the queue may have it although it is not known here. */
-  async enqueue(target: PersistedTarget, packet: PersistedPublish, isResumed = false): Promise<void> {
+  /** @param isReplay - the queue may have the message although this broker does not know of it. */
+  async enqueue(target: PersistedTarget, packet: PersistedPublish, isReplay = false): Promise<void> {
     const { clientId, messageId, isElsewhere = false } = target
     const { brokerId, brokerCounter } = packet
     if (brokerId === undefined || brokerCounter === undefined) throw new Error('a message to be queued needs its name')
     const name = { brokerId, brokerCounter }
     if (this.#find(clientId, name) === undefined) {
       const entry = this.#entryOf(clientId, name, { packet, target })
-      if (isResumed && isElsewhere && (await this.#isStored(clientId, entry.stored))) return
-      if (!isElsewhere) this.#remember(clientId, entry) // At once, as others may be on their way into the same queue.
+      if (isReplay && isElsewhere && (await this.#isStored(clientId, entry.stored))) return
+      if (!isElsewhere) this.#remember(clientId, entry) // At once: others are being added to this queue.
       try {
         await this.#append(clientId, packet, target, entry.stored)
       } catch (error) {
@@ -118,7 +119,7 @@ export class StoredQueues {
     const cleared = await this.#clear(clientId, messageId)
     if (entry === undefined) return
     if ((cleared === undefined || cleared === null) && this.#can.sharedPackets) {
-      // Redis' adapter knows identifiers only while this process runs, and only so many.
+      // The adapter of Redis has a limited cache of identifiers, which ends with the process.
       await this.#write(clientId, entry, messageId)
       await this.#clear(clientId, messageId)
     }
@@ -134,9 +135,9 @@ export class StoredQueues {
     await this.complete(clientId, identifier)
   }
 
-  /** Whether the store has it there, as far as the store gives the queue at once. */
+  /** Whether the first page of the queue has the message. */
   async #isStored(clientId: string, stored: MessageName): Promise<boolean> {
-    return (await this.#page(clientId)).some((read) => nameText(read.stored) === nameText(stored))
+    return (await this.#page(clientId)).some((read) => nameKey(read.stored) === nameKey(stored))
   }
 
   #entryOf(clientId: string, name: MessageName, whole: ForeignMessage): Entry {
@@ -149,13 +150,13 @@ export class StoredQueues {
     }
   }
 
-  /** Removes all. */
+  /** Removes all messages of a queue. */
   async drain(clientId: string): Promise<void> {
     let before = new Set<string>()
     for (;;) {
       const page = await this.#page(clientId)
       if (page.length === 0) break
-      const now = new Set(page.map(({ stored }) => nameText(stored)))
+      const now = new Set(page.map(({ stored }) => nameKey(stored)))
       if ([...now].every((name) => before.has(name))) throw this.#stuck(clientId)
       await Promise.all(page.map((read) => this.#remove(clientId, read)))
       before = now
@@ -169,7 +170,7 @@ export class StoredQueues {
     const all = await this.#readAll(clientId)
     for (const read of this.#can.sharedPackets ? inOwnOrder(all) : inOrder(all)) {
       const { packet, messageId, stored } = read
-      const name = { brokerId: packet.brokerId ?? '', brokerCounter: packet.brokerCounter ?? 0 }
+      const name = nameOf(packet)
       const known = this.#find(clientId, name)
       if (known !== undefined) {
         await this.#removeSecond(clientId, known, read)
@@ -184,12 +185,12 @@ export class StoredQueues {
     return items
   }
 
-  /** Everything in a queue, also when the store gives only the beginning of it. */
+  /** Reads a whole queue, also from a store that returns only its beginning. */
   async #readAll(clientId: string): Promise<ReadPacket[]> {
     const first = await this.#page(clientId)
-    // In Redis what expired counts too, so a short answer may be the beginning of a long queue.
-    if (first.length < LONG_QUEUE && !this.#can.sharedPackets) return first.filter(({ kind }) => kind !== 'end')
-    // Another one each time: other brokers may read the same queue.
+    // In Redis expired messages count too, so a short page may be the beginning of a long queue.
+    if (first.length < MIN_CHECKED_LENGTH && !this.#can.sharedPackets) return first.filter(({ kind }) => kind !== 'end')
+    // A new marker each time: other brokers may read the same queue.
     this.#ends = Math.max(this.#ends + 1, Date.now())
     const end = { brokerId: queueBrokerId(`${END}-${this.#endsOf}`, clientId), brokerCounter: this.#ends }
     await this.#append(clientId, endPacket, { clientId, qos: 1, retain: false }, end)
@@ -197,38 +198,38 @@ export class StoredQueues {
     let rounds = 0
     for (;;) {
       const page = await this.#pageUpTo(clientId, end)
-      const last = page.find(({ stored }) => nameText(stored) === nameText(end))
+      const last = page.find(({ stored }) => nameKey(stored) === nameKey(end))
       if (last !== undefined) {
         await this.#remove(clientId, last)
-        const rest = page.filter(({ kind, stored }) => kind !== 'end' && !moved.has(nameText(stored)))
+        const rest = page.filter(({ kind, stored }) => kind !== 'end' && !moved.has(nameKey(stored)))
         return [...moved.values(), ...rest]
       }
       rounds += 1
-      if (page.length === 0 && rounds > MOST_EMPTY_PAGES) throw this.#stuck(clientId)
+      if (page.length === 0 && rounds > MAX_EMPTY_PAGES) throw this.#stuck(clientId)
       if (page.length > 0) rounds = 0
-      // So that the store gives what comes next, what it gave goes to the end.
-      for (const read of await this.#moveToEnd(clientId, page)) moved.set(nameText(read.stored), read)
+      // The page moves to the end, so that the store returns the next messages.
+      for (const read of await this.#moveToEnd(clientId, page)) moved.set(nameKey(read.stored), read)
     }
   }
 
-  /** Without the ends that others look for; those that nobody looks for any more are removed. */
+  /** Reads a page without the end markers of others, and removes their old ones. */
   async #pageUpTo(clientId: string, end: MessageName): Promise<ReadPacket[]> {
     const page = await this.#page(clientId)
-    const others = page.filter(({ kind, stored }) => kind === 'end' && nameText(stored) !== nameText(end))
+    const others = page.filter(({ kind, stored }) => kind === 'end' && nameKey(stored) !== nameKey(end))
     for (const other of others) {
-      if (other.stored.brokerCounter < Date.now() - OLD_END_MS) await this.#remove(clientId, other)
+      if (other.stored.brokerCounter < Date.now() - MAX_END_AGE_MS) await this.#remove(clientId, other)
     }
     return page.filter((read) => !others.includes(read))
   }
 
-  /** First a copy under another name, then the first one away: what ends between leaves two, and one is dropped. */
+  /** Adds a copy under another name, then removes the original. If the process ends between, a reader drops one. */
   async #moveToEnd(clientId: string, page: readonly ReadPacket[]): Promise<ReadPacket[]> {
-    this.#copies = Math.max(this.#copies + 1, Date.now()) // Other names than those of an earlier start.
-    const unique = new Map(page.map((read) => [nameText(read.stored), read]))
+    this.#copies = Math.max(this.#copies + 1, Date.now()) // The names differ from those of an earlier start.
+    const unique = new Map(page.map((read) => [nameKey(read.stored), read]))
     return Promise.all(
       Array.from(unique.values(), async (read): Promise<ReadPacket> => {
         const { packet, messageId, kind } = read
-        const name = { brokerId: packet.brokerId ?? '', brokerCounter: packet.brokerCounter ?? 0 }
+        const name = nameOf(packet)
         const stored = { ...name, brokerId: queueBrokerId(name.brokerId, clientId, this.#copies) }
         const target = { clientId, ...read.target }
         await this.#append(clientId, packet, target, stored)
@@ -248,9 +249,9 @@ export class StoredQueues {
     )
   }
 
-  /** A message that stands there twice. */
+  /** Removes a second copy of a message. */
   async #removeSecond(clientId: string, kept: Entry, second: ReadPacket): Promise<void> {
-    if (nameText(second.stored) !== nameText(kept.stored)) return this.#remove(clientId, second)
+    if (nameKey(second.stored) !== nameKey(kept.stored)) return this.#remove(clientId, second)
     if (this.#can.sharedPackets) return // Redis removes both when one is complete.
     await this.#remove(clientId, { ...second, messageId: undefined })
     if (kept.messageId !== undefined && kept.kind === 'message') await this.#write(clientId, kept, kept.messageId)
@@ -260,15 +261,15 @@ export class StoredQueues {
     const { packet, stored, kind, messageId = this.#unusedIdentifier() } = read
     const whole = { packet, target: { clientId, ...read.target } }
     const entry: Entry = { name: stored, stored, messageId, kind, whole }
-    // What Redis' adapter knows of this identifier may be about another message.
+    // The adapter of Redis may have another message under this identifier.
     if (read.messageId === undefined || this.#can.sharedPackets) await this.#write(clientId, entry, messageId)
     await this.#clear(clientId, messageId)
   }
 
-  /** Another one each time, as several messages are removed at once. */
+  /** A new one each time, since several messages are removed at once. */
   #unusedIdentifier(): number {
     this.#removals = (this.#removals % 1_000_000) + 1
-    return HIGHEST_IDENTIFIER + this.#removals
+    return MAX_PACKET_ID + this.#removals
   }
 
   #append(clientId: string, packet: PersistedPublish, target: PersistedTarget, stored: MessageName): Promise<unknown> {
@@ -277,16 +278,16 @@ export class StoredQueues {
     return this.#calls.call('outgoingEnqueue', (store) => store.outgoingEnqueue(receiver, whole))
   }
 
-  /** Says what is known of the entry; when it is not there, nothing. */
+  /** Writes the entry again; does nothing if the store lacks it. */
   #write(clientId: string, entry: Entry, messageId: number): Promise<unknown> {
-    const packet = this.#toWrite(entry, messageId) as PersistedPacket // Some have text for a counter.
+    const packet = this.#toWrite(entry, messageId) as PersistedPacket // Some have a string as counter.
     return this.#calls.orUndefined(
       this.#calls.callWithRetry('outgoingUpdate', (store) => store.outgoingUpdate({ id: clientId }, packet)),
     )
   }
 
   #toWrite({ name, stored, kind, whole }: Entry, messageId: number): object {
-    if (kind === 'released') return releasedStandIn(stored, messageId)
+    if (kind === 'released') return releasedPlaceholder(stored, messageId)
     if (kind === 'pubrel') {
       return this.#can.sharedPackets ? { cmd: 'pubrel', messageId, ...stored } : pubrelByIdentifier(name, messageId)
     }
@@ -300,7 +301,7 @@ export class StoredQueues {
     )
   }
 
-  /** As much as the store gives at once. */
+  /** Reads the messages that the store returns at once. */
   async #page(clientId: string): Promise<ReadPacket[]> {
     const page: ReadPacket[] = []
     for await (const raw of this.#calls.list('outgoingStream', (store) => store.outgoingStream({ id: clientId }))) {
@@ -310,7 +311,7 @@ export class StoredQueues {
   }
 
   #find(clientId: string, name: MessageName): Entry | undefined {
-    return this.#queues.get(clientId)?.byName.get(nameText(name))
+    return this.#queues.get(clientId)?.byName.get(nameKey(name))
   }
 
   #remember(clientId: string, entry: Entry): void {
@@ -319,7 +320,7 @@ export class StoredQueues {
       queue = { byName: new Map(), byMessageId: new Map() }
       this.#queues.set(clientId, queue)
     }
-    queue.byName.set(nameText(entry.name), entry)
+    queue.byName.set(nameKey(entry.name), entry)
     if (entry.messageId !== undefined) queue.byMessageId.set(entry.messageId, entry)
   }
 
@@ -330,7 +331,7 @@ export class StoredQueues {
   #forget(clientId: string, entry: Entry): void {
     this.#forgetIdentifier(clientId, entry)
     const queue = this.#queues.get(clientId)
-    queue?.byName.delete(nameText(entry.name))
+    queue?.byName.delete(nameKey(entry.name))
     if (queue?.byName.size === 0) this.#queues.delete(clientId)
   }
 

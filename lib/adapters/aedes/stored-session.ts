@@ -1,16 +1,16 @@
 import type { PersistedSessionInfo, PersistedSubscription } from '../../../types/persistence.ts'
-import { fieldsOf, numberOf, qosOf, textOf } from './plain-value.ts'
+import { fieldsOf, numberOf, qosOf, stringOf } from './plain-value.ts'
 import { RESERVED, storedTopic, topicOf } from './stored-topic.ts'
 
 /**
- * No adapter knows what a session is. So it is a subscription that no Client can make: with the expiry interval in the
- * place of Retain Handling and its end in that of the Subscription Identifier. The only way to list Clients is by a
- * subscription, so this one lists the sessions too. Text is kept in topics only, so that is where the owner stands.
+ * Adapters do not store sessions, so a session is a subscription that no Client can make: its Retain Handling is the
+ * expiry interval, its Subscription Identifier the time of expiry. Clients can be listed only by a subscription, so
+ * this one also lists the sessions. Adapters store strings in topics only, so the owner is in a topic.
  */
 export const SESSION_TOPIC: string = `${RESERVED}session`
 const OWNER = `${RESERVED}owner/`
 
-/** A subscription with every key: a store that only overwrites what it is given cannot leave an old value. */
+/** A subscription with every key, so that a store that overwrites only given fields cannot leave an old value. */
 export interface StoredSubscription {
   readonly topic: string
   readonly qos: 0 | 1 | 2
@@ -19,24 +19,24 @@ export interface StoredSubscription {
   readonly nl: boolean
   readonly subscriptionIdentifier: number
   readonly grantedTopic: string
-  /** -1 is none: 0 is a QoS. */
+  /** -1 for none, because 0 is a QoS. */
   readonly requestedQos: number
 }
 
-const nothingMore = { rap: false, nl: false, grantedTopic: '', requestedQos: -1 } as const
+const noMoreFields = { rap: false, nl: false, grantedTopic: '', requestedQos: -1 } as const
 
 export function sessionRecord(session: PersistedSessionInfo): StoredSubscription {
   const { expiryInterval, expiresAt } = session
-  return { ...nothingMore, topic: SESSION_TOPIC, qos: 1, rh: expiryInterval, subscriptionIdentifier: expiresAt ?? 0 }
+  return { ...noMoreFields, topic: SESSION_TOPIC, qos: 1, rh: expiryInterval, subscriptionIdentifier: expiresAt ?? 0 }
 }
 
 export function ownerTopic(owner: string | undefined): string | undefined {
   return owner === undefined ? undefined : OWNER + Buffer.from(owner).toString('base64url')
 }
 
-/** @param writtenAt - the owner that was written last counts, when the process ended between two steps. */
+/** @param writtenAt - the owner that was written last counts, if the process ended between two calls. */
 export function ownerRecord(topic: string, writtenAt: number): StoredSubscription {
-  return { ...nothingMore, topic, qos: 1, rh: 0, subscriptionIdentifier: writtenAt }
+  return { ...noMoreFields, topic, qos: 1, rh: 0, subscriptionIdentifier: writtenAt }
 }
 
 /** @param keepsAllFields - false for a store that keeps only the fields that aedes has, but any value in them. */
@@ -55,9 +55,9 @@ export function toStoredSubscription(subscription: PersistedSubscription, keepsA
   }
 }
 
-/** What the subscriptions of a Client say. */
+/** The session and subscriptions of a Client. */
 export interface ReadSession {
-  /** Undefined when we wrote none: a session of aedes. */
+  /** Undefined for a session of aedes. */
   readonly session: PersistedSessionInfo | undefined
   readonly ownerTopics: readonly string[]
   readonly subscriptions: readonly PersistedSubscription[]
@@ -69,7 +69,7 @@ export function fromStoredSubscriptions(raw: readonly unknown[]): ReadSession {
   let record: Omit<PersistedSessionInfo, 'owner'> | undefined
   for (const item of raw) {
     const fields = fieldsOf(item)
-    const topic = textOf(fields.topic)
+    const topic = stringOf(fields.topic)
     const number = numberOf(fields.subscriptionIdentifier)
     if (topic === undefined) continue
     if (topic === SESSION_TOPIC) {
@@ -92,7 +92,7 @@ export function fromStoredSubscriptions(raw: readonly unknown[]): ReadSession {
 function subscriptionOf(topic: string, fields: Readonly<Record<string, unknown>>): PersistedSubscription {
   const inside = typeof fields.rh === 'object' ? fieldsOf(fields.rh) : fields
   const subscriptionIdentifier = numberOf(fields.subscriptionIdentifier)
-  const grantedTopic = textOf(inside.grantedTopic)
+  const grantedTopic = stringOf(inside.grantedTopic)
   const requested = inside.requestedQos
   return {
     topic,

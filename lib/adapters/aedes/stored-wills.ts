@@ -1,7 +1,7 @@
 import type { PersistedWill } from '../../../types/persistence.ts'
 import type { WillProperties } from '../../../types/properties.ts'
 import type { Calls } from './calls.ts'
-import { bytesOf, fieldsOf, numberOf, qosOf, textOf } from './plain-value.ts'
+import { bytesOf, fieldsOf, numberOf, qosOf, stringOf } from './plain-value.ts'
 import type { Capabilities } from './probe.ts'
 
 interface ReadWill {
@@ -9,32 +9,32 @@ interface ReadWill {
   readonly writtenAt: number
 }
 
-/** So often is it looked for another Will of a Client. */
-const MOST_COPIES = 100
+/** Limits the search for more Wills of a Client. */
+const MAX_COPIES = 100
 
-/** The adapter of Redis gives only 10,001 Wills at once. */
-export const MANY_WILLS = 10_000
+/** The adapter of Redis returns only 10,001 Wills at once. */
+export const MAX_LISTED_WILLS = 10_000
 
 /**
- * The Wills of Clients. All our brokers use one broker id for them, because some adapters keep one for each Client and
- * broker id and others only one for each Client: so a Will always replaces the last one. Whose it is stands inside it.
- * Each method that is about a Client is called in its lane.
+ * The Wills of Clients. All brokers use one broker id for them, because some adapters store one for each Client and
+ * broker id, others one for each Client: so a Will always replaces the last one. The Will contains the id of its broker. The
+ * calls for one Client come one after another.
  */
 export class StoredWills {
   readonly #calls: Calls
   readonly #can: Capabilities
   /** The broker id that the adapter sees. */
-  readonly #keptUnder: string
+  readonly #adapterId: string
   readonly #brokerId: string
   readonly #now: () => number
-  /** Broker ids, of aedes, under which Clients have Wills too. */
+  /** Broker ids of aedes under which Clients have Wills, too. */
   readonly #foreign = new Map<string, Set<string>>()
   #lastWrite = 0
 
-  constructor(calls: Calls, capabilities: Capabilities, keptUnder: string, broker: { id: string; now(): number }) {
+  constructor(calls: Calls, capabilities: Capabilities, adapterId: string, broker: { id: string; now(): number }) {
     this.#calls = calls
     this.#can = capabilities
-    this.#keptUnder = keptUnder
+    this.#adapterId = adapterId
     this.#brokerId = broker.id
     this.#now = () => broker.now()
   }
@@ -42,22 +42,22 @@ export class StoredWills {
   async set(clientId: string, will: PersistedWill | undefined): Promise<void> {
     const ids = [...(this.#foreign.get(clientId) ?? [])]
     if (will === undefined) {
-      await this.#deleteAll(clientId, this.#keptUnder)
+      await this.#deleteAll(clientId, this.#adapterId)
     } else {
-      // The new one first: when the process ends between the two, the later one counts.
-      const before = this.#can.willReplaces === 'none' ? await this.#get(clientId, this.#keptUnder) : undefined
+      // The new one first: if the process ends between the calls, the later one counts.
+      const before = this.#can.willReplaces === 'none' ? await this.#get(clientId, this.#adapterId) : undefined
       await this.#put(clientId, will)
-      if (before !== undefined) await this.#delete(clientId, this.#keptUnder)
+      if (before !== undefined) await this.#delete(clientId, this.#adapterId)
     }
     if (this.#can.willReplaces === 'client at broker') for (const id of ids) await this.#delete(clientId, id)
     this.#foreign.delete(clientId)
   }
 
-  /** Every Will, by Client. */
+  /** Reads all Wills, by Client Identifier. */
   async readAll(): Promise<Map<string, PersistedWill>> {
     const found = new Map<string, ReadWill>()
     for await (const raw of this.#calls.list('streamWill', (store) => store.streamWill({}))) {
-      const clientId = textOf(fieldsOf(raw).clientId)
+      const clientId = stringOf(fieldsOf(raw).clientId)
       if (clientId === undefined) continue
       this.#noteBroker(clientId, raw)
       const read = readWill(raw)
@@ -67,12 +67,12 @@ export class StoredWills {
   }
 
   async read(clientId: string): Promise<PersistedWill | undefined> {
-    return (await this.#get(clientId, this.#keptUnder))?.will
+    return (await this.#get(clientId, this.#adapterId))?.will
   }
 
   #noteBroker(clientId: string, raw: unknown): void {
-    const id = textOf(fieldsOf(raw).brokerId)
-    if (id === undefined || id === this.#keptUnder) return
+    const id = stringOf(fieldsOf(raw).brokerId)
+    if (id === undefined || id === this.#adapterId) return
     const ids = this.#foreign.get(clientId) ?? new Set()
     this.#foreign.set(clientId, ids.add(id))
   }
@@ -83,7 +83,7 @@ export class StoredWills {
     const { correlationData } = properties ?? {}
     const writtenBy = this.#brokerId
     const writtenAt = this.#lastWrite
-    // Made anew for each try: the adapters write on it.
+    // A new object for each try, because adapters write on it.
     const stored = (): PersistedWill & { writtenBy: string; writtenAt: number } => ({
       topic,
       payload: Buffer.from(payload),
@@ -110,7 +110,7 @@ export class StoredWills {
   }
 
   async #deleteAll(clientId: string, brokerId: string): Promise<void> {
-    for (let copies = 0; copies < MOST_COPIES; copies += 1) {
+    for (let copies = 0; copies < MAX_COPIES; copies += 1) {
       const deleted = await this.#delete(clientId, brokerId)
       if (this.#can.willReplaces !== 'none' || deleted === undefined || deleted === null) return
     }
@@ -121,10 +121,10 @@ function readWill(raw: unknown): ReadWill {
   const fields = fieldsOf(raw)
   const properties = fieldsOf(fields.properties) as WillProperties
   const dueAt = numberOf(fields.dueAt)
-  const clientId = textOf(fields.clientId)
-  const brokerId = textOf(fields.writtenBy) ?? textOf(fields.brokerId)
+  const clientId = stringOf(fields.clientId)
+  const brokerId = stringOf(fields.writtenBy) ?? stringOf(fields.brokerId)
   const will: PersistedWill = {
-    topic: textOf(fields.topic) ?? '',
+    topic: stringOf(fields.topic) ?? '',
     payload: bytesOf(fields.payload),
     qos: qosOf(fields.qos),
     retain: fields.retain === true,

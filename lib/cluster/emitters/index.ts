@@ -1,10 +1,10 @@
-/** The differences between emitters, so that the rest of the cluster need not know which one there is. */
+/** The differences between emitters, which the rest of the cluster need not know. */
 import { SENTINEL_TOPIC } from './redis.ts'
 
 export { addCallbackId, bytesOfBinary } from './mongodb.ts'
 export { RedisReconnects as Reconnects } from './redis.ts'
 
-// mqemitter throws for more than 100 levels, mqemitter-redis does so in whoever receives, and a prefix has levels too.
+// mqemitter throws for more than 100 levels, mqemitter-redis does so in each receiver, and a prefix has levels too.
 const MAX_LEVELS = 64
 
 /** Whether every emitter carries a message with this topic. */

@@ -1,6 +1,6 @@
 import type { Emitter } from '../../../types/emitter.ts'
 
-/** mqemitter-redis takes a message with this topic for one of its own. */
+/** mqemitter-redis takes a message with this topic for its own. */
 export const SENTINEL_TOPIC = '__sentinel__:hello'
 
 type Listener = (value?: unknown) => void
@@ -11,10 +11,10 @@ interface State {
   removeListener(event: string, listener: Listener): unknown
 }
 
-// An `error` event without a listener ends the process, and an emitter may outlive its brokers: it keeps this listener.
+// An `error` event without a listener ends the process, and an emitter may outlive its brokers: this listener stays.
 const guarded = new WeakSet<State>()
 
-/** Notices that an emitter with connections, such as that of Redis, has connected again. */
+/** Notices that an emitter with connections, such as that of Redis, connects again. */
 export class RedisReconnects {
   readonly #state: State | undefined
   readonly #listeners = new Map<string, Listener>()

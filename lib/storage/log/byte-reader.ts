@@ -1,11 +1,11 @@
-const STRINGS_KEPT = 4096 // a power of 2
-const LONGEST_STRING_KEPT = 128
+const MAX_KEPT_STRINGS = 4096 // a power of 2
+const MAX_KEPT_STRING_BYTES = 128
 
 /** Reads numbers, strings and bytes of a chunk of a segment. */
 export class ByteReader {
   position = 0
   protected bytes: Buffer = Buffer.alloc(0)
-  readonly #strings: string[] = Array.from({ length: STRINGS_KEPT }, () => '')
+  readonly #strings: string[] = Array.from({ length: MAX_KEPT_STRINGS }, () => '')
 
   open(bytes: Buffer, position: number): void {
     this.bytes = bytes
@@ -34,43 +34,43 @@ export class ByteReader {
     return value
   }
 
-  /** A whole number that is stored as a double; a small one takes no place of its own on the heap. */
+  /** An integer that is stored as a double; a small one needs no object on the heap. */
   integer(): number {
     const value = this.double()
     const small = value | 0
     return small === value ? small : value
   }
 
-  /** The same few Clients and topics come again and again: a string that was read lately is not made anew. */
+  /** A few Clients and topics repeat, so recently read strings are reused. */
   string(): string {
     const length = this.uint16()
     const start = this.position
     this.position += length
-    if (length > LONGEST_STRING_KEPT) return this.bytes.toString('utf8', start, this.position)
+    if (length > MAX_KEPT_STRING_BYTES) return this.bytes.toString('utf8', start, this.position)
     const place = this.#hash(start, length)
     const known = this.#strings[place]!
     if (this.#isAt(known, start, length)) return known
-    const text = this.bytes.toString('utf8', start, this.position)
-    this.#strings[place] = text
-    return text
+    const string = this.bytes.toString('utf8', start, this.position)
+    this.#strings[place] = string
+    return string
   }
 
   #hash(start: number, length: number): number {
     let hash = length
-    // From the end, where names differ.
+    // From the end, where names differ most.
     for (let index = start + length - 1; index >= start && index > start + length - 9; index -= 1) {
       hash = (hash * 31 + this.bytes[index]!) | 0
     }
-    return hash & (STRINGS_KEPT - 1)
+    return hash & (MAX_KEPT_STRINGS - 1)
   }
 
   /** True only for ASCII, where a character is a byte. */
-  #isAt(text: string, start: number, length: number): boolean {
-    if (text.length !== length) return false
+  #isAt(string: string, start: number, length: number): boolean {
+    if (string.length !== length) return false
     const { bytes } = this
     for (let index = 0; index < length; index += 1) {
       const byte = bytes[start + index]!
-      if (byte > 0x7f || text.charCodeAt(index) !== byte) return false
+      if (byte > 0x7f || string.charCodeAt(index) !== byte) return false
     }
     return true
   }
@@ -81,7 +81,7 @@ export class ByteReader {
     return list
   }
 
-  /** Copied, because the chunk that it stands in is large and goes. */
+  /** A copy, because the chunk is large and is overwritten. */
   binary(length: number): Buffer {
     const start = this.position
     this.position += length

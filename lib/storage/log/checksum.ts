@@ -12,7 +12,7 @@ function makeTable(): Uint32Array {
   return values
 }
 
-/** The same as `zlib.crc32`, for Node.js before 20.15, which has none. */
+/** The same as `zlib.crc32`, which Node.js has since 20.15. */
 export function crc32ByTable(bytes: Uint8Array, seed: number): number {
   table ??= makeTable()
   let crc = ~seed

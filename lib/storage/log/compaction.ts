@@ -9,25 +9,25 @@ import { RecordReaders } from './record-readers.ts'
 import { rewriteRecord } from './rewrite-record.ts'
 import { segmentName } from './segment.ts'
 
-const CHUNK = 1024 * 1024
-/** Milliseconds for which the event loop is held up, and how many records are looked at between two looks at the clock. */
-const SLICE = 4
-const RECORDS_PER_LOOK = 16
-/** So many bytes are written down again at once, so that those who commit do not wait for long. */
-const LARGEST_SLICE = 1024 * 1024
+const CHUNK_BYTES = 1024 * 1024
+/** The event loop is blocked for so many milliseconds; the clock is read after so many records. */
+const MAX_SLICE_MS = 4
+const RECORDS_PER_CLOCK_READING = 16
+/** Limits the bytes that are rewritten at once, so that commits do not wait for long. */
+const MAX_SLICE_BYTES = 1024 * 1024
 
 export interface CompactionOptions {
   readonly files: Files
   readonly dir: string
   readonly journal: Journal
   readonly state: StoredState
-  /** Whether the oldest segments go on to be rewritten. */
+  /** Whether to rewrite another segment. */
   readonly isWorthwhile: () => boolean
 }
 
 /**
- * Makes the journal shorter from its old end: what is left of the oldest segment is written down again at the new end,
- * then the segment is deleted. So a record that removes something is never deleted before what it removes.
+ * Shortens the journal from its old end: the live records of the oldest segment are written again at the new end, then
+ * the segment is deleted. So a record that removes something is never deleted before the record that it removes.
  */
 export async function compact(options: CompactionOptions): Promise<void> {
   const { journal } = options
@@ -40,7 +40,7 @@ export async function compact(options: CompactionOptions): Promise<void> {
   }
 }
 
-/** Writes down again what is left of a segment; also of one that is damaged, what can be read of it. */
+/** Writes the live records of a segment again; of a damaged one those that can be read. */
 export async function rewriteSegment({ files, dir, journal, state }: CompactionOptions, number: number): Promise<void> {
   const file = await files.open(join(dir, segmentName(number)), 'r')
   try {
@@ -53,7 +53,7 @@ export async function rewriteSegment({ files, dir, journal, state }: CompactionO
     const reader = new RecordReaders().of(header.version)
     let offset: number | undefined = SEGMENT_HEADER
     while (offset !== undefined) {
-      const reading = readFrames(segment, offset, CHUNK)
+      const reading = readFrames(segment, offset, CHUNK_BYTES)
       let step = await reading.next()
       while (step.done !== true) {
         await rewriteFrames(step.value, reader, journal, state)
@@ -72,25 +72,25 @@ async function rewriteFrames(
   journal: Journal,
   state: StoredState,
 ): Promise<void> {
-  const scratch = { index: 0, position: frames[0]?.start ?? 0 }
-  while (scratch.index < frames.length) await journal.rewrite(slice)
+  const progress = { index: 0, position: frames[0]?.start ?? 0 }
+  while (progress.index < frames.length) await journal.rewrite(slice)
 
   function slice(writer: Writer): void {
     const start = writer.length
-    const deadline = performance.now() + SLICE
+    const deadline = performance.now() + MAX_SLICE_MS
     let records = 0
-    while (scratch.index < frames.length) {
-      const { bytes, end } = frames[scratch.index]!
-      reader.open(bytes, scratch.position)
+    while (progress.index < frames.length) {
+      const { bytes, end } = frames[progress.index]!
+      reader.open(bytes, progress.position)
       while (reader.position < end) {
         rewriteRecord(reader, state, writer)
-        scratch.position = reader.position
+        progress.position = reader.position
         records += 1
-        if (writer.length - start > LARGEST_SLICE) return
-        if (records % RECORDS_PER_LOOK === 0 && performance.now() > deadline) return
+        if (writer.length - start > MAX_SLICE_BYTES) return
+        if (records % RECORDS_PER_CLOCK_READING === 0 && performance.now() > deadline) return
       }
-      scratch.index += 1
-      scratch.position = frames[scratch.index]?.start ?? 0
+      progress.index += 1
+      progress.position = frames[progress.index]?.start ?? 0
     }
   }
 }

@@ -2,12 +2,12 @@ import * as fs from 'node:fs/promises'
 import { join } from 'node:path'
 import { randomUUID } from 'node:crypto'
 
-/** Whose a lock is. A process identifier is used again, together with the time of its start it is not. */
+/** The holder of a lock. A process identifier may be used again; together with the time of its start it is unique. */
 interface Holder {
   readonly pid: number
-  /** In ticks since the start of the machine, where the system says it. */
+  /** In ticks since the start of the machine; undefined on other systems than Linux. */
   readonly started: string | undefined
-  /** This start of the machine, where the system says it. */
+  /** The boot id of the machine; undefined on other systems than Linux. */
   readonly boot: string | undefined
 }
 
@@ -19,12 +19,12 @@ export class DirectoryLock {
     this.#path = path
   }
 
-  /** Takes the lock, also one that a process left that is gone. Rejects when somebody has it. */
+  /** Takes the lock, also that of a process that has ended. Rejects if another store has it. */
   static async take(dir: string): Promise<DirectoryLock> {
     const path = join(dir, 'lock')
     const own = join(dir, `lock.${randomUUID()}`)
     const holder: Holder = { pid: process.pid, started: (await statOf(process.pid))?.[19], boot: await bootId() }
-    // A link is made with all of the contents or not at all, and only when there is none.
+    // A link appears with all of its contents, and only if there is no lock.
     try {
       await fs.writeFile(own, JSON.stringify(holder), { flag: 'wx', mode: 0o600 })
     } catch (error) {
@@ -52,12 +52,12 @@ export class DirectoryLock {
   }
 }
 
-/** On a disk without room for another file: the lock that was left has the room. */
+/** Overwrites the lock of a process that has ended, on a disk without space for another file. */
 async function takesInPlace(dir: string, path: string, holder: Holder): Promise<boolean> {
-  const text = await readText(path)
-  if (text === undefined) return false
-  await refuseLiving(dir, path, text)
-  const own = JSON.stringify(holder).padEnd(Buffer.byteLength(text))
+  const contents = await readContents(path)
+  if (contents === undefined) return false
+  await refuseLiving(dir, path, contents)
+  const own = JSON.stringify(holder).padEnd(Buffer.byteLength(contents))
   try {
     const file = await fs.open(path, 'r+')
     try {
@@ -68,28 +68,28 @@ async function takesInPlace(dir: string, path: string, holder: Holder): Promise<
   } catch {
     return false
   }
-  return (await readText(path)) === own
+  return (await readContents(path)) === own
 }
 
 async function removeStale(dir: string, path: string): Promise<void> {
-  const text = await readText(path)
-  if (text === undefined) return
-  await refuseLiving(dir, path, text)
-  // Somebody else may do this at the same time, and have taken the lock already: then what was moved is put back.
+  const contents = await readContents(path)
+  if (contents === undefined) return
+  await refuseLiving(dir, path, contents)
+  // Another process may have taken the lock at the same time: then its lock is put back.
   const aside = `${path}.${randomUUID()}`
   try {
     await fs.rename(path, aside)
   } catch {
     return
   }
-  if ((await readText(aside)) !== text) await fs.link(aside, path).catch(() => undefined)
+  if ((await readContents(aside)) !== contents) await fs.link(aside, path).catch(() => undefined)
   await fs.unlink(aside).catch(() => undefined)
 }
 
-/** Throws when the process that a lock names is there. */
-async function refuseLiving(dir: string, path: string, text: string): Promise<void> {
-  const holder = parse(text)
-  // What a loss of power has left of a lock is not one.
+/** Throws if the process of a lock is alive. */
+async function refuseLiving(dir: string, path: string, contents: string): Promise<void> {
+  const holder = parse(contents)
+  // A loss of power may leave a part of a lock, which does not count.
   if (holder !== undefined && (await isAlive(holder))) {
     const who = holder.pid === process.pid ? 'this process' : 'another process'
     throw Object.assign(
@@ -102,13 +102,13 @@ async function refuseLiving(dir: string, path: string, text: string): Promise<vo
   }
 }
 
-async function readText(path: string): Promise<string | undefined> {
+async function readContents(path: string): Promise<string | undefined> {
   return fs.readFile(path, 'utf8').catch(() => undefined)
 }
 
-function parse(text: string): Holder | undefined {
+function parse(contents: string): Holder | undefined {
   try {
-    const { pid, started, boot } = JSON.parse(text) as Partial<Holder>
+    const { pid, started, boot } = JSON.parse(contents) as Partial<Holder>
     return Number.isInteger(pid) ? { pid: pid!, started, boot } : undefined
   } catch {
     return undefined
@@ -124,17 +124,17 @@ async function isAlive({ pid, started, boot }: Holder): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
   }
   const fields = await statOf(pid)
-  if (fields?.[0] === 'Z') return false // Killed, and its parent has not looked yet.
+  if (fields?.[0] === 'Z') return false // Killed, and its parent has not waited for it yet.
   const current = fields?.[19]
   return started === undefined || current === undefined || started === current
 }
 
-/** The fields of /proc/pid/stat from the third on; after the end of the name, which may contain anything. */
+/** The fields of /proc/pid/stat from the third on. They start after the name, which may contain any character. */
 async function statOf(pid: number): Promise<string[] | undefined> {
-  const text = await readText(`/proc/${pid}/stat`)
-  return text?.slice(text.lastIndexOf(')') + 2).split(' ')
+  const contents = await readContents(`/proc/${pid}/stat`)
+  return contents?.slice(contents.lastIndexOf(')') + 2).split(' ')
 }
 
 async function bootId(): Promise<string | undefined> {
-  return (await readText('/proc/sys/kernel/random/boot_id'))?.trim()
+  return (await readContents('/proc/sys/kernel/random/boot_id'))?.trim()
 }

@@ -1,7 +1,7 @@
 import * as fs from 'node:fs/promises'
 import { dirname } from 'node:path'
 
-/** What the journal does with an open file; a `FileHandle` does it. */
+/** An open file, as far as the journal needs it; a `FileHandle` is one. */
 export interface File {
   read(buffer: Buffer, offset: number, length: number, position: number): Promise<{ bytesRead: number }>
   write(buffer: Buffer, offset: number, length: number, position: number): Promise<{ bytesWritten: number }>
@@ -11,14 +11,14 @@ export interface File {
   close(): Promise<void>
 }
 
-/** The file system, as far as the journal needs it: the place where a test puts one that fails. */
+/** The file system, as far as the journal needs it. Tests replace it by one that fails. */
 export interface Files {
   open(path: string, flags: string, mode?: number): Promise<File>
   list(dir: string): Promise<string[]>
   makeDirectory(dir: string): Promise<unknown>
   remove(path: string): Promise<void>
   rename(from: string, to: string): Promise<void>
-  /** Makes what was created, removed and renamed in a directory last. */
+  /** Makes the changes of a directory durable. */
   syncDirectory(dir: string): Promise<void>
 }
 
@@ -29,7 +29,7 @@ export const machineFiles: Files = {
   remove: (path) => fs.unlink(path),
   rename: (from, to) => fs.rename(from, to),
   async syncDirectory(dir) {
-    if (process.platform === 'win32') return // It cannot be done there, nor has it to be.
+    if (process.platform === 'win32') return // Windows has no such call and does not need it.
     const handle = await fs.open(dir, 'r')
     try {
       await handle.sync()
@@ -39,7 +39,7 @@ export const machineFiles: Files = {
   },
 }
 
-/** Also the directories above it. Node's own `recursive` never ends where nothing can be made, as under `/proc`. */
+/** With the directories above it. Node's own `recursive` never ends where none can be made, as under `/proc`. */
 async function makeDirectory(dir: string): Promise<void> {
   try {
     await fs.mkdir(dir, { mode: 0o700 })
@@ -59,17 +59,17 @@ async function makeDirectory(dir: string): Promise<void> {
   }
 }
 
-/** One that says what was done to which file, and what to do about it; with the `code` of the error that it comes from. */
-export function fileError(what: string, path: string, cause: unknown): Error {
+/** An error with the operation, the file, advice, and the `code` of its cause. */
+export function fileError(operation: string, path: string, cause: unknown): Error {
   const { code, message } = cause as NodeJS.ErrnoException
   const advice = (code !== undefined && adviceFor[code]) || 'see the cause, and the log of the system'
-  const error = new Error(`${path}: cannot ${what}: ${message}; ${advice}`, { cause })
+  const error = new Error(`${path}: cannot ${operation}: ${message}; ${advice}`, { cause })
   return code === undefined ? error : Object.assign(error, { code })
 }
 
 const adviceFor: Readonly<Record<string, string | undefined>> = {
-  ENOSPC: 'the disk is full: make room, what comes next is then stored again',
-  EDQUOT: 'the quota is used up: make room, what comes next is then stored again',
+  ENOSPC: 'the disk is full: free some space, then changes are stored again',
+  EDQUOT: 'the quota is used up: free some space, then changes are stored again',
   EFBIG: 'the limit on the size of files (ulimit -f) is reached: raise it, or make segmentBytes smaller',
   EIO: 'the disk reports errors: look at the log of the system and replace it',
   EACCES: 'give the user of this process the right to read and write it',

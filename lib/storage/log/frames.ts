@@ -4,18 +4,18 @@
  *     segment   magic(8) version(4) number(4) first sequence(8) oldest(4) salt(4) checksum(4)
  *     frame     magic(4) checksum(4) length of records(4) sequence(8) safe(8) oldest(4) records
  *
- * A frame is there as a whole or not at all. Checksums start from the salt of the segment, a random number, so that
- * neither bytes of another file nor what a Client makes up for a payload ever pass for a frame.
+ * A frame is valid as a whole or not at all. Checksums start from the salt of the segment, a random number, so that
+ * neither bytes of another file nor the payload of a Client pass for a frame.
  */
 import { crc32 } from './checksum.ts'
 import type { File } from './files.ts'
 
 export const SEGMENT_HEADER = 36
 export const FRAME_HEADER = 32
-/** The version that is written. */
+/** The version of new segments. */
 export const FORMAT_VERSION = 2
-/** The records of all versions from this one on can be read. Segments and frames are the same in all of them. */
-export const OLDEST_VERSION = 1
+/** The oldest version whose records can be read. Segments and frames are the same in all of them. */
+const MIN_VERSION = 1
 
 const SEGMENT_MAGIC = Buffer.from('haltere\n')
 const FRAME_MAGIC = Buffer.from([0xf7, 0xa1, 0x7e, 0x2e])
@@ -23,7 +23,7 @@ const FRAME_MAGIC = Buffer.from([0xf7, 0xa1, 0x7e, 0x2e])
 export interface SegmentHeader {
   readonly version: number
   readonly number: number
-  /** The sequence number of its first frame: those of the segment before it from this one on do not count. */
+  /** The sequence number of its first frame: frames of the segment before from this number on do not count. */
   readonly firstSequence: number
   /** The first segment that is needed. */
   readonly oldest: number
@@ -42,7 +42,7 @@ export function segmentHeader({ number, firstSequence, oldest, salt }: Omit<Segm
   return bytes
 }
 
-/** Undefined when it is none. Of a version that is not known nothing else is known. */
+/** Returns undefined if the bytes are no header. A header of an unknown version has the version only. */
 export function parseSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
   if (bytes.length < SEGMENT_HEADER || !bytes.subarray(0, 8).equals(SEGMENT_MAGIC)) return undefined
   const version = bytes.readUInt32BE(8)
@@ -58,18 +58,18 @@ export function parseSegmentHeader(bytes: Buffer): SegmentHeader | undefined {
 }
 
 export function isReadable(version: number): boolean {
-  return version >= OLDEST_VERSION && version <= FORMAT_VERSION
+  return version >= MIN_VERSION && version <= FORMAT_VERSION
 }
 
 export interface FrameHeader {
   readonly sequence: number
-  /** All frames up to this one were on the disk before this one was written. */
+  /** All frames up to this number were on the disk before the frame was written. */
   readonly syncedThrough: number
   /** The first segment that is needed. */
   readonly firstLiveSegment: number
 }
 
-/** Writes the header of a frame that stands from `start` to `end`. */
+/** Writes the header of the frame from `start` to `end`. */
 export function finishFrame(bytes: Buffer, start: number, end: number, salt: number, header: FrameHeader): void {
   FRAME_MAGIC.copy(bytes, start)
   bytes.writeUInt32BE(end - start - FRAME_HEADER, start + 8)
@@ -82,14 +82,14 @@ export function finishFrame(bytes: Buffer, start: number, end: number, salt: num
 /** A frame in a chunk of a segment. */
 export interface Frame extends FrameHeader {
   readonly bytes: Buffer
-  /** Where its records are in the chunk. */
+  /** The place of its records in the chunk. */
   readonly start: number
   readonly end: number
-  /** Where it starts in the segment. */
+  /** The start of the frame in the segment. */
   readonly offset: number
 }
 
-/** The frame at this place of a chunk; how many bytes it needs when the chunk ends before; or undefined when there is none. */
+/** Returns the frame at a position; its number of bytes if the chunk ends before; undefined if there is no frame. */
 function frameAt(
   bytes: Buffer,
   position: number,
@@ -120,8 +120,8 @@ export interface SegmentFile {
 }
 
 /**
- * The frames from an offset on, chunk by chunk, up to the first place where there is none. Returns that place.
- * A chunk is valid until the next one is asked for.
+ * Reads the frames from an offset on, chunk by chunk, up to the first offset without a frame, which it returns. A chunk
+ * is valid until the next one is read.
  */
 export async function* readFrames(
   { file, salt, size }: SegmentFile,
@@ -163,7 +163,7 @@ async function readFully(file: File, buffer: Buffer, length: number, position: n
 
 const SEARCH_CHUNK = 1024 * 1024
 
-/** The next valid frame after an offset at which there is none. */
+/** Finds the next valid frame after an offset without a frame. */
 export async function findFrame(segment: SegmentFile, after: number): Promise<Frame | undefined> {
   const { file, size } = segment
   const buffer = Buffer.allocUnsafeSlow(SEARCH_CHUNK)
@@ -180,7 +180,7 @@ export async function findFrame(segment: SegmentFile, after: number): Promise<Fr
   return undefined
 }
 
-/** Whether there is nothing but zeros from an offset to the end. */
+/** Whether all bytes from an offset to the end are zero. */
 export async function isZero({ file, size }: SegmentFile, from: number): Promise<boolean> {
   const buffer = Buffer.allocUnsafeSlow(SEARCH_CHUNK)
   const zeros = Buffer.alloc(SEARCH_CHUNK)

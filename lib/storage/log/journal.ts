@@ -4,12 +4,12 @@ import { fileError, type Files } from './files.ts'
 import { FRAME_HEADER, finishFrame } from './frames.ts'
 import { ActiveSegment, type ActiveSegmentOptions, segmentName } from './segment.ts'
 
-/** What a commit that was resolved survives: see `LogOptions.durability`. */
+/** The failures that a resolved commit survives: see `LogOptions.durability`. */
 export type Durability = 'fsync' | 'os' | 'none'
 
-/** Something that waits to be written. */
+/** A change that waits to be written. */
 interface Pending {
-  /** Called once it is as safe as it is to be. */
+  /** Called when the change has its durability. */
   readonly written: () => void
   readonly failed: (error: Error) => void
 }
@@ -19,11 +19,11 @@ class Batch {
   readonly writer = new Writer(64 * 1024)
   readonly frames: number[] = []
   readonly pending: Pending[] = []
-  /** Where the changes that are being written down start. */
+  /** The start of the changes that are being encoded. */
   #mark = 0
   #hasNewFrame = false
 
-  /** Where to write the next changes, which go into one frame. */
+  /** Returns the writer for the next changes, which are one frame. */
   begin(): Writer {
     const { writer, frames } = this
     this.#mark = writer.length
@@ -37,7 +37,7 @@ class Batch {
     return writer
   }
 
-  /** Takes back what was written since `begin`. */
+  /** Removes the bytes that were written since `begin`. */
   undo(): void {
     this.writer.length = this.#mark
     if (this.#hasNewFrame) this.frames.pop()
@@ -54,14 +54,14 @@ class Batch {
 /** Larger frames are not added to. */
 const MAX_FRAME_BYTES = 256 * 1024
 /**
- * Larger groups are not added to, which keeps the event loop free, and lets a compaction, which looks at twice as much
- * between two groups, gain on those who commit.
+ * Larger groups are not added to. That keeps the event loop free, and lets a compaction, which rewrites twice as much
+ * between two groups, progress faster than commits.
  */
 const MAX_GROUP_BYTES = 512 * 1024
 /** Larger buffers are not kept for the next group. */
 const MAX_KEPT_BUFFER_BYTES = 4 * 1024 * 1024
 
-/** Writes down again what is live: called when all that was written before is applied, between two groups. */
+/** Writes live records again, between two groups, when all earlier changes are applied. */
 interface Rewrite {
   readonly write: (writer: Writer) => void
   readonly options: RewriteOptions
@@ -72,7 +72,7 @@ interface Rewrite {
 export interface RewriteOptions {
   /** Starts a new segment first. */
   readonly newSegment?: boolean
-  /** Makes sure that it is on the disk, and all before it, whatever the durability. */
+  /** Syncs the records and all before them, with any durability. */
   readonly sync?: boolean
   /** The first segment that is needed from now on. */
   readonly firstLiveSegment?: number
@@ -88,14 +88,14 @@ export interface JournalOptions {
   readonly onGroup: () => void
 }
 
-/** A segment that is not written to any more. */
+/** A segment that is complete. */
 export interface SealedSegment {
   readonly number: number
   readonly bytes: number
 }
 
 /**
- * Appends changes to the segments, in groups: what comes while one group is on its way to the disk is the next one.
+ * Appends changes to the segments, in groups: changes that come while a group is written are the next group.
  *
  *     append ──▶ gathered ──next group──▶ written ──fdatasync──▶ applied ──▶ resolved
  */
@@ -104,7 +104,7 @@ export class Journal {
   readonly sealed: SealedSegment[]
   readonly #options: JournalOptions
   #active: ActiveSegment
-  /** The groups that wait, and the one to which is added, which is the last. */
+  /** The groups that wait. Changes are added to the last one. */
   readonly #gathered: Batch[] = []
   readonly #spare: Batch[] = []
   readonly #rewritten = new Batch()
@@ -113,7 +113,7 @@ export class Journal {
   /** All frames up to this one are on the disk. */
   #syncedThrough: number
   #firstLiveSegment: number
-  #failure: 'none' | 'cut' | 'new segment' = 'none'
+  #failure: 'none' | 'truncate' | 'new segment' = 'none'
   #isWorking = false
   #isClosed = false
   #idle: (() => void)[] = []
@@ -132,19 +132,19 @@ export class Journal {
     this.#firstLiveSegment = position.oldest
   }
 
-  /** The bytes of all segments, without those that were only written ahead. */
+  /** The bytes of all segments, without preallocated zeros. */
   get bytes(): number {
     let bytes = this.#active.used
     for (const segment of this.sealed) bytes += segment.bytes
     return bytes
   }
 
-  /** The number of the segment that is written to. */
+  /** The number of the active segment. */
   get activeNumber(): number {
     return this.#active.number
   }
 
-  /** Writes changes down; what `write` throws is thrown, and then nothing was written. */
+  /** Adds changes to the next group. Throws the error of `write`; then none is added. */
   append(write: (writer: Writer) => void, written: () => void, failed: (error: Error) => void): void {
     if (this.#isClosed) throw new Error('the store is closed')
     const batch = this.#lastGathered()
@@ -160,7 +160,7 @@ export class Journal {
 
   #lastGathered(): Batch {
     const last = this.#gathered.at(-1)
-    // What is applied before it is written must all be in the journal before something is written down again.
+    // Changes that are applied before they are written must all be in the journal before a rewrite.
     const mayGrow = last !== undefined && (last.writer.length < MAX_GROUP_BYTES || this.#options.durability === 'none')
     if (mayGrow) return last
     const next = this.#spare.pop() ?? new Batch()
@@ -168,7 +168,7 @@ export class Journal {
     return next
   }
 
-  /** Puts records between two groups: `write` sees a state that is exactly that of the journal at that place. */
+  /** Writes records between two groups: `write` sees exactly the state of the journal at that place. */
   rewrite(write: (writer: Writer) => void, options: RewriteOptions = {}): Promise<void> {
     if (this.#isClosed) return Promise.reject(new Error('the store is closed'))
     return new Promise((resolve, reject) => {
@@ -177,9 +177,9 @@ export class Journal {
     })
   }
 
-  /** Deletes the sealed segments before this one, of which nothing is needed any more. */
+  /** Deletes the sealed segments before this one, which have no live records. */
   async drop(number: number): Promise<void> {
-    // That it is not missed is on the disk before it goes, and so is all that was written down again.
+    // The number of the first live segment and all rewritten records are on the disk before a segment is deleted.
     await this.rewrite(() => undefined, { sync: true, firstLiveSegment: number })
     const { files, dir } = this.#options
     while (this.sealed[0] !== undefined && this.sealed[0].number < number) {
@@ -195,7 +195,7 @@ export class Journal {
     }
   }
 
-  /** Waits for what is under way, and closes the file. */
+  /** Waits for the group that is being written, and closes the file. */
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
@@ -212,7 +212,7 @@ export class Journal {
   #schedule(): void {
     if (this.#isWorking) return
     this.#isWorking = true
-    // After the reads of this turn, whose commits go together.
+    // After the reads of this turn, whose commits are one group.
     setImmediate(() => void this.#work())
   }
 
@@ -220,7 +220,7 @@ export class Journal {
     while (this.#gathered.length > 0 || this.#rewrite !== undefined) {
       await this.#writeGroup()
       this.#options.onGroup()
-      // Those who waited have their turn, and what they commit goes together.
+      // The callers continue first, and their next commits are one group.
       await new Promise(setImmediate)
     }
     this.#isWorking = false
@@ -243,7 +243,7 @@ export class Journal {
       }
       this.#rewritten.clear()
     }
-    // What is written down again needs room too: without it there may be enough for the rest.
+    // The rewritten records need space, too: without them there may be enough for the group.
     if (rewrite === undefined || error !== undefined) {
       error = group.pending.length === 0 ? undefined : await this.#attempt(group, undefined)
     }
@@ -264,7 +264,7 @@ export class Journal {
     }
   }
 
-  /** Writes a group; returns what went wrong. Then nothing of it is left. */
+  /** Writes a group. Returns the error of a failure, after which nothing of the group is left. */
   async #attempt(group: Batch, rewrite: Rewrite | undefined): Promise<Error | undefined> {
     const isFirst = this.#options.durability !== 'none'
     const batches = rewrite === undefined ? [group] : isFirst ? [this.#rewritten, group] : [group, this.#rewritten]
@@ -274,7 +274,7 @@ export class Journal {
     try {
       const isFull = this.#active.used + length > this.#options.segmentBytes && !this.#active.isEmpty
       if (isFull || rewrite?.options.newSegment === true || this.#failure === 'new segment') await this.#newSegment()
-      this.#failure = 'cut'
+      this.#failure = 'truncate'
       await this.#active.write(batches.map((batch) => this.#finish(batch)))
       if (this.#options.durability === 'fsync' || rewrite?.options.sync === true) {
         this.#failure = 'new segment'
@@ -305,12 +305,12 @@ export class Journal {
     return buffer.subarray(0, length)
   }
 
-  /** After a sync that failed nobody knows what is on the disk, so that the file is not written to any more. */
+  /** After a failed sync the contents of the disk are unknown, so the segment is not written to any more. */
   async #truncate(): Promise<void> {
     if (this.#failure === 'none') return
     try {
       await this.#active.truncate()
-      if (this.#failure === 'cut') this.#failure = 'none'
+      if (this.#failure === 'truncate') this.#failure = 'none'
     } catch {
       this.#failure = 'new segment'
     }
@@ -321,7 +321,7 @@ export class Journal {
     const { files, dir, durability, segmentBytes, warn } = this.#options
     const number = before.number + 1
     const options: ActiveSegmentOptions = { files, dir, number, segmentBytes, preallocate: durability === 'fsync' }
-    // What comes before is on the disk before what comes after can be.
+    // The segment before is on the disk before the new one.
     if (this.#failure === 'none') await before.truncate()
     this.#active = await ActiveSegment.create(options, this.#sequence + 1, this.#firstLiveSegment)
     this.#syncedThrough = this.#sequence

@@ -15,32 +15,32 @@ import { ActiveSegment, type ActiveSegmentOptions, segmentName } from './segment
 import { writeChange } from './write-records.ts'
 
 export interface LogOptions {
-  /** The directory of the store; it is made when it is not there, and belongs to one process at a time. */
+  /** The directory of the store, for one process at a time. It is created if it does not exist. */
   readonly dir: string
   /**
-   * What a message survives once its publisher has been answered: with `fsync` the loss of power, with `os` the end of
-   * the process, and with `none` nothing for sure. @defaultValue 'fsync'
+   * The failure that an acknowledged message survives: with `fsync` the loss of power, with `os` the end of the
+   * process, with `none` no failure for certain. @defaultValue 'fsync'
    */
   readonly durability?: Durability
-  /** The size in bytes from which on a new file is started. @defaultValue 67,108,864 */
+  /** The size in bytes at which a new file is started. @defaultValue 67,108,864 */
   readonly segmentBytes?: number
-  /** Goes on without what cannot be read of a damaged store, and moves it aside. @defaultValue false */
+  /** Opens a damaged store without the parts that cannot be read, and renames their files. @defaultValue false */
   readonly repair?: boolean
-  /** Called with what an operator should know. @defaultValue `process.emitWarning` */
+  /** Called with warnings for the operator. @defaultValue `process.emitWarning` */
   readonly onWarning?: (message: string) => void
-  /** Told the same. */
+  /** Receives the same warnings, if there is no `onWarning`. */
   readonly logger?: { warn(message: string): void }
 }
 
 const MEBIBYTE = 1024 * 1024
-const DEFAULT_SEGMENT = 64 * MEBIBYTE
+const DEFAULT_SEGMENT_BYTES = 64 * MEBIBYTE
 const MIN_SEGMENT_BYTES = 4096
-/** Smaller journals are left as they are. */
-const LARGE_JOURNAL = 16 * MEBIBYTE
+/** Smaller journals are not compacted. */
+const MIN_COMPACTED_BYTES = 16 * MEBIBYTE
 
 /**
- * Keeps everything in this process and writes every change to files, from which it is read again at the start.
- * One directory, one process, no other software: the store for a broker on one machine.
+ * Has the whole state in memory and writes every change to files, which it reads at the start. One directory, one
+ * process, no other software: the store for a broker on one machine.
  */
 export class LogPersistence implements Storage {
   readonly #state: StoredState
@@ -56,13 +56,13 @@ export class LogPersistence implements Storage {
   /** The order number of the next change. */
   #next = 1
   #compacting: Promise<void> | undefined = undefined
-  /** How many bytes were not needed when the last compaction ended. */
+  /** The bytes without live records at the end of the last compaction. */
   #deadBefore = 0
   #isCompactionStopped = false
 
-  /** `files` is there for tests. */
+  /** @param files - for tests. */
   constructor(options: LogOptions, files: Files = machineFiles) {
-    const { dir, durability = 'fsync', segmentBytes = DEFAULT_SEGMENT, repair = false } = options
+    const { dir, durability = 'fsync', segmentBytes = DEFAULT_SEGMENT_BYTES, repair = false } = options
     if (typeof dir !== 'string' || dir === '')
       throw new InvalidOptionError(`dir: expected a path, got ${JSON.stringify(dir)}`)
     if (!['fsync', 'os', 'none'].includes(durability)) {
@@ -85,12 +85,12 @@ export class LogPersistence implements Storage {
     this.#state = new StoredState(this.#live)
   }
 
-  /** The bytes of all files and how many of them are still needed, nearly. */
+  /** The bytes of all files, and approximately those of live records. */
   get diskUse(): { readonly bytes: number; readonly liveBytes: number } {
     return { bytes: this.#journal?.bytes ?? 0, liveBytes: this.#live.bytes }
   }
 
-  // It asks nothing of the broker.
+  // It needs nothing of the broker.
   async open(): Promise<void> {
     await this.#openDirectory()
     try {
@@ -103,7 +103,7 @@ export class LogPersistence implements Storage {
     this.#considerCompaction()
   }
 
-  /** Waits for what is under way. Also closes a store that could not be opened. */
+  /** Waits for pending changes. Also closes a store that could not be opened. */
   async close(): Promise<void> {
     this.#isCompactionStopped = true
     await this.#compacting
@@ -120,7 +120,7 @@ export class LogPersistence implements Storage {
     return this.#state.session(clientId)
   }
 
-  /** Rewrites what is needed and frees the rest, which otherwise happens when it is worth while. */
+  /** Rewrites the live records and deletes the rest, which otherwise happens when half of the journal is not needed. */
   async compact(): Promise<void> {
     while (this.#compacting !== undefined) await this.#compacting
     if (this.#journal === undefined) throw new Error(`${this.#dir}: the store is not open`)
@@ -132,7 +132,7 @@ export class LogPersistence implements Storage {
     if (failure !== undefined) throw failure as Error
   }
 
-  /** Stores all of the changes or none. Calls may overlap: they are done in the order in which they came. */
+  /** Stores all of the changes or none. Overlapping calls are stored in their order. */
   commit(operations: readonly PersistenceOperation[]): Promise<void> {
     const journal = this.#journal
     if (journal === undefined) return Promise.reject(new Error(`${this.#dir}: the store is not open`))
@@ -202,12 +202,12 @@ export class LogPersistence implements Storage {
       preallocate: this.#durability === 'fsync',
     }
     // A segment has one version of the format from its beginning to its end.
-    const goesOn = last !== undefined && !isIncomplete && version === FORMAT_VERSION
+    const continuesLast = last !== undefined && !isIncomplete && version === FORMAT_VERSION
     const number = last === undefined ? oldest : last.number + 1
-    const active = goesOn
+    const active = continuesLast
       ? await this.#reopen(options, salt, last.bytes)
       : await ActiveSegment.create({ ...options, number }, sequence + 1, oldest)
-    const sealed = goesOn ? segments.slice(0, -1) : segments
+    const sealed = continuesLast ? segments.slice(0, -1) : segments
     const journalOptions = {
       files: this.#files,
       dir: this.#dir,
@@ -219,7 +219,7 @@ export class LogPersistence implements Storage {
     return new Journal(journalOptions, active, sealed, { sequence, oldest })
   }
 
-  /** Goes on behind the last frame that is good. */
+  /** Opens a segment to write behind its last valid frame. */
   async #reopen(options: ActiveSegmentOptions, salt: number, used: number): Promise<ActiveSegment> {
     const path = join(this.#dir, segmentName(options.number))
     const file = await this.#files.open(path, 'r+').catch((error: unknown) => {
@@ -239,7 +239,7 @@ export class LogPersistence implements Storage {
     if (journal.sealed[0] !== undefined && journal.sealed[0].number < oldest) await journal.drop(oldest)
   }
 
-  /** Writes down again all that could be read; then damaged segments are kept under another name, for somebody to look at. */
+  /** Writes all readable live records again, then renames damaged segments, so that an operator can examine them. */
   async #quarantine(journal: Journal, { damaged }: ReadResult): Promise<void> {
     const end = journal.activeNumber
     const options = this.#compactionOptions(journal, () => true)
@@ -257,8 +257,8 @@ export class LogPersistence implements Storage {
     if (journal === undefined || this.#compacting !== undefined || this.#isCompactionStopped) return
     const { bytes } = journal
     const dead = bytes - this.#live.bytes
-    if (bytes < Math.min(LARGE_JOURNAL, 2 * this.#segmentBytes) || dead < bytes / 2) return
-    // Not again and again when the count is not exact.
+    if (bytes < Math.min(MIN_COMPACTED_BYTES, 2 * this.#segmentBytes) || dead < bytes / 2) return
+    // The count is not exact, so compaction must not repeat without need.
     if (dead - this.#deadBefore < bytes / 4) return
     const isWorthwhile = (): boolean => journal.bytes - this.#live.bytes > journal.bytes / 4
     this.#compacting = this.#compact(journal, isWorthwhile)

@@ -12,11 +12,11 @@ import { RecordKind } from './record-kinds.ts'
 import { RecordReader, type Writable } from './record-reader.ts'
 
 /**
- * Reads records of version 1, which haltere 0.1.0 wrote: every optional field has a bit in a byte or two of flags, so
- * there was no place for another one. A compaction writes what is still needed of them as version 2.
+ * Reads records of version 1, which haltere 0.1.0 wrote: every optional field has a bit in one or two bytes of flags,
+ * so there was no place for another field. A compaction writes the live ones as version 2.
  */
 export class RecordReaderV1 extends RecordReader {
-  /** The kinds that only the methods of aedes wrote, which the log of 0.1.0 had. */
+  /** The kinds of the methods of aedes, which the log of 0.1.0 had. */
   protected override applyOther(kind: number, state: StoredState): void {
     switch (kind) {
       case RecordKind.update: {
@@ -39,10 +39,10 @@ export class RecordReaderV1 extends RecordReader {
     }
   }
 
-  /** Nothing follows what is known. */
+  /** Version 1 has no fields behind a record. */
   protected override rest(): void {}
 
-  /** The message is not needed: only its Packet Identifier counts. */
+  /** The message is not needed, only its Packet Identifier. */
   protected override incomingRest(): void {
     if (this.uint8() === 1) this.publish()
   }
@@ -71,7 +71,7 @@ export class RecordReaderV1 extends RecordReader {
     const present = this.uint8()
     const qos = (flags & 3) as QoS
     const retain = (flags & 4) !== 0
-    // Nearly all have a name; an object that is made at once is smaller than one that grows.
+    // Nearly all have a message id; an object that is created at once is smaller than one that grows.
     const packet: Writable<PersistedPublish> =
       (present & 3) === 3
         ? { cmd: 'publish', topic, payload: '', qos, retain, brokerId: this.string(), brokerCounter: this.integer() }

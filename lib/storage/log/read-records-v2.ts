@@ -21,7 +21,7 @@ import {
 import { MessageFlag, TargetFlag, WillFlag } from './record-kinds.ts'
 import { RecordReader, type Writable } from './record-reader.ts'
 
-const NAMED = MessageFlag.brokerId | MessageFlag.brokerCounter
+const MESSAGE_ID = MessageFlag.brokerId | MessageFlag.brokerCounter
 
 /** Reads records of version 2; see record-kinds.ts. */
 export class RecordReaderV2 extends RecordReader {
@@ -43,15 +43,15 @@ export class RecordReaderV2 extends RecordReader {
     const brokerCounter = flags & MessageFlag.brokerCounter ? this.integer() : undefined
     const clientId = flags & MessageFlag.clientId ? this.string() : undefined
     const payload = this.payload((flags & MessageFlag.stringPayload) !== 0)
-    // Nearly all have a name and a publisher; an object that is made at once is smaller than one that grows.
-    const isNamed = (flags & NAMED) === NAMED
+    // Nearly all have an id and a publisher; an object that is created at once is smaller than one that grows.
+    const hasId = (flags & MESSAGE_ID) === MESSAGE_ID
     const packet: Writable<PersistedPublish> =
-      isNamed && clientId !== undefined
+      hasId && clientId !== undefined
         ? { cmd: 'publish', topic, payload, qos, retain, brokerId, brokerCounter, clientId }
-        : isNamed
+        : hasId
           ? { cmd: 'publish', topic, payload, qos, retain, brokerId, brokerCounter }
           : { cmd: 'publish', topic, payload, qos, retain }
-    if (!isNamed) {
+    if (!hasId) {
       if (brokerId !== undefined) packet.brokerId = brokerId
       if (brokerCounter !== undefined) packet.brokerCounter = brokerCounter
       if (clientId !== undefined) packet.clientId = clientId
@@ -174,8 +174,8 @@ export class RecordReaderV2 extends RecordReader {
   }
 
   /**
-   * Unknown Properties stay with the object, as another field of this number: MQTT's Properties go to plugins and
-   * Clients, and are what MQTT says. Both are one again in the version that knows them.
+   * Unknown Properties stay with the object, as a second field of this number, because the Properties themselves go to
+   * plugins and Clients. A version that knows them reads both as one.
    */
   #properties(name: string, object: Record<string, unknown>, end: number): void {
     const start = this.position

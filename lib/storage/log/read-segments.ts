@@ -16,31 +16,31 @@ import {
 import type { SealedSegment } from './journal.ts'
 import { segmentName, segmentNumber } from './segment.ts'
 
-const CHUNK = 4 * 1024 * 1024
+const CHUNK_BYTES = 4 * 1024 * 1024
 
 export interface ReadOptions {
   readonly files: Files
   readonly dir: string
-  /** Whether to go on behind what cannot be read. */
+  /** Whether to continue behind damage. */
   readonly repair: boolean
   readonly warn: (message: string) => void
-  /** Called for every frame in order, with the version of the format in which it was written. */
+  /** Called for every frame in order, with its version of the format. */
   readonly onFrame: (frame: Frame, version: number) => void
 }
 
 export interface ReadResult {
   readonly segments: readonly SealedSegment[]
-  /** Of the last of the segments. */
+  /** The salt of the last segment. */
   readonly salt: number
-  /** The version of the format of the last of the segments. */
+  /** The version of the last segment. */
   readonly version: number
   /** The number of the last frame. */
   readonly sequence: number
   /** The first segment that is needed. */
   readonly oldest: number
-  /** Those that could not be read as a whole. */
+  /** The segments that could not be read as a whole. */
   readonly damaged: ReadonlySet<number>
-  /** Whether something is missing, in a file or between two. */
+  /** Whether frames or segments are missing. */
   readonly isIncomplete: boolean
 }
 
@@ -85,7 +85,7 @@ class Reading {
   readonly #segments: SealedSegment[] = []
   readonly #damaged = new Set<number>()
   #isIncomplete = false
-  /** The number of the frame that is to come; undefined when it may be any. */
+  /** The number of the next frame; undefined if it may be any. */
   #expected: number | undefined = undefined
   #sequence = 0
   #oldest = 1
@@ -129,12 +129,12 @@ class Reading {
     }
   }
 
-  /** Without a last segment that was about to be made when the process or the machine stopped. */
+  /** Leaves out a last segment that was being created when the process or the machine stopped. */
   async #withoutUninitialised(): Promise<readonly Opened[]> {
     const last = this.#opened.at(-1)
     if (last === undefined || last.header !== undefined) return this.#opened
-    const isUnborn = last.size <= SEGMENT_HEADER || (await isZero(last, 0))
-    return isUnborn ? this.#opened.slice(0, -1) : this.#opened
+    const isUninitialised = last.size <= SEGMENT_HEADER || (await isZero(last, 0))
+    return isUninitialised ? this.#opened.slice(0, -1) : this.#opened
   }
 
   async #readSegment(segment: Opened, next: Opened | undefined): Promise<void> {
@@ -153,7 +153,7 @@ class Reading {
     this.#sequence = header.firstSequence - 1
     this.#salt = header.salt
     this.#version = header.version
-    // What is behind it was taken back before the next segment was started.
+    // Frames behind it were removed before the next segment was started.
     const end = next?.header === undefined ? Infinity : next.header.firstSequence
     let offset = SEGMENT_HEADER
     let used = offset
@@ -181,10 +181,10 @@ class Reading {
     this.#segments.push({ number, bytes: used })
   }
 
-  /** Reads frames up to a place where the next one is not, or is one that does not count. Returns the place. */
+  /** Reads frames up to an offset without the next frame, or with one that does not count. Returns the offset. */
   async #readFrames(segment: Opened, from: number, end: number): Promise<number> {
     let offset = from
-    for await (const frames of readFrames(segment, from, CHUNK)) {
+    for await (const frames of readFrames(segment, from, CHUNK_BYTES)) {
       for (const frame of frames) {
         if (frame.sequence !== this.#sequence + 1 || frame.sequence >= end) return frame.offset
         try {
@@ -205,13 +205,13 @@ class Reading {
     this.#fault(join(this.#options.dir, segmentName(number)), 0, 'this segment is missing')
   }
 
-  #fault(path: string, offset: number, what: string): void {
+  #fault(path: string, offset: number, fault: string): void {
     const { repair, warn } = this.#options
     this.#isIncomplete = true
     if (!repair) {
-      const message = `${path}: damaged at byte ${offset}: ${what}; restore it from a copy, or open it with repair: true to go on without what cannot be read`
+      const message = `${path}: damaged at byte ${offset}: ${fault}; restore it from a copy, or open it with repair: true to go on without what cannot be read`
       throw Object.assign(new Error(message), { code: 'ECORRUPT' })
     }
-    warn(`${basename(path)}: damaged at byte ${offset}: ${what}; going on without it`)
+    warn(`${basename(path)}: damaged at byte ${offset}: ${fault}; going on without it`)
   }
 }

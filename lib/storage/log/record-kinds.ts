@@ -1,7 +1,6 @@
 /**
- * What a change looks like in the journal, version 2 of the format. Numbers are big-endian, `string` is a length of two
- * bytes and UTF-8, `order` is a double: all that is stored has its order number, so that it can be written again later
- * and is still the same.
+ * The form of a change in the journal, version 2. Numbers are big-endian, a string is a length of two bytes and UTF-8,
+ * `order` is a double: each stored object has an order number, so that it is still the same when it is written again.
  *
  *     record        kind(1) length(4) body
  *     publish       order flags(1: 1 retain, 2 incoming) [Client Identifier, Packet Identifier(2)] count(4) targets message
@@ -11,7 +10,7 @@
  *     subscribe     order Client Identifier, count(4) subscriptions
  *     will          order Client Identifier, 1 if there is one(1) [Will]
  *     incoming      order Client Identifier, Packet Identifier(2)
- *     …             the rest: see write-records.ts
+ *     …             others: see write-records.ts
  *
  *     message       topic flags(1) [broker id] [counter(8)] [Client Identifier] payload [fields]
  *     target        Client Identifier, flags(1) [Packet Identifier(2)] [fields]
@@ -21,13 +20,13 @@
  *     fields        (key(1) value)… 0(1)
  *
  * A key has the number of the field (records.ts) in its lower five bits and the form of the value in the upper three:
- * 1, 2, 4 or 8 bytes, or a length of two or four bytes before them. So a field that this version does not know is
- * skipped; it stays with the object as `unknownFields`, and is written again when a compaction writes the object.
- * Behind all that is known of a record there may be fields, without the 0: they are skipped and not kept.
+ * 1, 2, 4 or 8 bytes, or a length of two or four bytes before them. A field that this version does not know is
+ * skipped; it stays with the object as `unknownFields`, and a compaction writes it again with the object. At the end of
+ * a record there may be more fields, without the 0: they are skipped and not written again.
  */
-import type { LogRecord } from '../memory/log-record.ts'
+import type { LogRecord } from '../memory/stored-state.ts'
 
-/** The kinds of records. A number is never used for something else: that would be another version of the format. */
+/** The kinds of records. A number is never used for another kind: that would be another version of the format. */
 export const RecordKind: Readonly<Record<LogRecord['kind'] | 'kept' | 'kept pubrel', number>> = {
   publish: 1,
   session: 2,
@@ -46,9 +45,9 @@ export const RecordKind: Readonly<Record<LogRecord['kind'] | 'kept' | 'kept pubr
   'clean subscriptions': 14,
   'clean outgoing': 15,
   'clean incoming': 16,
-  /** A message that was written again: each of its targets has an order number of its own. */
+  /** A message that compaction wrote: each target has an order number of its own. */
   kept: 17,
-  /** A PUBREL in a queue that was written again. */
+  /** A PUBREL in a queue that compaction wrote. */
   'kept pubrel': 18,
 }
 

@@ -14,11 +14,11 @@ import { RecordKind, UNKNOWN } from './record-kinds.ts'
 export type Writable<T> = { -readonly [Field in keyof T]: T[Field] }
 
 /**
- * Reads the records of a frame, whose checksum says that they are what was written. The records of all versions of the
- * format have this form; that of the objects in them differs.
+ * Reads the records of a frame, whose checksum is valid. Records have this form in all versions of the format; the form
+ * of the objects in them differs.
  */
 export abstract class RecordReader extends ByteReader {
-  /** Where the record ends that is being read. */
+  /** The end of the present record. */
   protected end = 0
 
   abstract publish(): PersistedPublish
@@ -27,13 +27,13 @@ export abstract class RecordReader extends ByteReader {
   abstract will(): PersistedWill
   abstract session(): PersistedSessionInfo
 
-  /** Reads what stands behind the Packet Identifier of a QoS 2 message from a Client. */
+  /** Reads the bytes behind the Packet Identifier of a QoS 2 message from a Client. */
   protected abstract incomingRest(): void
 
-  /** Reads what stands behind all that is known of a record. */
+  /** Reads the unknown fields at the end of a record. */
   protected abstract rest(): void
 
-  /** Reads a record of a kind that not all versions have. */
+  /** Applies a record of a kind that not all versions have. */
   protected applyOther(kind: number, _state: StoredState): void {
     throw new Error(`a record of kind ${kind}, which this version of haltere does not know`)
   }
@@ -46,12 +46,12 @@ export abstract class RecordReader extends ByteReader {
     return kind
   }
 
-  /** Goes to the next record. */
+  /** Moves to the next record. */
   skip(): void {
     this.position = this.end
   }
 
-  /** Reads one record and does to the state what it says. Returns the highest order number in it. */
+  /** Reads one record and applies it to the state. Returns the highest order number in it. */
   applyTo(state: StoredState): number {
     const kind = this.begin()
     const { end } = this

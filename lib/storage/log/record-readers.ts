@@ -2,7 +2,7 @@ import { RecordReaderV1 } from './read-records-v1.ts'
 import { RecordReaderV2 } from './read-records-v2.ts'
 import type { RecordReader } from './record-reader.ts'
 
-/** The readers for all versions of the format that can be read. Each knows the strings that it has read lately. */
+/** The readers for all readable versions of the format. Each reuses the strings that it has read recently. */
 export class RecordReaders {
   readonly #readers: (RecordReader | undefined)[] = []
 

@@ -6,8 +6,8 @@ import type { RecordReader } from './record-reader.ts'
 import { RecordKind } from './record-kinds.ts'
 import { writeChange, writeKept, writeKeptPubrel } from './write-records.ts'
 
-/** Larger records would hold up the event loop for too long. */
-const MOST_ENTRIES = 2000
+/** Larger records would block the event loop for too long. */
+const MAX_RECORD_ENTRIES = 2000
 
 interface Place {
   readonly clientId: string
@@ -15,8 +15,8 @@ interface Place {
 }
 
 /**
- * Writes down again, as it is now, what of a record is still there. Reading the journal without the old record then
- * gives the same: changes in between do not find what they are about, and here it comes, with all that they did.
+ * Writes the live objects of a record again, as they are now. A journal without the old record then has the same state:
+ * changes in between do not find the object, and the new record has it with all these changes.
  */
 export function rewriteRecord(reader: RecordReader, state: StoredState, writer: Writer): void {
   const kind = reader.begin()
@@ -103,9 +103,9 @@ function writePlaces(writer: Writer, places: readonly Place[], retained?: Stored
     else same.push(place)
   }
   for (const [message, same] of byMessage) {
-    for (let from = 0; from === 0 || from < same.length; from += MOST_ENTRIES) {
+    for (let from = 0; from === 0 || from < same.length; from += MAX_RECORD_ENTRIES) {
       const isRetained = message === retained && from === 0
-      writeKept(writer, packetIn(message), order, isRetained, same.slice(from, from + MOST_ENTRIES))
+      writeKept(writer, packetIn(message), order, isRetained, same.slice(from, from + MAX_RECORD_ENTRIES))
     }
   }
 }

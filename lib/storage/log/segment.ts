@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { fileError, type File, type Files } from './files.ts'
 import { SEGMENT_HEADER, segmentHeader } from './frames.ts'
 
-const SMALLEST_STEP = 1024 * 1024
-const LARGEST_STEP = 4 * 1024 * 1024
-const ZEROS = Buffer.alloc(SMALLEST_STEP)
+const MIN_STEP_BYTES = 1024 * 1024
+const MAX_STEP_BYTES = 4 * 1024 * 1024
+const ZEROS = Buffer.alloc(MIN_STEP_BYTES)
 
 export function segmentName(number: number): string {
   return `${String(number).padStart(8, '0')}.log`
@@ -21,22 +21,22 @@ export interface ActiveSegmentOptions {
   readonly files: Files
   readonly dir: string
   readonly number: number
-  /** Whether zeros are written ahead: then a sync does not have to write the size of the file each time. */
+  /** Whether zeros are written ahead, so that a sync need not write the size of the file. */
   readonly preallocate: boolean
   readonly segmentBytes: number
 }
 
-/** The segment that is written to. */
+/** The segment to which frames are written. */
 export class ActiveSegment {
   readonly number: number
   readonly path: string
   readonly salt: number
-  /** Up to here there are frames. */
+  /** The end of the last frame. */
   used: number
   #allocated: number
-  #step = SMALLEST_STEP
-  /** There was no room to write ahead. */
-  #isTight = false
+  #step = MIN_STEP_BYTES
+  /** There was no space to write ahead. */
+  #isDiskFull = false
   readonly #file: File
   readonly #options: ActiveSegmentOptions
 
@@ -50,13 +50,13 @@ export class ActiveSegment {
     this.#options = options
   }
 
-  /** Makes a segment that is on the disk when it is returned. */
+  /** Creates a segment, which is on the disk when the promise resolves. */
   static async create(options: ActiveSegmentOptions, firstSequence: number, oldest: number): Promise<ActiveSegment> {
     const { files, dir, number } = options
     const path = join(dir, segmentName(number))
     let file: File | undefined
     try {
-      // What is there under this name is left of an attempt that failed.
+      // An existing file of this name is left of a failed attempt.
       file = await files.open(path, 'w+', 0o600)
       const salt = randomInt(2 ** 32)
       await writeFully(file, segmentHeader({ number, firstSequence, oldest, salt }), 0)
@@ -75,7 +75,7 @@ export class ActiveSegment {
     return this.used === SEGMENT_HEADER
   }
 
-  /** Writes behind what is used; the caller moves `used` when all is well. */
+  /** Writes behind `used`, which the caller increases after a success. */
   async write(parts: readonly Buffer[]): Promise<void> {
     try {
       let length = 0
@@ -100,7 +100,7 @@ export class ActiveSegment {
     }
   }
 
-  /** Cuts off what is behind the last good frame. */
+  /** Removes all bytes behind the last valid frame. */
   async truncate(): Promise<void> {
     try {
       await this.#file.truncate(this.used)
@@ -116,20 +116,20 @@ export class ActiveSegment {
   }
 
   async #allocate(end: number): Promise<void> {
-    if (end <= this.#allocated || this.#isTight) return
-    const wanted = Math.min(end + this.#step, Math.max(this.#options.segmentBytes, end))
-    this.#step = Math.min(2 * this.#step, LARGEST_STEP)
-    // Only behind what is about to be written: that takes its own room.
+    if (end <= this.#allocated || this.#isDiskFull) return
+    const target = Math.min(end + this.#step, Math.max(this.#options.segmentBytes, end))
+    this.#step = Math.min(2 * this.#step, MAX_STEP_BYTES)
+    // Only behind the next frames, which take their own space.
     const start = Math.max(end, this.#allocated)
     let position = start
     try {
-      while (position < wanted) {
-        const { bytesWritten } = await this.#file.write(ZEROS, 0, Math.min(ZEROS.length, wanted - position), position)
+      while (position < target) {
+        const { bytesWritten } = await this.#file.write(ZEROS, 0, Math.min(ZEROS.length, target - position), position)
         position += bytesWritten
       }
     } catch {
-      // The disk is nearly full: what room there is, is for what is to be written, and for others.
-      this.#isTight = true
+      // The disk is nearly full: the space is needed for frames, and for other programs.
+      this.#isDiskFull = true
       await this.#file.truncate(start).catch(() => undefined)
       return
     }

@@ -2,7 +2,7 @@ import type { UserProperty } from '../../../types/properties.ts'
 import type { Writer } from '../../packets/writer.ts'
 import { type Field, type FieldTable, type FieldValues, isFieldList, propertyFields } from '../records.ts'
 
-/** Writes the fields with a number that an object has, and those of a later version that it was read with. */
+/** Writes the fields with a number that an object has, and its fields of a later version. */
 export function writeFields(writer: Writer, table: FieldTable, object: object): void {
   const values = object as FieldValues
   for (const field of table.tagged) {
@@ -13,13 +13,13 @@ export function writeFields(writer: Writer, table: FieldTable, object: object): 
   if (unknownFields !== undefined) writeUnknown(writer, unknownFields as Uint8Array)
 }
 
-/** Bytes that cannot be read again would make the whole record one that cannot be read. */
+/** Refuses bytes that are no fields, since they would make the whole record unreadable. */
 function writeUnknown(writer: Writer, fields: Uint8Array): void {
   if (!isFieldList(fields)) throw new TypeError('unknownFields: expected fields, one after another')
   writer.bytes(fields)
 }
 
-// The types of the objects say that each value is of the kind that its row says.
+// The types of the objects ensure that each value is of the kind of its row.
 function writeField(writer: Writer, { key, kind }: Field, value: unknown): void {
   writer.uint8(key)
   switch (kind) {
@@ -52,9 +52,9 @@ function writeLong(writer: Writer, kind: Field['kind'], value: unknown): void {
       for (const number of value as readonly number[]) writer.uint32(number)
       return
     case 'list of string pairs':
-      for (const [name, text] of value as readonly UserProperty[]) {
+      for (const [name, string] of value as readonly UserProperty[]) {
         writer.string(name)
-        writer.string(text)
+        writer.string(string)
       }
       return
     case 'properties':
@@ -69,7 +69,7 @@ export function writeDouble(writer: Writer, value: number): void {
   writer.length = writer.buffer.writeDoubleBE(value, writer.length)
 }
 
-/** How many bytes these fields take, nearly: characters count as one. */
+/** The approximate bytes of these fields: a character counts as one. */
 export function fieldBytes(table: FieldTable, object: object): number {
   const values = object as FieldValues
   let bytes = 0
@@ -96,7 +96,7 @@ function valueBytes({ kind }: Field, value: unknown): number {
       return 4 + 4 * (value as readonly number[]).length
     case 'list of string pairs': {
       let bytes = 4
-      for (const [name, text] of value as readonly UserProperty[]) bytes += 4 + name.length + text.length
+      for (const [name, string] of value as readonly UserProperty[]) bytes += 4 + name.length + string.length
       return bytes
     }
     case 'properties':

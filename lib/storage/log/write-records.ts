@@ -13,15 +13,15 @@ import { messageFields, sessionFields, subscriptionFields, targetFields, willFie
 import { MessageFlag, RecordKind, TargetFlag, UNKNOWN, WillFlag } from './record-kinds.ts'
 import { writeDouble, writeFields } from './write-fields.ts'
 
-/** A change that is written. What only the methods of aedes did is not: a journal of version 1 may have it. */
+/** A change that can be written. Changes of the methods of aedes are only in journals of version 1. */
 export type WrittenChange =
   | PersistenceOperation
-  /** A Packet Identifier whose PUBLISH is not needed any more. */
+  /** A Packet Identifier without its PUBLISH, which is not needed any more. */
   | { readonly kind: 'incoming'; readonly clientId: string; readonly messageId: number }
 
 /**
- * `order` is the first of the numbers that are the change's own. With a state, the place of a message in a queue is
- * written beside its name: what is read back later may lack the message, and is not to be searched for it.
+ * `order` is the first order number of the change. With a state, the order of a message in a queue is written beside
+ * its message id: a journal that is read later may lack the message, and must not search for it.
  */
 export function writeChange(writer: Writer, change: WrittenChange, order: number, state?: StoredState): void {
   const start = beginRecord(writer, RecordKind[change.kind])
@@ -98,7 +98,7 @@ export function writeChange(writer: Writer, change: WrittenChange, order: number
   endRecord(writer, start)
 }
 
-/** A message with those of its places that are left. */
+/** Writes a message with its remaining places in queues. */
 export function writeKept(
   writer: Writer,
   packet: PersistedPublish,
@@ -148,7 +148,7 @@ function writeTarget(writer: Writer, clientId: string, own: Own, messageId: numb
   if (writer.length > start) endFields(writer, flagsAt, TargetFlag.fields)
 }
 
-/** Nearly all targets and messages have no fields, so a flag says that there are some. */
+/** Most targets and messages have no fields, so a flag marks those that have some. */
 function endFields(writer: Writer, flagsAt: number, flag: number): void {
   writer.uint8(0)
   writer.buffer[flagsAt]! |= flag

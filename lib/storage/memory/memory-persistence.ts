@@ -15,15 +15,14 @@ import type {
 import type { Storage } from '../../../types/storage.ts'
 import { SubscriptionTree } from '../../topics/subscription-tree.ts'
 import type { TopicTrie } from '../../topics/topic-trie.ts'
-import type { LogRecord } from './log-record.ts'
 import { copyOf, Entry, packetIn, packetOf, type StoredMessage } from './stored-queue.ts'
-import { type Sequenced, sequencesOf, type StoredSubscription, StoredState } from './stored-state.ts'
+import { type LogRecord, type Sequenced, sequencesOf, type StoredSubscription, StoredState } from './stored-state.ts'
 
 /**
- * Keeps everything in this process, and loses it with the process: as a `Storage` and with the whole contract of
+ * Stores everything in memory, until the process ends: a `Storage`, and a persistence with the whole contract of
  * aedes-persistence 11.
  * A wildcard at the first level does not find `$…` topics, neither retained messages nor subscriptions [MQTT-4.7.2-1];
- * the suite of aedes-persistence leaves that open. What is returned is shared and must not be changed, unless noted.
+ * the suite of aedes-persistence leaves that open. Returned objects are shared and must not be changed, unless noted.
  */
 export class MemoryPersistence implements Persistence, Storage {
   readonly capabilities: PersistenceCapabilities = { packetProperties: true, ordered: true, atomic: true }
@@ -38,7 +37,7 @@ export class MemoryPersistence implements Persistence, Storage {
     return this.#broker
   }
 
-  /** How many queues are kept, for those who watch memory. */
+  /** The number of queues in memory. */
   get queueCount(): number {
     return this.#state.outgoing.size
   }
@@ -52,7 +51,7 @@ export class MemoryPersistence implements Persistence, Storage {
     this.#destroyed = true
   }
 
-  // It asks nothing of the broker.
+  // It needs nothing of the broker.
   async open(): Promise<void> {}
 
   async close(): Promise<void> {
@@ -63,15 +62,15 @@ export class MemoryPersistence implements Persistence, Storage {
     await this.#perform(operations)
   }
 
-  readAll(): Answer<PersistedState> {
-    return new Answer(this.#state.all())
+  readAll(): MemoryStream<PersistedState> {
+    return new MemoryStream(this.#state.all())
   }
 
   async readSession(clientId: string): Promise<PersistedSessionState | undefined> {
     return this.#state.session(clientId)
   }
 
-  /** Makes all of the changes or none; resolves with what {@link StoredState.apply} says of the last one. */
+  /** Applies all changes; resolves with the result of {@link StoredState.apply} for the last one. */
   async #perform(changes: readonly LogRecord[]): Promise<unknown> {
     let result: unknown
     for (const change of changes) {
@@ -90,13 +89,13 @@ export class MemoryPersistence implements Persistence, Storage {
     return stored === undefined ? undefined : packetIn(stored.value)
   }
 
-  createRetainedStream(topicFilter: string): Answer<PersistedPublish> {
-    return new Answer(matchAny(this.#state.retained, [topicFilter]))
+  createRetainedStream(topicFilter: string): MemoryStream<PersistedPublish> {
+    return new MemoryStream(matchAny(this.#state.retained, [topicFilter]))
   }
 
-  /** Gives a message once, also when several filters match it. */
-  createRetainedStreamCombi(topicFilters: readonly string[]): Answer<PersistedPublish> {
-    return new Answer(matchAny(this.#state.retained, topicFilters))
+  /** Returns a message once, also if several filters match it. */
+  createRetainedStreamCombi(topicFilters: readonly string[]): MemoryStream<PersistedPublish> {
+    return new MemoryStream(matchAny(this.#state.retained, topicFilters))
   }
 
   async addSubscriptions(client: PersistenceClient, subscriptions: readonly PersistedSubscription[]): Promise<void> {
@@ -121,16 +120,16 @@ export class MemoryPersistence implements Persistence, Storage {
     return found
   }
 
-  allSubscriptions(): Answer<{ clientId: string; subscription: PersistedSubscription }> {
-    return new Answer(everySubscription(this.#state.subscriptions))
+  allSubscriptions(): MemoryStream<{ clientId: string; subscription: PersistedSubscription }> {
+    return new MemoryStream(everySubscription(this.#state.subscriptions))
   }
 
   async countOffline(): Promise<{ subsCount: number; clientsCount: number }> {
     return { subsCount: this.#tree.size, clientsCount: this.#state.subscriptions.size }
   }
 
-  getClientList(topicFilter: string): Answer<string> {
-    return new Answer(clientsWith(this.#state.subscriptions, topicFilter))
+  getClientList(topicFilter: string): MemoryStream<string> {
+    return new MemoryStream(clientsWith(this.#state.subscriptions, topicFilter))
   }
 
   async outgoingEnqueue(target: { readonly clientId: string }, packet: PersistedPublish): Promise<void> {
@@ -151,7 +150,7 @@ export class MemoryPersistence implements Persistence, Storage {
     if (updated !== true) throw new Error('no such packet')
   }
 
-  /** What it returns belongs to the caller. */
+  /** The returned packet belongs to the caller. */
   async outgoingClearMessageId(
     client: PersistenceClient,
     { messageId }: { readonly messageId: number },
@@ -160,9 +159,9 @@ export class MemoryPersistence implements Persistence, Storage {
     return removed instanceof Entry ? packetOf(removed) : undefined
   }
 
-  /** What it gives belongs to the caller. */
-  outgoingStream(client: PersistenceClient): Answer<PersistedPacket> {
-    return new Answer(this.#state.outgoing.get(client.id)?.packets() ?? [])
+  /** The returned packets belong to the caller. */
+  outgoingStream(client: PersistenceClient): MemoryStream<PersistedPacket> {
+    return new MemoryStream(this.#state.outgoing.get(client.id)?.packets() ?? [])
   }
 
   async cleanOutgoing(client: PersistenceClient): Promise<void> {
@@ -177,7 +176,7 @@ export class MemoryPersistence implements Persistence, Storage {
     ])
   }
 
-  /** Of a message that came with `commit` only the Packet Identifier is kept; it is not found here. */
+  /** Does not find messages of `commit`, of which only the Packet Identifier is stored. */
   async incomingGetPacket(
     client: PersistenceClient,
     packet: { readonly messageId: number },
@@ -197,7 +196,7 @@ export class MemoryPersistence implements Persistence, Storage {
   }
 
   async putWill(client: PersistenceClient, will: PersistedWill): Promise<void> {
-    // On the object itself: the suite of aedes-persistence looks for it there.
+    // On the object itself, where the suite of aedes-persistence expects it.
     will.clientId = client.id
     will.brokerId = this.broker.id
     await this.#perform([{ kind: 'will', clientId: client.id, will }])
@@ -213,14 +212,14 @@ export class MemoryPersistence implements Persistence, Storage {
     return will
   }
 
-  streamWill(brokers: Readonly<Record<string, unknown>> = {}): Answer<PersistedWill> {
-    return new Answer(willsOfOthers(this.#state.wills, brokers))
+  streamWill(brokers: Readonly<Record<string, unknown>> = {}): MemoryStream<PersistedWill> {
+    return new MemoryStream(willsOfOthers(this.#state.wills, brokers))
   }
 }
 
-/** An answer in memory: `for await` reads it as the contract says, and `for` reads it without a promise per item. */
-export class Answer<T> implements AsyncIterable<T>, Iterable<T> {
-  /** The suite of aedes-persistence asks for it, and counts on the 1 of `Readable.from`. */
+/** A list that can be read with `for await`, as the contract says, and with `for`, without a promise for each item. */
+export class MemoryStream<T> implements AsyncIterable<T>, Iterable<T> {
+  /** The suite of aedes-persistence reads it and expects the 1 of `Readable.from`. */
   readonly readableHighWaterMark = 1
   readonly #items: Iterable<T>
 

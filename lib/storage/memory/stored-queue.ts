@@ -7,10 +7,10 @@ import type {
 } from '../../../types/persistence.ts'
 import { optionalFields, targetFields } from '../records.ts'
 
-/** A message that several places hold: queues, or a queue and the retained messages. */
+/** A message in several places: queues, or a queue and the retained messages. */
 export class SharedMessage {
   readonly packet: PersistedPublish
-  /** How many entries of queues, and places for retained messages, hold it. */
+  /** The number of queue entries and retained messages with this message. */
   references = 0
 
   constructor(packet: PersistedPublish) {
@@ -18,13 +18,13 @@ export class SharedMessage {
   }
 }
 
-/** A message in one place or in several. Most are in one, and then there is no object between. */
+/** A message in one place or in several. Most are in one place, without a `SharedMessage`. */
 export type StoredMessage = PersistedPublish | SharedMessage
 
-/** A message, or the PUBREL that is left of it. */
+/** A message, or the PUBREL in its place. */
 export type Content = StoredMessage | PersistedPubrel
 
-/** Undefined for a PUBREL. */
+/** Returns undefined for a PUBREL. */
 export function messageIn(content: Content): PersistedPublish | undefined {
   const packet = packetIn(content)
   return packet.cmd === 'publish' ? packet : undefined
@@ -36,10 +36,10 @@ export function packetIn(content: Content): PersistedPacket {
   return content instanceof SharedMessage ? content.packet : content
 }
 
-/** What is a queue's own about a message. */
+/** The fields of a message that differ between queues. */
 export type DeliveryOptions = Omit<PersistedTarget, 'clientId' | 'messageId' | 'isElsewhere'>
 
-/** Nearly every entry has one of these and nothing else of its own. */
+/** Most entries share one of these objects. */
 const common: readonly DeliveryOptions[] = ([0, 1, 2] as const).flatMap((qos) => [
   { qos, retain: false },
   { qos, retain: true },
@@ -51,19 +51,19 @@ export function deliveryOptionsOf(target: DeliveryOptions): DeliveryOptions {
   return more === undefined ? common[qos * 2 + (retain ? 1 : 0)]! : { qos, retain, ...more }
 }
 
-/** Whether there is nothing beside QoS and RETAIN, as for nearly every entry. */
+/** Whether there are no fields beside QoS and RETAIN, as for most entries. */
 export function isCommon(own: DeliveryOptions): boolean {
   return own === common[own.qos * 2 + (own.retain ? 1 : 0)]
 }
 
-/** A message in one queue, or the PUBREL that is left of it. */
+/** A message in one queue, or the PUBREL in its place. */
 export class Entry {
   content: Content
   own: DeliveryOptions
   messageId: number | undefined
-  /** Higher than that of the entry before it, for as long as the queue is kept. */
+  /** Higher than that of the entry before it, during the whole life of the queue. */
   readonly order: number
-  /** Its place in the list, or -1 once it is removed. */
+  /** The index in the list; -1 when it is removed. */
   position = -1
 
   constructor(content: Content, own: DeliveryOptions, messageId: number | undefined, order: number) {
@@ -76,24 +76,24 @@ export class Entry {
 
 const NOWHERE = { position: -1 }
 
-/** Shorter lists are not worth closing gaps in. */
-const SMALL_LIST = 32
+/** Gaps of shorter lists are not closed. */
+const MIN_CLOSED_LENGTH = 32
 
-/** What waits for one Client, in order. Nothing takes longer because the queue is long. */
+/** The queue of one Client, in order. The time of each operation does not depend on the length of the queue. */
 export class StoredQueue {
   /** Removed entries leave gaps, which are closed when they are half of the list. */
   #entries: (Entry | undefined)[] = []
   readonly #byMessageId = new Map<number, Entry>()
   #length = 0
-  /** There is nothing before this place. */
+  /** There is no entry before this index. */
   #head = 0
-  /** There is nothing without an identifier before this place: messages get theirs in order. */
+  /** Entries before this index have an identifier: messages get theirs in order. */
   #waiting = 0
-  /** What {@link waitingOrder} found last. */
-  #asked: Entry | undefined = undefined
-  /** Entries that came after a later one; see {@link restore}. */
-  #late: Map<number, Entry> | undefined = undefined
-  /** The entries before this place are in order. */
+  /** The last result of {@link waitingOrder}. */
+  #lastFound: Entry | undefined = undefined
+  /** Entries that were restored after a later one; see {@link restore}. */
+  #outOfOrder: Map<number, Entry> | undefined = undefined
+  /** The entries before this index are in order. */
   #ordered = 0
 
   get length(): number {
@@ -111,28 +111,28 @@ export class StoredQueue {
     entry.position = this.#entries.length
     this.#entries.push(entry)
     this.#length += 1
-    if (this.#late === undefined) this.#ordered = this.#entries.length
-    else this.#late.set(entry.order, entry)
+    if (this.#outOfOrder === undefined) this.#ordered = this.#entries.length
+    else this.#outOfOrder.set(entry.order, entry)
     if (entry.messageId !== undefined) this.#byMessageId.set(entry.messageId, entry)
   }
 
   /**
-   * Adds an entry that is not the last one; {@link sort} is called when all are there. Only a journal that is read
-   * gives such entries. Returns the entry of this order that was there.
+   * Adds an entry of a journal, which may not be the last one; {@link sort} is called after the last. Returns the
+   * former entry of this order.
    */
   restore(entry: Entry): Entry | undefined {
     const before = this.find(entry.order)
     if (before !== undefined) this.delete(before)
     const last = this.#last()
-    if (this.#late === undefined && last !== undefined && last.order > entry.order) this.#late = new Map()
+    if (this.#outOfOrder === undefined && last !== undefined && last.order > entry.order) this.#outOfOrder = new Map()
     this.add(entry)
     return before
   }
 
-  /** Puts the entries into their order; called when the journal is read. */
+  /** Sorts the entries; called when the journal is read. */
   sort(): void {
-    if (this.#late === undefined) return
-    this.#late = undefined
+    if (this.#outOfOrder === undefined) return
+    this.#outOfOrder = undefined
     this.#waiting = 0
     this.#keep(this.#entries.filter((entry) => entry !== undefined).toSorted((a, b) => a.order - b.order))
   }
@@ -150,11 +150,11 @@ export class StoredQueue {
       else if (entry.order < order) from = position + 1
       else return entry
     }
-    const late = this.#late?.get(order)
-    return late === undefined || late.position === -1 ? undefined : late
+    const found = this.#outOfOrder?.get(order)
+    return found === undefined || found.position === -1 ? undefined : found
   }
 
-  /** See `Persistence.outgoingUpdate`; false when there is nothing to update. */
+  /** See `Persistence.outgoingUpdate`; returns false if there is no entry to update. */
   update(packet: PersistedPacket): boolean {
     const { messageId, brokerId } = packet
     const same = messageId === undefined ? undefined : this.#byMessageId.get(messageId)
@@ -165,7 +165,7 @@ export class StoredQueue {
     return same !== undefined && this.replace(same, packet) !== undefined
   }
 
-  /** Gives the first entry of this name an identifier, one that has none if there is one. */
+  /** Gives an entry of this message id an identifier: the first without one, else the first. */
   identify(brokerId: string, brokerCounter: number | undefined, messageId: number | undefined): boolean {
     const entry = this.#waitingFor(brokerId, brokerCounter) ?? this.#named(brokerId, brokerCounter, this.#head)
     if (entry === undefined) return false
@@ -177,7 +177,7 @@ export class StoredQueue {
     return this.#byMessageId.get(messageId)
   }
 
-  /** Puts another packet in the place of an entry; returns what was there. */
+  /** Replaces the packet of an entry; returns the former content. */
   replace(entry: Entry, packet: PersistedPacket): Content {
     const before = entry.content
     entry.content = { ...packet }
@@ -185,7 +185,7 @@ export class StoredQueue {
     return before
   }
 
-  /** Removes what has this identifier. */
+  /** Removes the entry of this identifier. */
   remove(messageId: number): PersistedPacket | undefined {
     const entry = this.#byMessageId.get(messageId)
     if (entry === undefined) return undefined
@@ -198,23 +198,23 @@ export class StoredQueue {
     this.#entries[entry.position] = undefined
     entry.position = -1
     this.#length -= 1
-    if (this.#entries.length > SMALL_LIST && this.#length < this.#entries.length / 2) this.#closeGaps()
+    if (this.#entries.length > MIN_CLOSED_LENGTH && this.#length < this.#entries.length / 2) this.#closeGaps()
     else this.#skipGaps()
   }
 
   /**
-   * The order of a message that waits. Asked for before the messages that were asked for last have got their
-   * identifiers, so the next one is looked for behind the last one.
+   * Returns the order of a waiting message. Several calls come before the first of their messages gets its identifier,
+   * so the search starts behind the last result.
    */
   waitingOrder(brokerId: string, brokerCounter: number): number | undefined {
-    const { position } = this.#asked ?? NOWHERE
+    const { position } = this.#lastFound ?? NOWHERE
     const next = position === -1 ? undefined : this.#entries[position + 1]
     const isNext = next?.messageId === undefined && next !== undefined && hasName(next, brokerId, brokerCounter)
-    this.#asked = isNext ? next : this.#waitingFor(brokerId, brokerCounter)
-    return this.#asked?.order
+    this.#lastFound = isNext ? next : this.#waitingFor(brokerId, brokerCounter)
+    return this.#lastFound?.order
   }
 
-  /** Does what {@link identify} did when this was the order of an entry of this name; it may be gone. */
+  /** The same as {@link identify} at the time when the entry had this order; it may not exist any more. */
   identifyAt(order: number, brokerId: string, brokerCounter: number, messageId: number): void {
     const first = this.find(order)
     if (first === undefined) return
@@ -222,7 +222,7 @@ export class StoredQueue {
     this.#identify(all.find((entry) => entry.messageId === undefined) ?? first, messageId)
   }
 
-  /** Every entry of this name: they stand side by side, since they came together. One of them may be known. */
+  /** Returns all entries of this message id, which are neighbours, since they came together. One may be known. */
   namedAll(brokerId: string, brokerCounter: number, known?: Entry): Entry[] {
     const first =
       known ??
@@ -244,12 +244,12 @@ export class StoredQueue {
     return found
   }
 
-  /** What is there now, without what is removed before its turn comes. */
+  /** The present entries, without those that are removed during the iteration. */
   *packets(): Generator<PersistedPacket, void, undefined> {
     for (const entry of this.entries()) yield packetOf(entry)
   }
 
-  /** The same, what was sent before what waits. */
+  /** The same, sent messages before waiting ones. */
   *items(clientId: string): Generator<PersistedQueueItem, void, undefined> {
     let waits = false
     for (const entry of this.entries()) {
@@ -266,7 +266,7 @@ export class StoredQueue {
     }
   }
 
-  /** The last entry, if it has this name. */
+  /** Returns the last entry, if it has this message id. */
   #last(brokerId?: string, brokerCounter?: number): Entry | undefined {
     const last = this.#entries.at(-1)
     return last !== undefined && (brokerId === undefined || hasName(last, brokerId, brokerCounter)) ? last : undefined
@@ -300,7 +300,7 @@ export class StoredQueue {
     return undefined
   }
 
-  /** The last one to get an identifier is found by it. */
+  /** If several entries have the identifier, the last one is found by it. */
   #identify(entry: Entry, messageId: number | undefined): void {
     this.#forget(entry)
     entry.messageId = messageId
@@ -313,7 +313,7 @@ export class StoredQueue {
     if (messageId !== undefined && this.#byMessageId.get(messageId) === entry) this.#byMessageId.delete(messageId)
   }
 
-  /** There is never a gap at the end, so that the last entry is easily found. */
+  /** Removes gaps at both ends, so that the last entry is found at once. */
   #skipGaps(): void {
     const entries = this.#entries
     while (entries.length > 0 && entries.at(-1) === undefined) entries.pop()
@@ -337,7 +337,7 @@ export class StoredQueue {
     }
     this.#entries = entries
     this.#head = 0
-    this.#ordered = this.#late === undefined ? entries.length : ordered
+    this.#ordered = this.#outOfOrder === undefined ? entries.length : ordered
     this.#waiting = waiting
   }
 }
@@ -347,7 +347,7 @@ function hasName({ content }: Entry, brokerId: string, brokerCounter: number | u
   return counter === brokerCounter && id === brokerId
 }
 
-/** A packet of the caller's own, since the contract lets it write on it. */
+/** Returns a copy, since the contract of aedes lets the caller change it. */
 export function packetOf({ content, own, messageId }: Entry): PersistedPacket {
   const packet = packetIn(content)
   return packet.cmd === 'publish' ? copyOf(packet, messageId, own) : { ...packet }
@@ -362,8 +362,8 @@ function itemOf({ content, own, messageId }: Entry, clientId: string): Persisted
 }
 
 /**
- * The fields that the contract keeps of a queued message, with what is the queue's own.
- * Written out, because a spread takes five times as long.
+ * Returns the fields that the contract stores of a queued message, with those of the queue. Written out, because a
+ * spread takes five times as long.
  */
 export function copyOf(
   packet: PersistedPublish,

@@ -1,5 +1,6 @@
 import type {
   MatchedSubscription,
+  PersistedPacket,
   PersistedPublish,
   PersistedSessionInfo,
   PersistedSessionState,
@@ -7,12 +8,12 @@ import type {
   PersistedSubscription,
   PersistedTarget,
   PersistedWill,
+  PersistenceOperation,
   PublishOperation,
 } from '../../../types/persistence.ts'
 import type { SubscriptionTree } from '../../topics/subscription-tree.ts'
 import { TopicTrie } from '../../topics/topic-trie.ts'
 import { optionalFields, subscriptionFields } from '../records.ts'
-import type { LogRecord } from './log-record.ts'
 import {
   type Content,
   type DeliveryOptions,
@@ -25,7 +26,23 @@ import {
   StoredQueue,
 } from './stored-queue.ts'
 
-/** Something that is kept, and the number of the change that it comes from. */
+/** All changes of a state: the operations of `commit`, and those of the methods of aedes. */
+export type LogRecord =
+  | PersistenceOperation
+  /** See `Persistence.outgoingUpdate`. */
+  | { readonly kind: 'update'; readonly clientId: string; readonly packet: PersistedPacket }
+  /** Stores a QoS 2 message until its PUBREL; without a packet only its Packet Identifier. */
+  | {
+      readonly kind: 'incoming'
+      readonly clientId: string
+      readonly messageId: number
+      readonly packet: PersistedPublish | undefined
+    }
+  | { readonly kind: 'clean subscriptions'; readonly clientId: string }
+  | { readonly kind: 'clean outgoing'; readonly clientId: string }
+  | { readonly kind: 'clean incoming'; readonly clientId: string }
+
+/** A stored value, and the order number of its change. */
 export interface Sequenced<T> {
   readonly value: T
   readonly order: number
@@ -33,12 +50,12 @@ export interface Sequenced<T> {
 
 export interface StoredSubscription {
   readonly subscription: PersistedSubscription
-  /** What the tree holds, if there is one, above QoS 0. */
+  /** The entry of the tree; undefined at QoS 0 or without a tree. */
   readonly matched: MatchedSubscription | undefined
   readonly order: number
 }
 
-/** What is told how much comes and goes: how many bytes a journal of what is kept needs. */
+/** Counts the bytes that a journal of the state needs: each object is added (1) and removed (-1). */
 export interface SizeListener {
   message(packet: PersistedPublish, sign: 1 | -1): void
   entry(clientId: string, content: Entry['content'], own: DeliveryOptions, sign: 1 | -1): void
@@ -48,43 +65,37 @@ export interface SizeListener {
   incoming(clientId: string, packet: PersistedPublish | undefined, sign: 1 | -1): void
 }
 
-/** A queue that runs empty is likely to be used again soon, so some are kept; but not for every Client there ever was. */
-const KEPT_QUEUES = 1000
+/** Empty queues are kept because most are used again soon, but not for every former Client. */
+const MAX_EMPTY_QUEUES = 1000
 
-/** How many numbers a change takes: each entry of a queue has one of its own. */
+/** The order numbers that a change takes: each entry of a queue has one of its own. */
 export function sequencesOf(change: LogRecord): number {
   return change.kind === 'publish' ? Math.max(1, change.targets.length) : 1
 }
 
-/** Everything that a persistence in memory keeps, and the one place where it changes. Nothing here waits or fails. */
+/** The whole state of a store in memory, and the only place that changes it. No change waits or fails. */
 export class StoredState {
-  readonly retained: TopicTrie<Sequenced<StoredMessage>> = new TopicTrie<Sequenced<StoredMessage>>()
-  readonly sessions: Map<string, Sequenced<PersistedSessionInfo>> = new Map<string, Sequenced<PersistedSessionInfo>>()
+  readonly retained: TopicTrie<Sequenced<StoredMessage>> = new TopicTrie()
+  readonly sessions: Map<string, Sequenced<PersistedSessionInfo>> = new Map()
   /** By Client Identifier, then by Topic Filter. */
-  readonly subscriptions: Map<string, Map<string, StoredSubscription>> = new Map<
-    string,
-    Map<string, StoredSubscription>
-  >()
-  /** The subscriptions above QoS 0 by Topic Filter; only for a store that is asked which of them match. */
+  readonly subscriptions: Map<string, Map<string, StoredSubscription>> = new Map()
+  /** The subscriptions above QoS 0 by Topic Filter; only for a store with the methods of aedes. */
   readonly tree: SubscriptionTree<MatchedSubscription> | undefined
-  readonly outgoing: Map<string, StoredQueue> = new Map<string, StoredQueue>()
+  readonly outgoing: Map<string, StoredQueue> = new Map()
   /** By Client Identifier, then by Packet Identifier. */
-  readonly incoming: Map<string, Map<number, Sequenced<PersistedPublish | undefined>>> = new Map<
-    string,
-    Map<number, Sequenced<PersistedPublish | undefined>>
-  >()
-  readonly wills: Map<string, Sequenced<PersistedWill>> = new Map<string, Sequenced<PersistedWill>>()
+  readonly incoming: Map<string, Map<number, Sequenced<PersistedPublish | undefined>>> = new Map()
+  readonly wills: Map<string, Sequenced<PersistedWill>> = new Map()
   #emptyQueues = 0
-  readonly #gauge: SizeListener | undefined
+  readonly #size: SizeListener | undefined
 
-  constructor(gauge?: SizeListener, tree?: SubscriptionTree<MatchedSubscription>) {
-    this.#gauge = gauge
+  constructor(size?: SizeListener, tree?: SubscriptionTree<MatchedSubscription>) {
+    this.#size = size
     this.tree = tree
   }
 
   /**
-   * Makes a change. `order` is the first of the numbers that are its own, higher than those before.
-   * Returns what was removed or, of an update, whether there was something to update.
+   * Applies a change. `order` is its first order number, higher than all before. Returns the removed object or, for an
+   * update, whether there was an object to update.
    */
   apply(change: LogRecord, order: number): unknown {
     switch (change.kind) {
@@ -124,7 +135,7 @@ export class StoredState {
     }
   }
 
-  /** Keeps a message that a journal has: its entries may be there already, and their order is what it was. */
+  /** Restores a message of a journal: its entries may exist already, and they have their former order. */
   restore(packet: PersistedPublish, order: number, retained: boolean, entries: readonly RestoredEntry[]): void {
     const isShared = entries.length + (retained ? 1 : 0) > 1
     const message = isShared ? new SharedMessage(packet) : packet
@@ -155,7 +166,7 @@ export class StoredState {
     }
   }
 
-  /** Called when all of a journal is read. */
+  /** Called when the whole journal is read. */
   sort(): void {
     for (const queue of this.outgoing.values()) queue.sort()
   }
@@ -208,14 +219,14 @@ export class StoredState {
 
   #setSession(clientId: string, session: PersistedSessionInfo, order: number): void {
     const before = this.sessions.get(clientId)
-    if (before !== undefined) this.#gauge?.session(clientId, before.value, -1)
+    if (before !== undefined) this.#size?.session(clientId, before.value, -1)
     this.sessions.set(clientId, { value: session, order })
-    this.#gauge?.session(clientId, session, 1)
+    this.#size?.session(clientId, session, 1)
   }
 
   #endSession(clientId: string): void {
     const before = this.sessions.get(clientId)
-    if (before !== undefined) this.#gauge?.session(clientId, before.value, -1)
+    if (before !== undefined) this.#size?.session(clientId, before.value, -1)
     this.sessions.delete(clientId)
     this.#cleanSubscriptions(clientId)
     this.#cleanOutgoing(clientId)
@@ -237,7 +248,7 @@ export class StoredState {
       if (matched !== undefined) this.tree?.add(topic, matched)
       const subscription = { topic, qos, rh, rap, nl, ...optionalFields(subscriptionFields, given) }
       stored.set(topic, { subscription, matched, order })
-      this.#gauge?.subscription(clientId, subscription, 1)
+      this.#size?.subscription(clientId, subscription, 1)
     }
   }
 
@@ -259,7 +270,7 @@ export class StoredState {
   #unsubscribed(clientId: string, stored: StoredSubscription | undefined): void {
     if (stored === undefined) return
     if (stored.matched !== undefined) this.tree?.remove(stored.subscription.topic, stored.matched)
-    this.#gauge?.subscription(clientId, stored.subscription, -1)
+    this.#size?.subscription(clientId, stored.subscription, -1)
   }
 
   #release(clientId: string, messageId: number): void {
@@ -314,33 +325,33 @@ export class StoredState {
       this.incoming.set(clientId, stored)
     }
     const before = stored.get(messageId)
-    if (before !== undefined) this.#gauge?.incoming(clientId, before.value, -1)
+    if (before !== undefined) this.#size?.incoming(clientId, before.value, -1)
     stored.set(messageId, { value: packet, order })
-    this.#gauge?.incoming(clientId, packet, 1)
+    this.#size?.incoming(clientId, packet, 1)
   }
 
   #incomingDone(clientId: string, messageId: number): boolean {
     const stored = this.incoming.get(clientId)
     const before = stored?.get(messageId)
     if (stored === undefined || before === undefined) return false
-    this.#gauge?.incoming(clientId, before.value, -1)
+    this.#size?.incoming(clientId, before.value, -1)
     stored.delete(messageId)
     if (stored.size === 0) this.incoming.delete(clientId)
     return true
   }
 
   #cleanIncoming(clientId: string): void {
-    for (const { value } of this.incoming.get(clientId)?.values() ?? []) this.#gauge?.incoming(clientId, value, -1)
+    for (const { value } of this.incoming.get(clientId)?.values() ?? []) this.#size?.incoming(clientId, value, -1)
     this.incoming.delete(clientId)
   }
 
   #setWill(clientId: string, will: PersistedWill | undefined, order: number): PersistedWill | undefined {
     const before = this.wills.get(clientId)?.value
-    if (before !== undefined) this.#gauge?.will(clientId, before, -1)
+    if (before !== undefined) this.#size?.will(clientId, before, -1)
     if (will === undefined) this.wills.delete(clientId)
     else {
       this.wills.set(clientId, { value: will, order })
-      this.#gauge?.will(clientId, will, 1)
+      this.#size?.will(clientId, will, 1)
     }
     return before
   }
@@ -359,7 +370,7 @@ export class StoredState {
     this.#removed(clientId, entry)
     if (queue.length > 0) return
     this.#emptyQueues += 1
-    if (this.#emptyQueues > KEPT_QUEUES && this.#emptyQueues > this.outgoing.size / 2) this.#removeEmptyQueues()
+    if (this.#emptyQueues > MAX_EMPTY_QUEUES && this.#emptyQueues > this.outgoing.size / 2) this.#removeEmptyQueues()
   }
 
   #removeEmptyQueues(): void {
@@ -369,26 +380,26 @@ export class StoredState {
 
   #added(clientId: string, entry: Entry): void {
     this.#refer(entry.content)
-    this.#gauge?.entry(clientId, entry.content, entry.own, 1)
+    this.#size?.entry(clientId, entry.content, entry.own, 1)
   }
 
   #removed(clientId: string, { content, own }: Pick<Entry, 'content' | 'own'>): void {
     this.#unrefer(content)
-    this.#gauge?.entry(clientId, content, own, -1)
+    this.#size?.entry(clientId, content, own, -1)
   }
 
   #refer(content: Content): void {
     if (content instanceof SharedMessage) {
       content.references += 1
-      if (content.references === 1) this.#gauge?.message(content.packet, 1)
-    } else if (content.cmd === 'publish') this.#gauge?.message(content, 1)
+      if (content.references === 1) this.#size?.message(content.packet, 1)
+    } else if (content.cmd === 'publish') this.#size?.message(content, 1)
   }
 
   #unrefer(content: Content): void {
     if (content instanceof SharedMessage) {
       content.references -= 1
-      if (content.references === 0) this.#gauge?.message(content.packet, -1)
-    } else if (content.cmd === 'publish') this.#gauge?.message(content, -1)
+      if (content.references === 0) this.#size?.message(content.packet, -1)
+    } else if (content.cmd === 'publish') this.#size?.message(content, -1)
   }
 }
 

@@ -12,14 +12,14 @@ import { type StoreState, stateOf } from './state.ts'
 interface ModelSession {
   session: PersistedSessionInfo
   readonly subscriptions: Map<string, PersistedSubscription>
-  /** What was sent and is not complete, in the order in which it was sent. */
+  /** Inflight messages, in the order of sending. */
   sent: PersistedQueueItem[]
   waiting: PersistedQueueItem[]
   readonly incoming: Set<number>
   will: PersistedWill | undefined
 }
 
-/** What every store has to do, in the plainest way: slow, in memory, and easy to see that it is right. */
+/** The required behaviour of a store in the simplest form: slow, in memory, and easy to verify. */
 export class StoreModel {
   readonly retained: Map<string, PersistedPublish> = new Map()
   readonly sessions: Map<string, ModelSession> = new Map()
@@ -52,7 +52,7 @@ export class StoreModel {
     const { clientId } = operation
     if (operation.kind === 'session') return this.#describe(clientId, operation.session)
     const session = this.sessions.get(clientId)
-    if (session === undefined) return // an operation on what is not there
+    if (session === undefined) return // no such session
     switch (operation.kind) {
       case 'end session':
         this.sessions.delete(clientId)
@@ -112,7 +112,7 @@ export class StoreModel {
   }
 }
 
-/** The Packet Identifier that a message has in its queue. */
+/** The Packet Identifier of a message in its queue. */
 export function identifierOf(item: PersistedQueueItem | undefined): number | undefined {
   if (item === undefined) return undefined
   return item.target === undefined ? item.packet.messageId : item.target.messageId

@@ -13,7 +13,7 @@ import { identifierOf, type StoreModel } from './model.ts'
 const clientIds = ['__proto__', 'a', 'a:b', 'constructor', '🦟', 'ab'] as const
 const topics: readonly string[] = ['a', 'a/b', '$SYS/a', '/', '__proto__', 'a/', 'constructor', 'dev[1]*', '🦟']
 const topicFilters: readonly string[] = [...topics, '+', '#', '$share/group/+/b']
-/** How often each is chosen. */
+/** The relative frequency of each kind. */
 const weights: Readonly<Record<PersistenceOperation['kind'], number>> = {
   publish: 4,
   send: 3,
@@ -29,7 +29,7 @@ const weights: Readonly<Record<PersistenceOperation['kind'], number>> = {
 }
 const kinds: readonly string[] = Object.entries(weights).flatMap(([kind, weight]) => Array<string>(weight).fill(kind))
 
-/** Makes operations that a broker could make, many of them about what is there, some about what is not. */
+/** Generates operations of a broker, most on stored objects, some on missing ones. */
 export class OperationGenerator {
   readonly #random: Random
   readonly #model: StoreModel
@@ -41,18 +41,18 @@ export class OperationGenerator {
     this.#model = model
   }
 
-  /** The operation is done on the model too, so that the next one is about what will be there then. */
+  /** Also applies the operation to the model, from which the next one chooses its objects. */
   next(): PersistenceOperation {
     const operation = this.#make(this.#random.pick(kinds))
     this.#model.commit([operation])
     return operation
   }
 
-  #make(wanted: string): PersistenceOperation {
+  #make(chosen: string): PersistenceOperation {
     const random = this.#random
     const clientId = random.pick(clientIds)
-    // A session is there before anything of it.
-    const kind = (wanted === 'subscribe' || wanted === 'will') && !this.#has(clientId) ? 'session' : wanted
+    // A session is created before its parts.
+    const kind = (chosen === 'subscribe' || chosen === 'will') && !this.#has(clientId) ? 'session' : chosen
     switch (kind) {
       case 'publish':
         return this.#publish()
@@ -69,7 +69,7 @@ export class OperationGenerator {
       case 'discard': {
         const item = this.#pick(clientId, (each) => each.target !== undefined)
         const { brokerId = 'boot0', brokerCounter = 999_999 } = item?.packet ?? {}
-        const others = clientIds.filter((each) => each !== clientId && this.#holdsMessage(each, brokerCounter))
+        const others = clientIds.filter((each) => each !== clientId && this.#hasMessage(each, brokerCounter))
         return { kind, clientIds: [clientId, ...others], brokerId, brokerCounter }
       }
       case 'subscribe':
@@ -128,7 +128,7 @@ export class OperationGenerator {
 
   #target(clientId: string): PersistedTarget {
     const random = this.#random
-    // A message is sent at once only when nothing waits before it.
+    // A message is sent at once only if no message waits before it.
     const atOnce = this.#model.sessions.get(clientId)?.waiting.length === 0 && random.oneIn(2)
     return {
       clientId,
@@ -174,13 +174,13 @@ export class OperationGenerator {
     return items.length === 0 ? undefined : this.#random.pick(items)
   }
 
-  #holdsMessage(clientId: string, brokerCounter: number): boolean {
+  #hasMessage(clientId: string, brokerCounter: number): boolean {
     const session = this.#model.sessions.get(clientId)
     const items = [...(session?.sent ?? []), ...(session?.waiting ?? [])]
     return items.some((item) => item.target !== undefined && item.packet.brokerCounter === brokerCounter)
   }
 
-  /** No queue ever holds as many messages as it takes for one to come again. */
+  /** No queue is so long that an identifier could repeat. */
   #nextMessageId(): number {
     this.#messageId = (this.#messageId % 65_000) + 1
     return this.#messageId

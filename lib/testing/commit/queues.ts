@@ -197,7 +197,7 @@ export const commitQueueCases: readonly TestCase[] = [
       await compared.commit({ kind: 'publish', packet, targets: [target('c'), target('d')], retain: true })
       const empty = { ...packet, brokerCounter: 5, payload: Buffer.alloc(0) }
       await compared.commit({ kind: 'publish', packet: empty, targets: [target('d')], retain: true })
-      // Each lives as long as somebody has it.
+      // Each exists as long as a queue or topic has it.
       await compared.commit({ kind: 'end session', clientId: 'd' })
       const found = await store.commits.readAll()[Symbol.asyncIterator]().next()
       assert.equal(found.done, false)

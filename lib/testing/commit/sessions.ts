@@ -5,7 +5,7 @@ import { ALL_PROPERTIES, STRANGE_NAMES, subscription, will } from '../values.ts'
 import { readState } from './state.ts'
 import { ComparedStore, message, retained, session, target } from './steps.ts'
 
-/** All that a session can have. */
+/** A session with every part that it can have. */
 function everything(clientId: string, brokerCounter: number): PersistenceOperation[] {
   return [
     session(clientId, { owner: `owner of ${clientId}`, expiryInterval: 60, expiresAt: 1_800_000_000_123 }),

@@ -10,7 +10,7 @@ import type {
 import type { CommitStore } from '../store-under-test.ts'
 import { contentOf, plain, willContent } from '../values.ts'
 
-/** A session in a form that can be compared: without the order where none is promised. */
+/** A session in a form that can be compared, sorted where a store promises no order. */
 export interface SessionState {
   readonly clientId: string
   readonly session: PersistedSessionInfo
@@ -20,13 +20,13 @@ export interface SessionState {
   readonly will: PersistedWill | undefined
 }
 
-/** Everything that a store keeps, in a form that can be compared. */
+/** The whole state of a store, in a form that can be compared. */
 export interface StoreState {
   readonly retained: unknown[]
   readonly sessions: unknown[]
 }
 
-/** What `readAll` gives; fails when a topic or a session comes twice. */
+/** The result of `readAll`; fails if a topic or a session comes twice. */
 export async function readState(store: CommitStore): Promise<StoreState> {
   const retained: PersistedPublish[] = []
   const sessions: SessionState[] = []
@@ -36,13 +36,13 @@ export async function readState(store: CommitStore): Promise<StoreState> {
     assert.ok(!seen.has(name), `${name} came twice from readAll`)
     seen.add(name)
     if (piece.kind === 'retained') retained.push(piece.packet)
-    // Its queue is to be read before the next piece is asked for.
+    // Its queue must be read before the next piece.
     else sessions.push({ ...piece, queue: [...piece.queue] })
   }
   return stateOf(retained, sessions)
 }
 
-/** What `readSession` gives for each of these Clients. */
+/** The result of `readSession` for each of these Clients. */
 export async function readSessions(store: CommitStore, clientIds: readonly string[]): Promise<unknown[]> {
   const sessions: SessionState[] = []
   for (const clientId of clientIds) {

@@ -1,4 +1,4 @@
-/** What the cases about `commit` have in common: the same operations for the store and for the model. */
+/** Shared by the tests of `commit`: the same operations for the store and for the model. */
 import assert from 'node:assert/strict'
 import type {
   PersistedPublish,
@@ -13,7 +13,7 @@ import { readSessions, readState } from './state.ts'
 
 export const CONNECTED: PersistedSessionInfo = { owner: undefined, expiryInterval: 4_294_967_295, expiresAt: null }
 
-/** A store and its model, which must stay alike. */
+/** A store and its model, which must stay equal. */
 export class ComparedStore {
   readonly model: StoreModel = new StoreModel()
   readonly #store: StoreUnderTest
@@ -59,7 +59,7 @@ export function target(clientId: string, fields: Partial<PersistedTarget> = {}):
   return { clientId, qos: 1, retain: false, ...fields }
 }
 
-/** A message with this number goes to the queues of these targets. */
+/** Adds a message with this counter to the queues of these targets. */
 export function message(
   brokerCounter: number,
   targets: readonly PersistedTarget[],

@@ -9,14 +9,14 @@ import { ComparedStore, message, retained, session, target } from './steps.ts'
 
 const names = Array.from({ length: 20 }, (_, index) => `c${index}`)
 
-/** What all readers together know of a commit that is under way. */
+/** The state of a running commit, as seen by all readers. */
 interface Progress {
   resolved: boolean
-  /** Some reader has seen that it is done. */
+  /** A reader has seen the result. */
   seen: boolean
 }
 
-/** The commit puts 50 messages into each queue, and 50 into the place of 0 in the retained message. */
+/** The commit adds 50 messages to each queue, and replaces 0 by 50 in the retained message. */
 async function readDuring(store: CommitStore, progress: Progress): Promise<void> {
   const mustBeDone = progress.seen
   const counts: number[] = []
@@ -30,7 +30,7 @@ async function readDuring(store: CommitStore, progress: Progress): Promise<void>
     counts.every((count) => count === 0 || count === 50),
     `a part of a commit was seen: ${inWords}`,
   )
-  // A reader that began before may see it happen, which is not undone; one that begins later sees all of it.
+  // A reader that began before may see the change, which is not undone; one that begins later sees all of it.
   const isUndone = counts.some((count, index) => index > 0 && count < counts[index - 1]!)
   assert.ok(!isUndone && !(mustBeDone && counts.includes(0)), `half a commit was seen: ${inWords}`)
 }
@@ -52,7 +52,7 @@ export const togetherCases: readonly TestCase[] = [
         progress.resolved = true
       })
       do {
-        // They begin one step after the other, since one alone may keep step with the store.
+        // They begin one after the other, since a single reader may be in step with the store.
         const readers: Promise<void>[] = []
         for (let count = 0; count < 8; count += 1) {
           readers.push(readDuring(store.commits, progress))
