@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import type { Packet, PacketType } from '../../types/packets.ts'
+import type { Packet } from '../../types/packets.ts'
 import { isPromise } from '../promises.ts'
 import { Decoder, type DecoderOptions } from '../packets/decoder.ts'
 import { isBorrowed } from './read-buffer.ts'
@@ -46,8 +46,8 @@ export class Input implements Pausable {
   /** Number of packets that were handled. */
   handled = 0
   #busy = false
-  /** Type of the packet whose handler has not finished. */
-  #handling: PacketType | undefined
+  /** The handler of a PUBLISH has not finished. A boolean, because it is written twice for each packet. */
+  #isPublishing = false
   /** Number of promises that were waited for; a promise that is not the latest has no effect. */
   #waits = 0
   #pauses = 0
@@ -83,13 +83,13 @@ export class Input implements Pausable {
       () => {
         if (this.#waits !== wait) return
         this.#busy = false
-        this.#handling = undefined
+        this.#isPublishing = false
         this.process()
       },
       (error: Error) => {
         if (this.#waits !== wait) return
         this.#busy = false
-        this.#handling = undefined
+        this.#isPublishing = false
         this.#owner.handleFailed(error)
       },
     )
@@ -141,12 +141,12 @@ export class Input implements Pausable {
         if (packet === undefined) break
         count += 1
         this.#scheduler.used += 1
-        if (!this.#busy) this.#handling = packet.type
+        if (!this.#busy) this.#isPublishing = packet.type === 'publish'
         const result = this.#owner.handle(packet)
         if (isPromise(result)) this.waitFor(result)
-        else if (!this.#busy) this.#handling = undefined
+        else if (!this.#busy) this.#isPublishing = false
       } catch (error) {
-        if (!this.#busy) this.#handling = undefined
+        if (!this.#busy) this.#isPublishing = false
         this.#owner.handleFailed(error as Error)
       }
     }
@@ -211,7 +211,7 @@ export class Input implements Pausable {
 
   /** The handler of a PUBLISH has not finished. */
   get isPublishing(): boolean {
-    return this.#handling === 'publish'
+    return this.#isPublishing
   }
 
   /** Packets wait for the handler of another one, or for the gate. */
@@ -225,7 +225,7 @@ export class Input implements Pausable {
     if (this.#busy && !this.isPublishing) {
       this.#waits += 1 // Only a PUBLISH has an effect after the end of its connection.
       this.#busy = false
-      this.#handling = undefined
+      this.#isPublishing = false
     }
     this.#final = true
     this.#ended = true

@@ -22,8 +22,8 @@ export class Message implements PublicMessage {
   readonly retain: boolean
   readonly properties: MessageProperties | undefined
   readonly #publisher: string | undefined
-  readonly #expiresAt: number
-  readonly #size: number
+  /** Undefined is never: a number here costs an object of its own. */
+  readonly #expiresAt: number | undefined
   readonly #isDetached: boolean
 
   constructor(fields: MessageFields, publisher: string | undefined, expiresAt: number, isDetached: boolean = false) {
@@ -33,8 +33,7 @@ export class Message implements PublicMessage {
     this.retain = fields.retain
     this.properties = fields.properties
     this.#publisher = publisher
-    this.#expiresAt = expiresAt
-    this.#size = OVERHEAD_BYTES + this.topic.length + this.payload.length + propertiesSize(this.properties)
+    this.#expiresAt = expiresAt === Infinity ? undefined : expiresAt
     this.#isDetached = isDetached
   }
 
@@ -50,12 +49,12 @@ export class Message implements PublicMessage {
 
   /** Expiry time in milliseconds on the broker's clock; Infinity if the message never expires. */
   get expiresAt(): number {
-    return this.#expiresAt
+    return this.#expiresAt ?? Infinity
   }
 
   /** Approximate bytes of the message in memory. */
   get size(): number {
-    return this.#size
+    return OVERHEAD_BYTES + this.topic.length + this.payload.length + propertiesSize(this.properties)
   }
 
   /** Returns the same message without views of the read buffer, to be stored for longer than the read. */
@@ -68,18 +67,18 @@ export class Message implements PublicMessage {
         ? this.properties
         : { ...this.properties, correlationData: detachedCopy(correlationData) }
     const { topic, qos, retain } = this
-    return new Message({ topic, payload, qos, retain, properties }, this.#publisher, this.#expiresAt, true)
+    return new Message({ topic, payload, qos, retain, properties }, this.#publisher, this.expiresAt, true)
   }
 
   /** The message that a hook returned instead. The expiry time stays, unless the hook changed it [MQTT-3.3.2-6]. */
   replacedBy(init: PublicMessage, timers: Timers): Message {
     const isSame = init.properties?.messageExpiryInterval === this.properties?.messageExpiryInterval
-    return new Message(fieldsOf(init), this.#publisher, isSame ? this.#expiresAt : expiryOf(init.properties, timers))
+    return new Message(fieldsOf(init), this.#publisher, isSame ? this.expiresAt : expiryOf(init.properties, timers))
   }
 
   /** The remaining Message Expiry Interval in seconds, which is sent to subscribers [MQTT-3.3.2-6]. */
   timeLeft(now: number): number | undefined {
-    if (this.#expiresAt === Infinity) return undefined
+    if (this.#expiresAt === undefined) return undefined
     const received = this.properties?.messageExpiryInterval ?? 0
     return Math.min(Math.max(Math.ceil((this.#expiresAt - now) / 1000), 0), received)
   }
