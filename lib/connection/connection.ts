@@ -206,6 +206,7 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Fl
   connecting(packet: ConnectPacket): void {
     this.state = 'connecting'
     this.broker.timers.cancel(this.#connectTimer)
+    this.#connectTimer = undefined // With its closure it would stay as long as the connection.
     this.sender.accept(packet)
     this.authenticationMethod = packet.properties?.authenticationMethod
     this.sessionExpiryInterval = packet.properties?.sessionExpiryInterval ?? 0
