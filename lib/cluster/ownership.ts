@@ -11,19 +11,22 @@ import type { Peers } from './peers.ts'
 import type { RemoteSession } from './remote-session.ts'
 import type { RemoteSessions } from './remote-sessions.ts'
 import { type LockRequest, lockRequest, SessionLocks } from './session-locks.ts'
-import { UndecidedAtPeer } from './undecided-at-peer.ts'
+import { NoticeToPeer, UndecidedAtPeer } from './undecided-at-peer.ts'
 import { describe, type SessionDescription, type SessionNotice } from './session-notice.ts'
 
 /** The parts of the broker that ownership uses. */
 export interface OwnershipEnvironment extends RecoveryEnvironment {
   readonly bootId: string
-  readonly predecessors: Pick<Predecessors, 'has' | 'add' | 'whenDecided'>
+  readonly predecessors: Pick<Predecessors, 'has' | 'add' | 'succeeded'>
   readonly sessions: RecoveryEnvironment['sessions'] & {
     readonly checksPrincipal: boolean
     get(clientId: string): Session | undefined
     values(): IterableIterator<Session>
     deleteEnded(clientId: string): boolean
     releaseToPeer(session: Session): void
+  }
+  readonly wills: RecoveryEnvironment['wills'] & {
+    deleteUndecided(session: Session): void
   }
 }
 
@@ -59,6 +62,8 @@ export class Ownership {
   readonly #remote: RemoteSessions
   readonly #locks = new SessionLocks()
   readonly #undecided = new Set<UndecidedAtPeer>()
+  /** Sessions that peers are asked for, with the peers that decided before all of them had responded. */
+  readonly #decidedEarly = new Map<string, Set<string>>()
 
   constructor(environment: OwnershipEnvironment, commits: CommitQueue, peers: Peers, remote: RemoteSessions) {
     this.#environment = environment
@@ -96,20 +101,22 @@ export class Ownership {
 
   async #bring(clientId: string, request: LockRequest, principal: string | undefined, isKept: boolean): Promise<void> {
     const body = { clientId, time: request.time, owner: principal ?? null }
+    const decidedEarly = new Set<string>()
+    this.#decidedEarly.set(clientId, decidedEarly)
     const { responses, timedOut } = await this.#peers.request('take over', body, { timeoutMs: TAKE_OVER_MS })
+    this.#decidedEarly.delete(clientId)
     request.state = 'opening'
-    for (const [id, response] of responses as ReadonlyMap<string, Release | undefined>) {
-      if (response?.session === 'forbidden') throw belongsToAnother()
-      if (response?.isUndecided === true) this.#waitFor(new UndecidedAtPeer(clientId, id))
+    const releases = responses as ReadonlyMap<string, Release | undefined>
+    for (const [id, release] of releases) {
+      if (release?.isUndecided === true && !decidedEarly.has(id)) this.#waitFor(clientId, id)
     }
+    for (const release of releases.values()) if (release?.session === 'forbidden') throw belongsToAnother()
     if (isKept && timedOut.some((id) => this.#peers.members.has(id))) {
       throw new MqttError('server-busy', 'a broker that may have the session does not answer')
     }
     const session = this.#environment.sessions.get(clientId)
     if (session !== undefined) {
-      const isReleased = Array.from(responses.values()).some(
-        (response) => (response as Release | undefined)?.session === 'done',
-      )
+      const isReleased = Array.from(releases.values()).some((release) => release?.session === 'done')
       const isAlone = timedOut.length === 0 && !isReleased
       if (isAlone || !session.storage.isDurable) return
       // Another broker had it too, or may have: notices were lost. The state in the storage is true.
@@ -164,14 +171,17 @@ export class Ownership {
 
   // ─── sessions of other brokers ───────────────────────────────────────────────────────────────────────────────────
 
-  /** Nothing of the next connection becomes visible before this is decided. */
-  #waitFor(undecided: UndecidedAtPeer): void {
+  /** Nothing of the next connection becomes visible before the peer has decided. */
+  #waitFor(clientId: string, peer: string): void {
+    const undecided = new UndecidedAtPeer(clientId, peer, () => this.#undecided.delete(undecided))
     this.#undecided.add(undecided)
-    this.#environment.predecessors.add(undecided.clientId, undecided)
+    // The notice may be lost, and this connection may not be let in: the limit does not wait for the next one.
+    this.#environment.predecessors.add(clientId, undecided, true)
   }
 
   /** A peer has decided on what the former connection of a Client left there; all of them, when the peer has left. */
   onDecided(peer: string, clientId?: string): void {
+    for (const [id, peers] of this.#decidedEarly) if (clientId === undefined || id === clientId) peers.add(peer)
     for (const undecided of this.#undecided) {
       if (undecided.peer !== peer || (clientId !== undefined && undecided.clientId !== clientId)) continue
       this.#undecided.delete(undecided)
@@ -185,8 +195,17 @@ export class Ownership {
     const { predecessors } = this.#environment
     const session = await this.#release(body, from)
     const isUndecided = session !== 'forbidden' && predecessors.has(clientId)
-    if (isUndecided) predecessors.whenDecided(clientId, () => this.#peers.send(from, 'decided', { clientId }))
+    if (isUndecided) {
+      predecessors.succeeded(clientId)
+      predecessors.add(clientId, new NoticeToPeer(() => void this.#notifyDecided(clientId, from)))
+    }
     return { session, isUndecided }
+  }
+
+  /** What was decided is sent to the peers when it is committed: the notice comes behind it. */
+  async #notifyDecided(clientId: string, peer: string): Promise<void> {
+    await this.#committed()
+    this.#peers.send(peer, 'decided', { clientId })
   }
 
   async #release(body: unknown, from: string): Promise<Release['session']> {
@@ -205,6 +224,9 @@ export class Ownership {
       }
       if (sessions.checksPrincipal && session.principal !== (owner ?? undefined)) return 'forbidden'
       session.connection?.sessionTakenOver()
+      // This broker publishes a Will that it has to decide on: the peer must not read it.
+      this.#environment.wills.deleteUndecided(session)
+      sessions.deleteEnded(clientId)
       // The peer goes on only when the storage has all of the session, however long that takes. Until then the session
       // counts as this broker's. Meanwhile messages still come to it here: when their commit fails, none is sent.
       await this.#committed()

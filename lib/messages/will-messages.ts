@@ -101,6 +101,11 @@ export class WillMessages {
     return this.#undecided.has(session)
   }
 
+  /** Another broker will have the session. This one goes on with an undecided Will, which it no longer stores. */
+  deleteUndecided(session: Session): void {
+    if (session.will === undefined && this.isUndecided(session)) this.#store(session, undefined)
+  }
+
   /** The Client of a former connection of the session took its Will back before its turn came [MQTT-3.14.4-3]. */
   withdraw(session: Session, client: Client): void {
     const undecided = this.#undecided.get(session)?.find((candidate) => candidate.client === client)
