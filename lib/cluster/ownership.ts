@@ -210,7 +210,7 @@ export class Ownership {
 
   async #release(body: unknown, from: string): Promise<Release['session']> {
     const { clientId, time, owner } = body as { clientId: string; time: number; owner: string | null }
-    const { sessions, bootId } = this.#environment
+    const { sessions, bootId, predecessors } = this.#environment
     const holder = this.#locks.holder(clientId)
     // Two brokers that want the same session at once: the older request has it first, then the other one.
     const isFirst = holder?.state === 'asking peers' && (time < holder.time || (time === holder.time && from < bootId))
@@ -224,6 +224,7 @@ export class Ownership {
       }
       if (sessions.checksPrincipal && session.principal !== (owner ?? undefined)) return 'forbidden'
       session.connection?.sessionTakenOver()
+      predecessors.succeeded(clientId)
       // This broker publishes a Will that it has to decide on: the peer must not read it.
       this.#environment.wills.deleteUndecided(session)
       sessions.deleteEnded(clientId)
@@ -258,6 +259,7 @@ export class Ownership {
     session.connection?.sessionTakenOver()
     session.pendingConnection?.sessionTakenOver()
     session.pendingConnection = undefined
+    this.#environment.predecessors.succeeded(clientId)
     if (sessions.get(clientId) !== session) return undefined // That was its end.
     const subscriptions = [...session.subscriptions.values()]
     sessions.releaseToPeer(session)

@@ -253,7 +253,6 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Ke
   sessionTakenOver(): void {
     this.#isSucceeded = true
     void this.end(ReasonCode.sessionTakenOver)
-    if (this.client !== undefined) this.broker.predecessors.succeeded(this.client.id)
   }
 
   /** A CONNECT that came later was admitted. */
