@@ -11,19 +11,22 @@ import type { Membership } from './membership.ts'
 import type { RemoteSession } from './remote-session.ts'
 import type { RemoteSessions } from './remote-sessions.ts'
 import { type LockRequest, lockRequest, SessionLocks } from './session-locks.ts'
-import { UndecidedAtPeer } from './undecided-at-peer.ts'
+import { NoticeToPeer, UndecidedAtPeer } from './undecided-at-peer.ts'
 import { describe, type SessionDescription, type SessionNotice } from './session-notice.ts'
 
 /** The parts of the broker that ownership uses. */
 export interface OwnershipEnvironment extends RecoveryEnvironment {
   readonly bootId: string
-  readonly predecessors: Pick<Predecessors, 'has' | 'add' | 'whenDecided'>
+  readonly predecessors: Pick<Predecessors, 'has' | 'add' | 'succeeded'>
   readonly sessions: RecoveryEnvironment['sessions'] & {
     readonly checksPrincipal: boolean
     get(clientId: string): Session | undefined
     values(): IterableIterator<Session>
     deleteEnded(clientId: string): boolean
     releaseToPeer(session: Session): void
+  }
+  readonly wills: RecoveryEnvironment['wills'] & {
+    deleteUndecided(session: Session): void
   }
 }
 
@@ -59,6 +62,8 @@ export class Ownership {
   readonly #remote: RemoteSessions
   readonly #locks = new SessionLocks()
   readonly #undecided = new Set<UndecidedAtPeer>()
+  /** Sessions that peers are asked for, with the peers that decided before all of them had responded. */
+  readonly #decidedEarly = new Map<string, Set<string>>()
 
   constructor(environment: OwnershipEnvironment, commits: CommitQueue, peers: Membership, remote: RemoteSessions) {
     this.#environment = environment
@@ -96,20 +101,22 @@ export class Ownership {
 
   async #bring(clientId: string, request: LockRequest, principal: string | undefined, isKept: boolean): Promise<void> {
     const body = { clientId, time: request.time, owner: principal ?? null }
+    const decidedEarly = new Set<string>()
+    this.#decidedEarly.set(clientId, decidedEarly)
     const { responses, timedOut } = await this.#peers.request('take over', body, { timeoutMs: TAKE_OVER_MS })
+    this.#decidedEarly.delete(clientId)
     request.state = 'opening'
-    for (const [id, response] of responses as ReadonlyMap<string, Release | undefined>) {
-      if (response?.session === 'forbidden') throw belongsToAnother()
-      if (response?.isUndecided === true) this.#waitFor(new UndecidedAtPeer(clientId, id))
+    const releases = responses as ReadonlyMap<string, Release | undefined>
+    for (const [id, release] of releases) {
+      if (release?.isUndecided === true && !decidedEarly.has(id)) this.#waitFor(clientId, id)
     }
+    for (const release of releases.values()) if (release?.session === 'forbidden') throw belongsToAnother()
     if (isKept && timedOut.some((id) => this.#peers.members.has(id))) {
       throw new MqttError('server-busy', 'a broker that may have the session does not respond')
     }
     const session = this.#environment.sessions.get(clientId)
     if (session !== undefined) {
-      const isReleased = Array.from(responses.values()).some(
-        (response) => (response as Release | undefined)?.session === 'done',
-      )
+      const isReleased = Array.from(releases.values()).some((release) => release?.session === 'done')
       const isAlone = timedOut.length === 0 && !isReleased
       if (isAlone || !session.storage.isDurable) return
       // A peer had it too, or may have: notices were lost. The state in the storage counts.
@@ -164,14 +171,17 @@ export class Ownership {
 
   // ─── sessions of other brokers ───────────────────────────────────────────────────────────────────────────────────
 
-  /** Nothing of the next connection becomes visible before this is decided. */
-  #waitFor(undecided: UndecidedAtPeer): void {
+  /** Nothing of the next connection becomes visible before the peer has decided. */
+  #waitFor(clientId: string, peer: string): void {
+    const undecided = new UndecidedAtPeer(clientId, peer, () => this.#undecided.delete(undecided))
     this.#undecided.add(undecided)
-    this.#environment.predecessors.add(undecided.clientId, undecided)
+    // The notice may be lost, and this connection may not be let in: the limit does not wait for the next one.
+    this.#environment.predecessors.add(clientId, undecided, true)
   }
 
   /** A peer has decided on the packets of a Client's former connection; of all Clients, when the peer has left. */
   onDecided(peer: string, clientId?: string): void {
+    for (const [id, peers] of this.#decidedEarly) if (clientId === undefined || id === clientId) peers.add(peer)
     for (const undecided of this.#undecided) {
       if (undecided.peer !== peer || (clientId !== undefined && undecided.clientId !== clientId)) continue
       this.#undecided.delete(undecided)
@@ -185,13 +195,22 @@ export class Ownership {
     const { predecessors } = this.#environment
     const session = await this.#release(body, from)
     const isUndecided = session !== 'forbidden' && predecessors.has(clientId)
-    if (isUndecided) predecessors.whenDecided(clientId, () => this.#peers.send(from, 'decided', { clientId }))
+    if (isUndecided) {
+      predecessors.succeeded(clientId)
+      predecessors.add(clientId, new NoticeToPeer(() => void this.#notifyDecided(clientId, from)))
+    }
     return { session, isUndecided }
+  }
+
+  /** What was decided is sent to the peers when it is committed: the notice comes behind it. */
+  async #notifyDecided(clientId: string, peer: string): Promise<void> {
+    await this.#committed()
+    this.#peers.send(peer, 'decided', { clientId })
   }
 
   async #release(body: unknown, from: string): Promise<Release['session']> {
     const { clientId, time, owner } = body as { clientId: string; time: number; owner: string | null }
-    const { sessions, bootId } = this.#environment
+    const { sessions, bootId, predecessors } = this.#environment
     const holder = this.#locks.holder(clientId)
     // Two brokers request the same session at once: the older request is first.
     const isFirst = holder?.state === 'asking peers' && (time < holder.time || (time === holder.time && from < bootId))
@@ -205,6 +224,10 @@ export class Ownership {
       }
       if (sessions.checksPrincipal && session.principal !== (owner ?? undefined)) return 'forbidden'
       session.connection?.sessionTakenOver()
+      predecessors.succeeded(clientId)
+      // This broker publishes a Will that it has to decide on: the peer must not read it.
+      this.#environment.wills.deleteUndecided(session)
+      sessions.deleteEnded(clientId)
       // The peer continues only when the storage has all of the session, however long that takes. Until then this
       // broker is the owner, and messages still come here: if their commit fails, none is sent.
       await this.#committed()
@@ -236,6 +259,7 @@ export class Ownership {
     session.connection?.sessionTakenOver()
     session.pendingConnection?.sessionTakenOver()
     session.pendingConnection = undefined
+    this.#environment.predecessors.succeeded(clientId)
     if (sessions.get(clientId) !== session) return undefined // It ended.
     const subscriptions = [...session.subscriptions.values()]
     sessions.releaseToPeer(session)

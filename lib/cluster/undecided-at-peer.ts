@@ -7,12 +7,15 @@ import type { Undecided } from '../sessions/predecessors.ts'
 export class UndecidedAtPeer implements Undecided {
   readonly clientId: string
   readonly peer: string
+  readonly #dropped: () => void
   #isDecided = false
   #decided: (() => void) | undefined
 
-  constructor(clientId: string, peer: string) {
+  /** @param dropped - called when the time of the peer is over */
+  constructor(clientId: string, peer: string, dropped: () => void) {
     this.clientId = clientId
     this.peer = peer
+    this.#dropped = dropped
   }
 
   begin(decided: () => void): void {
@@ -31,6 +34,30 @@ export class UndecidedAtPeer implements Undecided {
   }
 
   drop(): string {
+    this.#dropped()
     return 'packets at another broker'
+  }
+}
+
+/** The place in the order at which a peer is notified: all that came before it is decided. */
+export class NoticeToPeer implements Undecided {
+  readonly #send: () => void
+
+  constructor(send: () => void) {
+    this.#send = send
+  }
+
+  begin(decided: () => void): void {
+    this.#send()
+    decided()
+  }
+
+  limit(): void {
+    // It takes no time of its own.
+  }
+
+  drop(): string {
+    this.#send()
+    return 'nothing of its own'
   }
 }

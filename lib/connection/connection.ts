@@ -235,7 +235,6 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Fl
   sessionTakenOver(): void {
     this.#isSucceeded = true
     void this.end(ReasonCode.sessionTakenOver)
-    if (this.client !== undefined) this.broker.predecessors.succeeded(this.client.id)
   }
 
   // ─── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────

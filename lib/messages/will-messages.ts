@@ -101,6 +101,11 @@ export class WillMessages {
     return this.#undecided.has(session)
   }
 
+  /** A peer will have the session. This broker decides on an undecided Will, which is no longer stored. */
+  deleteUndecided(session: Session): void {
+    if (session.will === undefined && this.isUndecided(session)) this.#store(session, undefined)
+  }
+
   /** A DISCONNECT among the last packets of an ended connection removes its Will [MQTT-3.14.4-3]. */
   withdraw(session: Session, client: Client): void {
     const undecided = this.#undecided.get(session)?.find((candidate) => candidate.client === client)

@@ -66,14 +66,16 @@ export class Predecessors {
     return this.#queues.has(clientId)
   }
 
-  /** Adds an entry, and begins at once if it is the first. */
-  add(clientId: string, undecided: Undecided): void {
+  /** Adds an entry, and begins at once if it is the first; with `isLimited` its time limit begins now. */
+  add(clientId: string, undecided: Undecided, isLimited = false): void {
     let queue = this.#queues.get(clientId)
     if (queue === undefined) {
       queue = { clientId, waiting: [], isAdvancing: false, whenDecided: undefined }
       this.#queues.set(clientId, queue)
     }
-    queue.waiting.push({ undecided, hasBegun: false, deadline: undefined })
+    const waiting = { undecided, hasBegun: false, deadline: undefined }
+    queue.waiting.push(waiting)
+    if (isLimited) this.#limit(queue, [waiting])
     this.#advance(queue)
   }
 
@@ -90,7 +92,10 @@ export class Predecessors {
   succeeded(clientId: string): void {
     const queue = this.#queues.get(clientId)
     const left = queue?.waiting.filter(({ deadline }) => deadline === undefined)
-    if (queue === undefined || left === undefined || left.length === 0) return
+    if (queue !== undefined && left !== undefined && left.length > 0) this.#limit(queue, left)
+  }
+
+  #limit(queue: Queue, left: readonly Waiting[]): void {
     const { timers, timeoutMs } = this.#context
     const timer = timers.after(timeoutMs, () => this.#timeOut(queue, left))
     const deadline = { timer, open: left.length }
