@@ -63,7 +63,7 @@ export class Ownership {
   readonly #locks = new SessionLocks()
   readonly #undecided = new Set<UndecidedAtPeer>()
   /** Sessions that peers are asked for, with the peers that decided before all of them had responded. */
-  readonly #decidedEarly = new Map<string, Set<string>>()
+  readonly #decidedEarly = new Map<string, { readonly time: number; readonly peers: Set<string> }>()
 
   constructor(environment: OwnershipEnvironment, commits: CommitQueue, peers: Membership, remote: RemoteSessions) {
     this.#environment = environment
@@ -101,14 +101,15 @@ export class Ownership {
 
   async #bring(clientId: string, request: LockRequest, principal: string | undefined, isKept: boolean): Promise<void> {
     const body = { clientId, time: request.time, owner: principal ?? null }
+    const { time } = request
     const decidedEarly = new Set<string>()
-    this.#decidedEarly.set(clientId, decidedEarly)
+    this.#decidedEarly.set(clientId, { time, peers: decidedEarly })
     const { responses, timedOut } = await this.#peers.request('take over', body, { timeoutMs: TAKE_OVER_MS })
     this.#decidedEarly.delete(clientId)
     request.state = 'opening'
     const releases = responses as ReadonlyMap<string, Release | undefined>
     for (const [id, release] of releases) {
-      if (release?.isUndecided === true && !decidedEarly.has(id)) this.#waitFor(clientId, id)
+      if (release?.isUndecided === true && !decidedEarly.has(id)) this.#waitFor(clientId, id, time)
     }
     for (const release of releases.values()) if (release?.session === 'forbidden') throw belongsToAnother()
     if (isKept && timedOut.some((id) => this.#peers.members.has(id))) {
@@ -122,6 +123,7 @@ export class Ownership {
       // A peer had it too, or may have: notices were lost. The state in the storage counts.
       this.lose(clientId, undefined)
     }
+    this.#environment.sessions.deleteEnded(clientId) // It is stored for a Will only that this broker has to decide on.
     // Also a session that is not known here: its notice may have been lost.
     await this.#load(this.#remote.of(clientId), principal)
   }
@@ -172,18 +174,20 @@ export class Ownership {
   // ─── sessions of other brokers ───────────────────────────────────────────────────────────────────────────────────
 
   /** Nothing of the next connection becomes visible before the peer has decided. */
-  #waitFor(clientId: string, peer: string): void {
-    const undecided = new UndecidedAtPeer(clientId, peer, () => this.#undecided.delete(undecided))
+  #waitFor(clientId: string, peer: string, time: number): void {
+    const undecided = new UndecidedAtPeer({ clientId, peer, time }, () => this.#undecided.delete(undecided))
     this.#undecided.add(undecided)
     // The notice may be lost, and this connection may not be let in: the limit does not wait for the next one.
     this.#environment.predecessors.add(clientId, undecided, true)
   }
 
   /** A peer has decided on the packets of a Client's former connection; of all Clients, when the peer has left. */
-  onDecided(peer: string, clientId?: string): void {
-    for (const [id, peers] of this.#decidedEarly) if (clientId === undefined || id === clientId) peers.add(peer)
+  onDecided(peer: string, request?: { readonly clientId: string; readonly time: number }): void {
+    for (const [clientId, { time, peers }] of this.#decidedEarly) {
+      if (request === undefined || (request.clientId === clientId && request.time === time)) peers.add(peer)
+    }
     for (const undecided of this.#undecided) {
-      if (undecided.peer !== peer || (clientId !== undefined && undecided.clientId !== clientId)) continue
+      if (!undecided.isAt(peer, request)) continue
       this.#undecided.delete(undecided)
       undecided.onDecided()
     }
@@ -191,21 +195,21 @@ export class Ownership {
 
   /** A peer asks for a session. If hooks have not decided yet on packets of its Client, the peer is notified later. */
   async release(body: unknown, from: string): Promise<Release> {
-    const { clientId } = body as { clientId: string }
+    const { clientId, time } = body as { clientId: string; time: number }
     const { predecessors } = this.#environment
     const session = await this.#release(body, from)
     const isUndecided = session !== 'forbidden' && predecessors.has(clientId)
     if (isUndecided) {
       predecessors.succeeded(clientId)
-      predecessors.add(clientId, new NoticeToPeer(() => void this.#notifyDecided(clientId, from)))
+      predecessors.add(clientId, new NoticeToPeer(() => void this.#notifyDecided({ clientId, time }, from)))
     }
     return { session, isUndecided }
   }
 
   /** What was decided is sent to the peers when it is committed: the notice comes behind it. */
-  async #notifyDecided(clientId: string, peer: string): Promise<void> {
+  async #notifyDecided(request: { clientId: string; time: number }, peer: string): Promise<void> {
     await this.#committed()
-    this.#peers.send(peer, 'decided', { clientId })
+    this.#peers.send(peer, 'decided', request)
   }
 
   async #release(body: unknown, from: string): Promise<Release['session']> {
@@ -345,7 +349,7 @@ export class Ownership {
         this.#remote.forget(clientId)
         return
       case 'decided':
-        this.onDecided(from, clientId)
+        if (body.time !== undefined) this.onDecided(from, { clientId, time: body.time })
         return
       case 'member': {
         const remote = this.#remote.of(clientId)

@@ -14,6 +14,8 @@ export interface SessionNotice {
   readonly subscription?: PersistedSubscription
   readonly topicFilters?: readonly string[]
   readonly topicFilter?: string
+  /** Time of the request for the session to which a notice responds, in milliseconds since 1970. */
+  readonly time?: number
 }
 
 /** A stored session, described to other brokers. */

@@ -1,21 +1,33 @@
 import type { Undecided } from '../sessions/predecessors.ts'
 
+/** A request for the session of a Client, which this peer had. */
+interface TakeOver {
+  readonly clientId: string
+  readonly peer: string
+  /** The time of the request in milliseconds since 1970. */
+  readonly time: number
+}
+
 /**
  * Packets of the former connection of a Client on which the hooks of its owner broker have not decided. Nothing of the
  * next connection becomes visible before that [MQTT-4.6.0-6].
  */
 export class UndecidedAtPeer implements Undecided {
-  readonly clientId: string
-  readonly peer: string
+  readonly #request: TakeOver
   readonly #dropped: () => void
   #isDecided = false
   #decided: (() => void) | undefined
 
   /** @param dropped - called when the time of the peer is over */
-  constructor(clientId: string, peer: string, dropped: () => void) {
-    this.clientId = clientId
-    this.peer = peer
+  constructor(request: TakeOver, dropped: () => void) {
+    this.#request = request
     this.#dropped = dropped
+  }
+
+  /** A session may be taken over from the same peer again before it has decided, so the time is compared, too. */
+  isAt(peer: string, request?: { readonly clientId: string; readonly time: number }): boolean {
+    if (peer !== this.#request.peer) return false
+    return request === undefined || (request.clientId === this.#request.clientId && request.time === this.#request.time)
   }
 
   begin(decided: () => void): void {

@@ -286,6 +286,44 @@ suite('the next connection at another broker', () => {
     })
   }
 
+  test('at the same broker has the undecided Will of a session that has ended once before it', async (t) => {
+    const s = await startThree(t)
+    const [a] = s.members
+    const [atA] = s.permissions
+    const one = await a.client('x', { ...unkept, will: will('t/w', 'will') })
+    atA.hold('will')
+    await one.drop()
+    const two = await a.client('x', unkept)
+    two.send(publishPacket('t/2', 'two'))
+    await until(() => atA.isAsked('will'), 'the question about the Will')
+    atA.answer('will')
+    await allSaw(s, 'will', 'two')
+  })
+
+  test('waits for the last of several notices of one broker', async (t) => {
+    const s = await startThree(t)
+    const [a, b] = s.members
+    const [atA] = s.permissions
+    atA.hold('one', 'three')
+    const one = await a.client('x', unkept)
+    one.send(publishPacket('t/1', 'one'))
+    await until(() => atA.isAsked('one'), 'the first question')
+    const two = await b.client('x', unkept)
+    two.send(publishPacket('t/2', 'two'))
+    await two.quiet()
+    const three = await a.client('x', unkept)
+    three.send(publishPacket('t/3', 'three'))
+    await three.quiet()
+    const four = await b.client('x', unkept)
+    four.send(publishPacket('t/4', 'four'))
+    await four.quiet()
+    atA.answer('one')
+    await until(() => atA.isAsked('three'), 'the second question')
+    await allSaw(s, 'one', 'two')
+    atA.answer('three')
+    await allSaw(s, 'one', 'two', 'three', 'four')
+  })
+
   test('waits although a connection that was not let in came before it', async (t) => {
     const s = await startThree(t)
     const [a, b] = s.members
