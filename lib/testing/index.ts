@@ -5,7 +5,7 @@ export {
   type TestFunctionContext,
   testPersistence,
 } from './test-persistence.ts'
-export type { PersistencePart } from './test-case.ts'
+export type { PersistencePart } from './persistence-part.ts'
 export type * from '../../types/emitter.ts'
 export type * from '../../types/packets.ts'
 export type * from '../../types/persistence.ts'

@@ -1,7 +1,7 @@
 import type { Persistence, PersistenceBroker } from '../../types/persistence.ts'
 import type { Storage } from '../../types/storage.ts'
 import { LocalEmitter } from './local-emitter.ts'
-import type { PersistencePart } from './test-case.ts'
+import type { PersistencePart } from './persistence-part.ts'
 
 type Awaitable<T> = T | Promise<T>
 

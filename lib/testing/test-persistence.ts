@@ -8,7 +8,8 @@ import { queueCases } from './contract/queues.ts'
 import { retainedCases } from './contract/retained.ts'
 import { subscriptionCases } from './contract/subscriptions.ts'
 import { StoreUnderTest, type StoreSource, type TestedStore } from './store-under-test.ts'
-import type { PersistencePart, TestCase } from './test-case.ts'
+import type { PersistencePart } from './persistence-part.ts'
+import type { TestCase } from './test-case.ts'
 
 /** A function such as `test` of `node:test`: it runs `run`, now or later, and reports under the name. */
 export type TestFunction = (name: string, run: (context: TestFunctionContext) => Promise<void>) => unknown

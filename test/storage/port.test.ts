@@ -8,7 +8,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { test, type TestContext } from 'node:test'
 import mqemitter from 'mqemitter'
 import { Broker, InvalidOptionError, MemoryPersistence } from '../../lib/index.ts'
-import type { BrokerOptions, Persistence, Storage, StorageBroker } from '../../lib/index.ts'
+import type { BrokerOptions, Persistence, PersistenceBroker, Storage, StorageBroker } from '../../lib/index.ts'
 import { TestClient } from '../support/client.ts'
 
 /** A `Storage` and nothing else, over what outlives it, that writes down how it is called. */
@@ -39,6 +39,28 @@ async function connect(broker: Broker, clientId: string): Promise<{ client: Test
   const { sessionPresent } = await client.connect(clientId, { cleanStart: false, properties })
   return { client, sessionPresent }
 }
+
+test('a class that extends MemoryPersistence is set up with the broker before it is read, and destroyed at the end', async (t) => {
+  const calls: string[] = []
+  class Journal extends MemoryPersistence {
+    override async setup(broker: PersistenceBroker): Promise<void> {
+      await super.setup(broker)
+      calls.push('setup')
+    }
+    override readAll(): ReturnType<MemoryPersistence['readAll']> {
+      calls.push(`readAll of ${typeof this.broker.id}`)
+      return super.readAll()
+    }
+    override async destroy(): Promise<void> {
+      calls.push('destroy')
+      await super.destroy()
+    }
+  }
+  const broker = brokerWith(t, { persistence: new Journal() })
+  await connect(broker, 'c')
+  await broker.close({ graceMs: 0 })
+  assert.deepEqual(calls, ['setup', 'readAll of string', 'destroy'])
+})
 
 test('a broker opens a Storage with what it may use, stores in it, reads it again and closes it', async (t) => {
   const disk = new MemoryPersistence()

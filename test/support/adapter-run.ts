@@ -1,7 +1,7 @@
 /** A store made for aedes and a broker that uses it and can be restarted. */
 import mqemitter from 'mqemitter'
 import { type AdapterOptions, AedesStorage } from '../../lib/adapters/aedes/aedes-storage.ts'
-import { brokerHandle } from '../../lib/adapters/aedes/broker-handle.ts'
+import { brokerHandle } from '../../lib/storage/broker-handle.ts'
 import { promiseForm } from '../../lib/adapters/aedes/promise-form.ts'
 import { storageOf } from '../../lib/adapters/aedes/storage-of.ts'
 import type { Emitter } from '../../types/emitter.ts'

@@ -10,7 +10,7 @@ import type {
   PublishOperation,
 } from '../../../types/persistence.ts'
 import type { SharedReading, Storage, StorageBroker } from '../../../types/storage.ts'
-import { type BrokerHandle, brokerHandle } from './broker-handle.ts'
+import { type BrokerHandle, brokerHandle } from '../../storage/broker-handle.ts'
 import { Calls } from './calls.ts'
 import { KeyedQueue } from './keyed-queue.ts'
 import { type Capabilities, probe } from './probe.ts'

@@ -5,7 +5,7 @@ import type {
   PersistenceOperation,
 } from '../../../types/persistence.ts'
 import type { Storage, StorageBroker } from '../../../types/storage.ts'
-import { brokerHandle } from './broker-handle.ts'
+import { brokerHandle } from '../../storage/broker-handle.ts'
 
 /** The methods of a persistence for haltere 0.1.0 that the broker calls. */
 export type PersistenceWithCommit = Required<Pick<Persistence, 'setup' | 'commit' | 'readAll' | 'destroy'>>

@@ -6,7 +6,7 @@ import type {
   PersistedWill,
   PersistenceClient,
 } from '../../../types/persistence.ts'
-import type { BrokerHandle } from './broker-handle.ts'
+import type { BrokerHandle } from '../../storage/broker-handle.ts'
 import type { Calls } from './calls.ts'
 import { fieldsOf } from './plain-value.ts'
 import {

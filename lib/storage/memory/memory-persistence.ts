@@ -12,7 +12,8 @@ import type {
   PersistenceClient,
   PersistenceOperation,
 } from '../../../types/persistence.ts'
-import type { Storage } from '../../../types/storage.ts'
+import type { Storage, StorageBroker } from '../../../types/storage.ts'
+import { brokerHandle } from '../broker-handle.ts'
 import { SubscriptionTree } from '../../topics/subscription-tree.ts'
 import type { TopicTrie } from '../../topics/topic-trie.ts'
 import { copyOf, Entry, packetIn, packetOf, type StoredMessage } from './stored-queue.ts'
@@ -51,9 +52,12 @@ export class MemoryPersistence implements Persistence, Storage {
     this.#destroyed = true
   }
 
-  // It needs nothing of the broker.
-  async open(): Promise<void> {}
+  /** Calls `setup`, which a class that extends this one may override. It needs nothing of the broker itself. */
+  async open(broker?: StorageBroker): Promise<void> {
+    if (broker !== undefined) await this.setup(brokerHandle(broker.id, broker.emitter))
+  }
 
+  /** Calls `destroy`. */
   async close(): Promise<void> {
     await this.destroy()
   }

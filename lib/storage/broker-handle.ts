@@ -1,6 +1,6 @@
-import type { Emitter, EmitterListener } from '../../../types/emitter.ts'
-import type { PersistenceBroker } from '../../../types/persistence.ts'
-import { matches } from '../../topics/topic-filter.ts'
+import type { Emitter, EmitterListener } from '../../types/emitter.ts'
+import type { PersistenceBroker } from '../../types/persistence.ts'
+import { matches } from '../topics/topic-filter.ts'
 
 /** The parts of an aedes broker that a persistence may use, over an emitter. */
 export interface BrokerHandle extends PersistenceBroker {
