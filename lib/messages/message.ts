@@ -22,7 +22,6 @@ export class Message implements PublicMessage {
   readonly retain: boolean
   readonly properties: MessageProperties | undefined
   readonly #publisher: string | undefined
-  /** Undefined is never: a number here costs an object of its own. */
   readonly #expiresAt: number | undefined
   readonly #isDetached: boolean
 
@@ -33,7 +32,7 @@ export class Message implements PublicMessage {
     this.retain = fields.retain
     this.properties = fields.properties
     this.#publisher = publisher
-    this.#expiresAt = expiresAt === Infinity ? undefined : expiresAt
+    this.#expiresAt = expiresAt === Infinity ? undefined : expiresAt // A number would take an object of its own.
     this.#isDetached = isDetached
   }
 
