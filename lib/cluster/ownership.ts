@@ -206,7 +206,7 @@ export class Ownership {
     return { session, isUndecided }
   }
 
-  /** What was decided is sent to the peers when it is committed: the notice comes behind it. */
+  /** Decided packets are sent to the peers when they are committed; the notice follows them. */
   async #notifyDecided(request: { clientId: string; time: number }, peer: string): Promise<void> {
     await this.#committed()
     this.#peers.send(peer, 'decided', request)

