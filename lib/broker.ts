@@ -11,6 +11,7 @@ import type { LocalSubscription, SubscribeOptions } from '../types/local-subscri
 import type { Message, MessageInit } from '../types/message.ts'
 import type { BrokerOptions } from '../types/options.ts'
 import type { ReasonName } from '../types/reason-codes.ts'
+import type { BrokerStatistics } from '../types/statistics.ts'
 import { Assembly } from './assembly.ts'
 import { publishLocally } from './messages/local-publisher.ts'
 import { checkPlugin, parseOptions } from './options.ts'
@@ -178,8 +179,8 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     if (message !== undefined) yield message
   }
 
-  /** Numbers by name: those counted from the start of the broker, and those of now, such as `sessions`. */
-  stats(): Readonly<Record<string, number>> {
+  /** Numbers by name: counters since the start of the broker, and gauges of now; see `statisticKinds`. */
+  stats(): BrokerStatistics {
     return snapshot(this.#parts.statistics, this.#parts)
   }
 

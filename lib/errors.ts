@@ -1,4 +1,4 @@
-import { reasonCodeOf } from './packets/reason-codes.ts'
+import { reasonCodeOf, reasonNameOf } from './packets/reason-codes.ts'
 import type { ReasonName } from '../types/reason-codes.ts'
 import type { UserProperties } from '../types/properties.ts'
 
@@ -30,11 +30,14 @@ export interface MqttErrorOptions extends ErrorOptions {
   readonly userProperties?: UserProperties
   /** Another Server to use, with `use-another-server` and `server-moved` (section 4.11). Default: none. */
   readonly serverReference?: string
+  /** Reason String for the Client (MQTT 5.0), if it is not to see the message; '' for none. Default: the message. */
+  readonly reasonString?: string
 }
 
 /**
  * Thrown by a hook to refuse with a Reason Code: `throw new MqttError('quota-exceeded', 'come back tomorrow')`.
- * The message becomes the Reason String for MQTT 5.0 Clients (section 4.13).
+ * The message becomes the Reason String for MQTT 5.0 Clients (section 4.13); without one, the error has the name of the
+ * reason as its message and the Client receives no Reason String.
  */
 export class MqttError extends Error {
   override readonly name = 'MqttError'
@@ -44,10 +47,14 @@ export class MqttError extends Error {
   readonly reasonCode: number
   readonly userProperties: UserProperties | undefined
   readonly serverReference: string | undefined
+  /** Reason String for the Client; '' for none. */
+  readonly reasonString: string
 
   constructor(reason: ReasonName | number, message = '', options?: MqttErrorOptions) {
-    super(message, options)
-    this.reasonCode = typeof reason === 'number' ? reason : reasonCodeOf(reason)
+    const reasonCode = typeof reason === 'number' ? reason : reasonCodeOf(reason)
+    super(message === '' ? reasonNameOf(reasonCode) : message, options)
+    this.reasonCode = reasonCode
+    this.reasonString = options?.reasonString ?? message
     this.code = `ERR_MQTT_${typeof reason === 'number' ? reason.toString(16).toUpperCase() : reason.toUpperCase().replaceAll('-', '_')}`
     this.userProperties = options?.userProperties
     this.serverReference = options?.serverReference

@@ -186,12 +186,13 @@ export class Hooks {
     isRight: (value: unknown) => boolean,
   ): T {
     if (answer === true) return asked
-    if (answer === false || answer === undefined) throw new MqttError('not-authorized')
+    if (answer === false || answer === undefined) {
+      throw new MqttError('not-authorized', `${hook} refused it`, { reasonString: '' })
+    }
     if (isRight(answer)) return answer
-    this.#reportError(
-      new TypeError(`${hook} answered ${typeof answer}, which is neither a boolean nor what it was asked about`),
-    )
-    throw new MqttError('unspecified')
+    const message = `${hook} answered ${typeof answer}, which is neither a boolean nor what it was asked about`
+    this.#reportError(new TypeError(message))
+    throw new MqttError('unspecified', message, { reasonString: '' })
   }
 }
 

@@ -104,7 +104,8 @@ export class PluginCalls {
   #refusal(hook: Hook, error: unknown): MqttError {
     if (error instanceof MqttError) return error
     const cause = error instanceof Error ? error : new Error(String(error))
-    this.#reportError(new Error(`${hook.name} of plugin ${hook.plugin.name} failed: ${cause.message}`, { cause }))
-    return new MqttError('unspecified', '', { cause })
+    const message = `${hook.name} of plugin ${hook.plugin.name} failed: ${cause.message}`
+    this.#reportError(new Error(message, { cause }))
+    return new MqttError('unspecified', message, { cause, reasonString: '' }) // It is for the application only.
   }
 }

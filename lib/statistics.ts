@@ -1,3 +1,30 @@
+import type { BrokerStatistics, StatisticKind } from '../types/statistics.ts'
+
+/** The kind of each number of `broker.stats()`, for example for an export to Prometheus. */
+export const statisticKinds: Readonly<Record<keyof BrokerStatistics, StatisticKind>> = {
+  connections: 'counter',
+  connectionsRefused: 'counter',
+  clientsConnected: 'gauge',
+  clientsMaximum: 'gauge',
+  messagesReceived: 'counter',
+  messagesSent: 'counter',
+  bytesReceived: 'counter',
+  bytesSent: 'counter',
+  publishReceived: 'counter',
+  publishSent: 'counter',
+  publishDropped: 'counter',
+  publishBytesReceived: 'counter',
+  publishBytesSent: 'counter',
+  sessions: 'gauge',
+  subscriptions: 'gauge',
+  sharedSubscriptions: 'gauge',
+  retainedMessages: 'gauge',
+  retainedBytes: 'gauge',
+  queuedMessages: 'gauge',
+  queuedBytes: 'gauge',
+  timers: 'gauge',
+}
+
 /** Numbers that are counted from the start of the broker. Plain fields, because they change with every packet. */
 export class Statistics {
   connections = 0
@@ -28,8 +55,8 @@ export interface Gauges {
 export function snapshot(
   statistics: Statistics,
   { sessions, subscriptions, retained, queueTotals, timers }: Gauges,
-): Record<string, number> {
-  const now: Record<string, number> = {
+): BrokerStatistics {
+  return {
     sessions: sessions.size,
     subscriptions: subscriptions.size,
     sharedSubscriptions: subscriptions.sharedSize,
@@ -38,6 +65,6 @@ export function snapshot(
     queuedMessages: queueTotals.messages,
     queuedBytes: queueTotals.bytes,
     timers: timers.size,
+    ...statistics,
   }
-  return Object.assign(now, statistics)
 }

@@ -1,4 +1,4 @@
-import type { Client } from './client.ts'
+import type { Client, ProtocolVersion } from './client.ts'
 import type { ConnectionInfo } from './connection-info.ts'
 import type { Message } from './message.ts'
 import type { Subscription } from './subscription.ts'
@@ -13,6 +13,15 @@ export interface DisconnectReason {
   readonly error?: Error | undefined
 }
 
+/** The fields of a refused CONNECT, for logs; each is undefined if no CONNECT with it was read. Never the password. */
+export interface RefusedConnect {
+  /** The Client Identifier, assigned by the Server if the Client sent none (section 3.1.3.1). */
+  readonly clientId?: string | undefined
+  /** The user name, which is not verified (section 3.1.3.5). */
+  readonly username?: string | undefined
+  readonly protocolVersion?: ProtocolVersion | undefined
+}
+
 /** The reason why a subscriber did not receive a message. */
 export type DropReason = 'queue-full' | 'expired' | 'too-large' | 'not-authorized'
 
@@ -24,8 +33,8 @@ export interface BrokerEvents<S = unknown> {
   clientDisconnected: [client: Client<S>, reason: DisconnectReason]
   /** A Client violated the protocol or its stream failed. The broker has already ended the connection. */
   clientError: [error: Error, info: ConnectionInfo, client: Client<S> | undefined]
-  /** A connection was refused, before or with its CONNACK. */
-  connectionRefused: [info: ConnectionInfo, error: Error & { reasonCode?: number }]
+  /** A connection was refused, before or with its CONNACK. The message of the error says why; it is never empty. */
+  connectionRefused: [info: ConnectionInfo, error: Error & { reasonCode?: number }, connect: RefusedConnect]
   /** A message from a Client was accepted, or from the application; then `client` is undefined. */
   published: [message: Message, client: Client<S> | undefined]
   /** A subscription was created or replaced. */

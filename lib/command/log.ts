@@ -63,10 +63,14 @@ export function logEvents(
         message: error?.message,
       })
     })
-    broker.on('connectionRefused', ({ remoteAddress = '' }, error) => {
-      line('refused', 'red', remoteAddress, error.message === '' ? error.name : error.message, {
+    broker.on('connectionRefused', ({ remoteAddress = '' }, { message, reasonCode }, { clientId, username }) => {
+      const user = username === undefined ? '' : ` as ${username}`
+      line('refused', 'red', clientId ?? remoteAddress, `${message}, from ${remoteAddress}${user}`, {
+        clientId,
+        username,
         remoteAddress,
-        message: error.message,
+        reasonCode,
+        message,
       })
     })
     broker.on('subscribed', ({ topicFilter, qos }, client) => {

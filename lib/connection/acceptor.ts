@@ -22,7 +22,14 @@ export class Acceptor {
   readonly accept = (stream: Duplex, info: ConnectionInfo): void => {
     const { connections, statistics, lifecycle } = this.#broker
     if (lifecycle.isClosing || !connections.hasRoomFor(info)) {
-      this.#refuse(stream, info)
+      const isClosing = lifecycle.isClosing
+      this.#refuse(
+        stream,
+        info,
+        isClosing
+          ? new MqttError('server-shutting-down', 'the broker is closing')
+          : new MqttError('server-busy', 'too many connections'),
+      )
       return
     }
     ;(stream as Partial<{ setNoDelay(on: boolean): void }>).setNoDelay?.(true)
@@ -34,9 +41,9 @@ export class Acceptor {
     connection.start(this.#permission(info, stream))
   }
 
-  #refuse(stream: Duplex, info: ConnectionInfo): void {
+  #refuse(stream: Duplex, info: ConnectionInfo, error: MqttError): void {
     this.#broker.statistics.connectionsRefused += 1
-    this.#broker.notify('connectionRefused', info, new MqttError('server-busy', 'too many connections'))
+    this.#broker.notify('connectionRefused', info, error, {})
     stream.on('error', () => undefined) // Without a listener an error would end the program.
     stream.destroy()
   }

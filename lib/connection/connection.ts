@@ -1,11 +1,12 @@
 import type { Duplex } from 'node:stream'
 import type { DisconnectOptions } from '../../types/client.ts'
 import type { ConnectionInfo } from '../../types/connection-info.ts'
-import type { DisconnectReason } from '../../types/events.ts'
+import type { DisconnectReason, RefusedConnect } from '../../types/events.ts'
 import type { ConnackPacket, ConnectPacket, Packet, ProtocolLevel } from '../../types/packets.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
 import type { Flushable } from '../flush-scheduler.ts'
 import type { BrokerContext } from '../handlers/broker-context.ts'
+import { protocolVersions } from '../packets/connect.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Timer } from '../timers.ts'
@@ -16,7 +17,7 @@ import { Input, type InputOwner } from './input.ts'
 import { KeepAlive } from './keep-alive.ts'
 import { PacketSender, type PacketSenderOwner } from './packet-sender.ts'
 import { PublishRate } from './publish-rate.ts'
-import { mayRefuseFirstPacket, refusingConnack, serverDisconnect } from './refusals.ts'
+import { mayRefuseFirstPacket, reasonStringOf, refusingConnack, serverDisconnect } from './refusals.ts'
 import { RemainingPackets } from './remaining-packets.ts'
 import { ReplyOrder, type ReplyOwner } from './reply-order.ts'
 import { StreamEnd } from './stream-end.ts'
@@ -216,6 +217,7 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Fl
   connected(session: Session, client: Client, connack: ConnackPacket, keepAlive: number): void {
     const { settings, timers, predecessors } = this.broker
     this.state = 'connected'
+    this.input.decoder.connect = undefined // The Client has these fields.
     this.session = session
     this.client = client
     session.attach(this.sender, client)
@@ -247,8 +249,8 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Fl
     else if (this.isConnected || error instanceof ProtocolError) {
       this.broker.notify('clientError', error, this.info, this.isConnected ? this.client : undefined)
     }
-    const refusal = isOurs ? new MqttError('unspecified', '', { cause: error }) : error
-    if (this.isConnected) this.#disconnect(refusal.reasonCode, { reasonString: refusal.message }, error)
+    const refusal = isOurs ? new MqttError('unspecified', error.message, { cause: error, reasonString: '' }) : error
+    if (this.isConnected) this.#disconnect(refusal.reasonCode, { reasonString: reasonStringOf(refusal) }, error)
     else this.#refuseConnect(refusal)
   }
 
@@ -263,8 +265,17 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Fl
     if (!this.isOpen) return
     if (hasConnack) this.send(refusingConnack(error, this.protocolLevel))
     this.broker.statistics.connectionsRefused += 1
-    this.broker.notify('connectionRefused', this.info, error)
+    this.broker.notify('connectionRefused', this.info, error, this.#refusedConnect())
     this.#close(false, { reasonCode: ReasonCode.unspecified, byClient: false, error })
+  }
+
+  #refusedConnect(): RefusedConnect {
+    const { connect } = this.input.decoder
+    if (connect === undefined) return {}
+    const { clientId, username, protocolLevel } = connect
+    // The Client has the identifier that was assigned to it.
+    const known = this.client?.id ?? (clientId === '' ? undefined : clientId)
+    return { clientId: known, username, protocolVersion: protocolVersions[protocolLevel] }
   }
 
   /** The Server ends the connection; an MQTT 5.0 Client receives a DISCONNECT. Resolves when the stream is closed. */

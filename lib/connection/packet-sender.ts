@@ -109,7 +109,7 @@ export class PacketSender implements SessionConnection {
   /** Returns the reason properties of an optional reply; undefined if the Client did not request them. */
   reasonPropertiesOf(refusal: MqttError): AcknowledgementProperties | undefined {
     if (this.protocolLevel !== 5 || !this.#wantsProblemInformation) return undefined
-    return reasonProperties(refusal.message, refusal.userProperties)
+    return reasonProperties(refusal.reasonString, refusal.userProperties)
   }
 
   publish(outgoing: OutgoingPublish): boolean {

@@ -20,7 +20,7 @@ export function refusingConnack(error: MqttError | ProtocolError, protocolLevel:
     reasonCode: isFive ? reasonCode : connectReturnCode(reasonCode),
     properties: isFive
       ? {
-          ...reasonProperties(error.message, refusal?.userProperties),
+          ...reasonProperties(reasonStringOf(error), refusal?.userProperties),
           ...(refusal?.serverReference !== undefined && { serverReference: refusal.serverReference }),
         }
       : undefined,
@@ -51,6 +51,11 @@ export function serverDisconnect(reasonCode: number, options: DisconnectOptions)
       ...(serverReference !== undefined && { serverReference }),
     },
   }
+}
+
+/** The Reason String of an error; '' for none. */
+export function reasonStringOf(error: MqttError | ProtocolError): string {
+  return error instanceof MqttError ? error.reasonString : error.message
 }
 
 /** Reason String and User Properties; undefined when there are none. */

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto'
 import type { ConnectRequest, WillMessage } from '../../types/client.ts'
 import type { MaybePromise } from '../../types/hooks.ts'
 import type { Message } from '../../types/message.ts'
-import type { ConnectPacket, ProtocolLevel, Will } from '../../types/packets.ts'
+import type { ConnectPacket, Will } from '../../types/packets.ts'
 import type { ConnectProperties } from '../../types/properties.ts'
+import type { ReasonName } from '../../types/reason-codes.ts'
 import { Authentication } from '../connection/authentication.ts'
 import { Client } from '../connection/client.ts'
 import type { Connection } from '../connection/connection.ts'
@@ -11,11 +12,10 @@ import { MqttError } from '../errors.ts'
 import { isPromise } from '../promises.ts'
 import { detachedCopy } from '../messages/detached-bytes.ts'
 import { checkPublishedTopic, checkRewrittenTopic } from '../messages/published-topic.ts'
+import { protocolVersions } from '../packets/connect.ts'
 import type { StoredWill } from '../sessions/session.ts'
 import type { UndecidedConnect } from '../sessions/undecided-connects.ts'
 import { openSession } from './open-session.ts'
-
-const versions: Record<ProtocolLevel, ConnectRequest['protocolVersion']> = { 3: '3.1', 4: '3.1.1', 5: '5.0' }
 
 /** CONNECT (section 3.1): check, authenticate, open the session, reply with CONNACK. */
 export async function handleConnect(connection: Connection, packet: ConnectPacket): Promise<void> {
@@ -69,7 +69,10 @@ function chooseClientId(packet: ConnectPacket): string {
     throw new MqttError('client-identifier-not-valid', 'MQTT 3.1 has Client Identifiers of 1 to 23 characters')
   }
   if (clientId !== '') return clientId
-  if (protocolLevel === 4 && !cleanStart) throw new MqttError('client-identifier-not-valid') // [MQTT-3.1.3-8] of 3.1.1
+  if (protocolLevel === 4 && !cleanStart) {
+    // [MQTT-3.1.3-8] of 3.1.1
+    throw new MqttError('client-identifier-not-valid', 'an empty Client Identifier needs Clean Session')
+  }
   return `auto-${randomUUID()}`
 }
 
@@ -78,7 +81,7 @@ function requestOf(packet: ConnectPacket, clientId: string, will: Will | undefin
     clientId,
     username: packet.username,
     password: packet.password,
-    protocolVersion: versions[packet.protocolLevel],
+    protocolVersion: protocolVersions[packet.protocolLevel],
     cleanStart: packet.cleanStart,
     keepAlive: packet.keepAlive,
     will,
@@ -122,14 +125,22 @@ async function authenticate(
   const { hooks } = connection.broker
   const method = authentication.method
   if (!hooks.canAuthenticate) {
-    if (method !== undefined) throw new MqttError('bad-authentication-method') // [MQTT-4.12.0-1]
+    // [MQTT-4.12.0-1]
+    if (method !== undefined) throw refusal('bad-authentication-method', 'no plugin has an authenticate hook')
     return undefined
   }
   const session = await hooks.authenticate(request, connection.info, client.signal, authentication)
   // A database returns null for an unknown user.
   if (session !== undefined && session !== false && session !== null) return session
-  if (session === undefined && method !== undefined) throw new MqttError('bad-authentication-method')
-  throw new MqttError(request.username === undefined ? 'not-authorized' : 'bad-credentials')
+  const why =
+    session === undefined ? 'no authenticate hook knows the Client' : 'an authenticate hook refused the Client'
+  if (session === undefined && method !== undefined) throw refusal('bad-authentication-method', why)
+  throw refusal(request.username === undefined ? 'not-authorized' : 'bad-credentials', why)
+}
+
+/** The message is for the application only. */
+function refusal(reason: ReasonName, message: string): MqttError {
+  return new MqttError(reason, message, { reasonString: '' })
 }
 
 /** Authorizes the Will before the session is opened. At its publication the Will as sent is authorized again. */

@@ -1,4 +1,5 @@
 import { ProtocolError } from '../errors.ts'
+import type { ProtocolVersion } from '../../types/client.ts'
 import type { ConnectPacket, ProtocolLevel, QoS, Will } from '../../types/packets.ts'
 import { PacketTypeCode } from './packet-types.ts'
 import { isTopicName, readProperties, writeProperties } from './properties.ts'
@@ -6,6 +7,9 @@ import type { Reader } from './reader.ts'
 import { ReasonCode } from './reason-codes.ts'
 import { malformedPacket, protocolError } from './violation.ts'
 import type { Writer } from './writer.ts'
+
+/** The version of each Protocol Level (section 3.1.2.2). */
+export const protocolVersions: Readonly<Record<ProtocolLevel, ProtocolVersion>> = { 3: '3.1', 4: '3.1.1', 5: '5.0' }
 
 // The Connect Flags (section 3.1.2.3).
 const RESERVED = 0x01
@@ -28,8 +32,16 @@ export function decodeProtocolLevel(reader: Reader): ProtocolLevel {
   )
 }
 
-/** The CONNECT packet from the Connect Flags on. */
-export function decodeConnect(reader: Reader, level: ProtocolLevel): ConnectPacket {
+/** The fields that say who sends a CONNECT, as far as they are read. */
+export interface ConnectIdentity {
+  readonly protocolLevel: ProtocolLevel
+  clientId: string
+  username: string | undefined
+}
+
+/** The CONNECT packet from the Connect Flags on. Fills in `identity` even if the rest of the packet is malformed. */
+export function decodeConnect(reader: Reader, identity: ConnectIdentity): ConnectPacket {
+  const level = identity.protocolLevel
   const flags = reader.uint8('Connect Flags')
   if (flags & RESERVED) throw malformedPacket('Connect Flags: the reserved flag is set') // [MQTT-3.1.2-3]
   if (!(flags & WILL) && flags & ((3 << WILL_QOS_SHIFT) | WILL_RETAIN)) {
@@ -42,10 +54,12 @@ export function decodeConnect(reader: Reader, level: ProtocolLevel): ConnectPack
   const keepAlive = reader.uint16('Keep Alive')
   const properties = level === 5 ? readProperties(reader, 'connect') : undefined
   const clientId = reader.string('Client Identifier') // [MQTT-3.1.3-1]: in this order
+  identity.clientId = clientId
   const will = flags & WILL ? decodeWill(reader, level, flags) : undefined
   // MQTT 3.1: where the packet ends first, the flag does not count.
   const hasUsername = (flags & USER_NAME) !== 0 && (level > 3 || reader.remaining > 0)
   const username = hasUsername ? reader.string('User Name') : undefined
+  identity.username = username
   const hasPassword = (flags & PASSWORD) !== 0 && (level > 3 || reader.remaining > 0)
   const password = hasPassword ? reader.binary('Password') : undefined
   return {

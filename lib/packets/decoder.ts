@@ -3,7 +3,7 @@ import type { Packet, ProtocolLevel } from '../../types/packets.ts'
 import { decodeAcknowledgement } from './acknowledgement.ts'
 import { decodeAuth } from './auth.ts'
 import { decodeConnack } from './connack.ts'
-import { decodeConnect, decodeProtocolLevel } from './connect.ts'
+import { type ConnectIdentity, decodeConnect, decodeProtocolLevel } from './connect.ts'
 import { decodeDisconnect } from './disconnect.ts'
 import { checkFirstByte } from './fixed-header.ts'
 import { PacketTypeCode } from './packet-types.ts'
@@ -45,6 +45,8 @@ export class Decoder {
   maximumPacketSize: number
   /** Set as soon as the Protocol Level of a CONNECT packet is read, even if the rest of the packet is malformed. */
   protocolLevel: ProtocolLevel | undefined
+  /** What is known of the sender of a CONNECT, even if the rest of the packet is malformed. */
+  connect: ConnectIdentity | undefined = undefined
   readonly #reader: Reader
   // The unread bytes are #bytes from #start to #end. Only a buffer that the decoder allocated has room after #end.
   #bytes: Buffer = NOTHING
@@ -219,7 +221,8 @@ export class Decoder {
     if (type === PacketTypeCode.connect) {
       const level = decodeProtocolLevel(reader)
       this.protocolLevel ??= level
-      return decodeConnect(reader, level)
+      this.connect = { protocolLevel: level, clientId: '', username: undefined }
+      return decodeConnect(reader, this.connect)
     }
     const level = this.protocolLevel! // Defined: before CONNECT every other packet is refused at its first byte.
     switch (type) {

@@ -61,6 +61,12 @@ export function reasonCodeOf(name: ReasonName): number {
   return code
 }
 
+/** The name of a Reason Code in words, for example `not authorized`. */
+export function reasonNameOf(reasonCode: number): string {
+  for (const [name, code] of codes) if (code === reasonCode) return name.replaceAll('-', ' ')
+  return `Reason Code 0x${reasonCode.toString(16)}`
+}
+
 // MQTT 3 has five refusals (section 3.2.2.3 of 3.1.1); a code that is missing here becomes "not authorized".
 const returnCodes: Readonly<Record<number, number>> = {
   [ReasonCode.success]: 0,

@@ -128,7 +128,14 @@ test('no number of bad inputs leaves anything behind', async () => {
   await round()
   await until(() => isIdle(), 'the end of all connections')
   const now = broker.stats()
-  for (const name of ['sessions', 'subscriptions', 'sharedSubscriptions', 'timers', 'queuedMessages', 'queuedBytes']) {
+  for (const name of [
+    'sessions',
+    'subscriptions',
+    'sharedSubscriptions',
+    'timers',
+    'queuedMessages',
+    'queuedBytes',
+  ] as const) {
     assert.equal(now[name], stats[name], name)
   }
   assert.equal(now.retainedMessages, 0)

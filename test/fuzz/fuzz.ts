@@ -235,7 +235,7 @@ class Target {
       'clientsConnected',
       'retainedMessages',
       'retainedBytes',
-    ]
+    ] as const
     return names
       .filter((name) => stats[name] !== 0)
       .map((name) => `${name} ${stats[name]}`)
