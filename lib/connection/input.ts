@@ -46,8 +46,8 @@ export class Input implements Pausable {
   /** Number of packets that were handled. */
   handled = 0
   #busy = false
-  /** The handler of a PUBLISH has not finished. A boolean, because it is written twice for each packet. */
-  #isPublishing = false
+  /** Type of the packet whose handler has not finished. */
+  #handling: Packet['type'] | undefined
   /** Number of promises that were waited for; a promise that is not the latest has no effect. */
   #waits = 0
   #pauses = 0
@@ -83,13 +83,13 @@ export class Input implements Pausable {
       () => {
         if (this.#waits !== wait) return
         this.#busy = false
-        this.#isPublishing = false
+        this.#handling = undefined
         this.process()
       },
       (error: Error) => {
         if (this.#waits !== wait) return
         this.#busy = false
-        this.#isPublishing = false
+        this.#handling = undefined
         this.#owner.handleFailed(error)
       },
     )
@@ -141,15 +141,15 @@ export class Input implements Pausable {
         if (packet === undefined) break
         count += 1
         this.#scheduler.used += 1
-        if (!this.#busy) this.#isPublishing = packet.type === 'publish'
+        if (!this.#busy) this.#handling = packet.type
         const result = this.#owner.handle(packet)
         if (isPromise(result)) this.waitFor(result)
-        else if (!this.#busy) this.#isPublishing = false
       } catch (error) {
-        if (!this.#busy) this.#isPublishing = false
+        if (!this.#busy) this.#handling = undefined
         this.#owner.handleFailed(error as Error)
       }
     }
+    if (!this.#busy) this.#handling = undefined // Only here, because nothing asks for it between two packets.
     this.handled += count
     if (!this.#owner.takesPackets) return
     // The expected AUTH cannot arrive any more.
@@ -211,7 +211,7 @@ export class Input implements Pausable {
 
   /** The handler of a PUBLISH has not finished. */
   get isPublishing(): boolean {
-    return this.#isPublishing
+    return this.#handling === 'publish'
   }
 
   /** Packets wait for the handler of another one, or for the gate. */
@@ -225,7 +225,7 @@ export class Input implements Pausable {
     if (this.#busy && !this.isPublishing) {
       this.#waits += 1 // Only a PUBLISH has an effect after the end of its connection.
       this.#busy = false
-      this.#isPublishing = false
+      this.#handling = undefined
     }
     this.#final = true
     this.#ended = true

@@ -4,6 +4,7 @@ import type { AcknowledgementProperties } from '../../types/properties.ts'
 import type { MqttError } from '../errors.ts'
 import type { BrokerContext } from '../handlers/broker-context.ts'
 import type { OutgoingPublish } from '../messages/outgoing-publish.ts'
+import { writePlainAcknowledgement } from '../packets/acknowledgement.ts'
 import { encodeInto } from '../packets/encoder.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import type { SessionConnection } from '../sessions/session-connection.ts'
@@ -103,6 +104,14 @@ export class PacketSender implements SessionConnection {
     reasonCode: number,
     refusal?: MqttError,
   ): void {
+    // Without Properties it takes 5 bytes at most, and no packet object.
+    if (refusal === undefined && this.#messages.maximumPacketSize >= 5) {
+      if (!this.#canWrite()) return
+      writePlainAcknowledgement(this.#output.writer, type, packetId, reasonCode, this.#messages.protocolLevel)
+      this.#statistics.messagesSent += 1
+      this.#owner.schedule()
+      return
+    }
     this.send({ type, packetId, reasonCode, properties: refusal && this.reasonPropertiesOf(refusal) })
   }
 

@@ -26,23 +26,35 @@ export function decodeAcknowledgement<Type extends AcknowledgementPacket['type']
 }
 
 export function writeAcknowledgement(writer: Writer, packet: AcknowledgementPacket, level: ProtocolLevel): void {
-  const { packetId, reasonCode, properties } = packet
-  const firstByte = (PacketTypeCode[packet.type] << 4) | (packet.type === 'pubrel' ? 2 : 0) // [MQTT-3.6.1-1]
-  // The shortest form, for success without Properties. Nearly all acknowledgements are these four bytes.
-  if (level < 5 || (reasonCode === 0 && properties === undefined)) {
-    writer.reserve(4)
-    const { buffer, length } = writer
-    buffer[length] = firstByte
-    buffer[length + 1] = 2
-    buffer[length + 2] = packetId >>> 8
-    buffer[length + 3] = packetId
-    writer.length = length + 4
-    return
-  }
-  writer.uint8(firstByte)
+  const { type, packetId, reasonCode, properties } = packet
+  if (level < 5 || properties === undefined) return writePlainAcknowledgement(writer, type, packetId, reasonCode, level)
+  writer.uint8(firstByteOf(type))
   const start = writer.beginLength()
   writer.uint16(packetId)
   writer.uint8(reasonCode)
-  if (properties !== undefined) writeProperties(writer, properties, packet.type)
+  writeProperties(writer, properties, type)
   writer.endLength(start)
+}
+
+/** Writes an acknowledgement without Properties, 4 or 5 bytes. Nearly all acknowledgements are so. */
+export function writePlainAcknowledgement(
+  writer: Writer,
+  type: AcknowledgementPacket['type'],
+  packetId: number,
+  reasonCode: number,
+  level: ProtocolLevel,
+): void {
+  const hasReasonCode = level === 5 && reasonCode !== 0
+  writer.reserve(5)
+  const { buffer, length } = writer
+  buffer[length] = firstByteOf(type)
+  buffer[length + 1] = hasReasonCode ? 3 : 2
+  buffer[length + 2] = packetId >>> 8
+  buffer[length + 3] = packetId
+  if (hasReasonCode) buffer[length + 4] = reasonCode
+  writer.length = length + (hasReasonCode ? 5 : 4)
+}
+
+function firstByteOf(type: AcknowledgementPacket['type']): number {
+  return (PacketTypeCode[type] << 4) | (type === 'pubrel' ? 2 : 0) // [MQTT-3.6.1-1]
 }
