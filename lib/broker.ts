@@ -6,7 +6,7 @@ import type { ConnectionInfo } from '../types/connection-info.ts'
 import type { Emitter } from '../types/emitter.ts'
 import type { BrokerEvents } from '../types/events.ts'
 import type { MaybePromise, Plugin, PluginBroker } from '../types/hooks.ts'
-import type { Listener, ListenOptionsMap, WebSocketSettings } from '../types/listen.ts'
+import type { Listener, ListenOptionsMap, UpgradeOptions, WebSocketSettings } from '../types/listen.ts'
 import type { LocalSubscription, SubscribeOptions } from '../types/local-subscription.ts'
 import type { Message, MessageInit } from '../types/message.ts'
 import type { BrokerOptions } from '../types/options.ts'
@@ -101,17 +101,29 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
 
   /**
    * Takes WebSocket connections (section 6) from an HTTP server of the application. Requests for other paths are left
-   * to the other listeners of the server.
+   * to the other listeners of `upgrade`; without such a listener the reply is 404.
    *
-   * @throws InvalidOptionError when a setting is unknown
+   * @throws InvalidOptionError when a setting is unknown or has an invalid value, and for a path of this server that is
+   * attached already
    */
   attach(server: HttpServer, settings: WebSocketSettings = {}): Listener {
     return this.#parts.listeners.attach(server, settings)
   }
 
-  /** Takes one HTTP upgrade request, whatever its path, for servers that route upgrades themselves. Never throws. */
-  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    this.#parts.listeners.handleUpgrade(request, socket, head)
+  /**
+   * Takes one HTTP upgrade request, whatever its path, for servers that route upgrades themselves. Bound, as `handle`.
+   * A request that has a response already, from this broker or from another program, is left alone.
+   *
+   * @param options.origins web pages that may connect, as for `attach`. Default: pages of the same host
+   * @throws InvalidOptionError when an option is unknown or has an invalid value, and for no other reason
+   */
+  readonly handleUpgrade = (
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    options: UpgradeOptions = {},
+  ): void => {
+    this.#parts.listeners.handleUpgrade(request, socket, head, options)
   }
 
   /**

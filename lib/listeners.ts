@@ -1,13 +1,14 @@
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import { isIPv4 } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { Listener, ListenOptionsMap, WebSocketSettings } from '../types/listen.ts'
+import type { Listener, ListenOptionsMap, UpgradeOptions, WebSocketSettings } from '../types/listen.ts'
 import { InvalidOptionError } from './errors.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import { refuseUnknown } from './options.ts'
 import { type TransportName, transports } from './transports/index.ts'
 import type { Accept, ListenContext } from './transports/listener.ts'
-import { attachWebSocket, WebSocketEndpoint } from './transports/websocket.ts'
+import { attachWebSocket } from './transports/attached-websocket.ts'
+import { checkSettings, WebSocketEndpoint } from './transports/websocket-endpoint.ts'
 
 // Bytes of a WebSocket message beyond the largest packet, because a message may have several packets.
 const WEBSOCKET_SLACK_BYTES = 64 * 1024
@@ -81,8 +82,10 @@ export class Listeners {
     return listener
   }
 
-  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    this.#upgrades.handleUpgrade(request, socket, head)
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options: UpgradeOptions): void {
+    refuseUnknown('handleUpgrade.', options, ['origins'])
+    checkSettings('handleUpgrade', options)
+    this.#upgrades.handleUpgrade(request, socket, head, options)
   }
 
   /** Accepts no new connections. Always resolves, when the ports are free. */

@@ -185,7 +185,7 @@ test('a dependency has one door', () => {
   }
   const fixed = {
     mqemitter: 'lib/messages/bus.ts',
-    ws: 'lib/transports/websocket.ts',
+    ws: 'lib/transports/ws.ts',
     'readable-stream': 'lib/transports/streams.ts',
     fastq: 'lib/adapters/aedes/keyed-queue.ts',
     'aedes-persistence/promisified.js': 'lib/adapters/aedes/promise-form.ts',

@@ -52,9 +52,16 @@ export interface WebSocketSettings {
    * @defaultValue pages of the same host as the listener
    */
   readonly origins?: readonly string[]
-  /** Maximum bytes of one WebSocket message; a longer one closes the connection with 1009. @defaultValue 4 MiB */
+  /**
+   * Maximum bytes of one WebSocket message, from 1 to 2,147,483,647; a longer one closes the connection with 1009.
+   * A message may have one fragment per 128 of these bytes, but at least 4,096 fragments; more close it with 1008.
+   * @defaultValue `limits.maxPacketSize` and 64 KiB
+   */
   readonly maxPayload?: number
 }
+
+/** Options of `broker.handleUpgrade`. */
+export type UpgradeOptions = Pick<WebSocketSettings, 'origins'>
 
 export interface WebSocketListenOptions extends ListenAddress, WebSocketSettings {
   /** Time limit for the HTTP request of the WebSocket handshake in milliseconds. @defaultValue 5000 */

@@ -6,12 +6,9 @@ import { after, test, type TestContext } from 'node:test'
 import WebSocket, { type ClientOptions } from 'ws'
 import { ProtocolError } from '../../lib/errors.ts'
 import { certificateIdentity } from '../../lib/transports/certificate-identity.ts'
-import {
-  attachWebSocket,
-  listenSecureWebSocket,
-  listenWebSocket,
-  WebSocketEndpoint,
-} from '../../lib/transports/websocket.ts'
+import { attachWebSocket } from '../../lib/transports/attached-websocket.ts'
+import { listenSecureWebSocket, listenWebSocket } from '../../lib/transports/websocket.ts'
+import { WebSocketEndpoint } from '../../lib/transports/websocket-endpoint.ts'
 import type { Listener, WebSocketListenOptions } from '../../types/listen.ts'
 import { Accepted, read } from './accepted.ts'
 import { CertificateAuthority } from './certificates.ts'
@@ -157,13 +154,21 @@ test('a message longer than maxPayload closes the WebSocket with 1009', async (t
   for (const { stream } of accepted.connections) assert.ok(stream.destroyed)
 })
 
-test('a message of very many tiny fragments closes the WebSocket', async (t) => {
-  const { client } = await start(t)
-  const socket = client()
-  socket.once('open', () => {
-    for (let part = 0; part < 5000; part += 1) socket.send(Buffer.from([0]), { fin: false })
-  })
-  assert.equal(await closeCode(socket), 1008)
+test('a message may have a fragment per 128 bytes of maxPayload, or 4,096; more close it with 1008', async (t) => {
+  for (const [maxPayload, fragments] of [
+    [128 * 5000, 5000],
+    [10_000, 4096],
+  ] as const) {
+    const { accepted, client } = await start(t, { maxPayload })
+    const socket = client()
+    socket.once('open', () => {
+      for (let part = 1; part <= fragments; part += 1) socket.send(Buffer.from([part]), { fin: part === fragments })
+      for (let part = 0; part <= fragments; part += 1) socket.send(Buffer.from([part]), { fin: false })
+    })
+    const { stream } = await accepted.next()
+    assert.equal((await read(stream, fragments)).length, fragments)
+    assert.equal(await closeCode(socket), 1008)
+  }
 })
 
 test('a frame that is not masked closes the WebSocket with 1002', async (t) => {

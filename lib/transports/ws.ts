@@ -1,0 +1,2 @@
+/** The only importer of the package. */
+export { type WebSocket, WebSocketServer } from 'ws'
