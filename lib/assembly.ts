@@ -27,6 +27,7 @@ import { SysTopics } from './messages/sys-topics.ts'
 import { WillMessages } from './messages/will-messages.ts'
 import type { Settings } from './options.ts'
 import { QueueTotals } from './sessions/outbound-queue.ts'
+import { QueueExpiry } from './sessions/queue-expiry.ts'
 import type { SessionGaps } from './sessions/session-environment.ts'
 import { Predecessors } from './sessions/predecessors.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
@@ -58,6 +59,7 @@ export class Assembly {
 
   readonly commits: CommitQueue | undefined
   readonly queueTotals: QueueTotals = new QueueTotals()
+  readonly expiry: QueueExpiry
   readonly subscriptions: Subscriptions = new Subscriptions()
   readonly retained: RetainedMessages
   readonly router: Router
@@ -90,6 +92,7 @@ export class Assembly {
     this.reportError = reportError
     this.lifecycle = new Lifecycle(reportError)
     this.timers = new Timers(settings.clock, reportError)
+    this.expiry = new QueueExpiry(this.timers)
     this.scheduler = new FlushScheduler(reportError)
     this.hooks = new Hooks(this.timers, limits.hookTimeoutMs, reportError)
 

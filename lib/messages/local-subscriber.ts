@@ -5,8 +5,8 @@ import type { QoS } from '../../types/packets.ts'
 import { isPromise } from '../promises.ts'
 import { BackPressure } from '../sessions/back-pressure.ts'
 import { RingQueue } from '../sessions/ring-queue.ts'
-import type { Timers } from '../timers.ts'
-import type { Message } from './message.ts'
+import type { Timer, Timers } from '../timers.ts'
+import { Message } from './message.ts'
 import type { Publication } from './publication.ts'
 import type { Subscriber } from './subscriber.ts'
 
@@ -28,6 +28,9 @@ interface LocalSubscriberOptions {
   onClose(subscriber: LocalSubscriber): void
 }
 
+// Minimum time between two searches of the queue for messages that have expired.
+const SWEEP_MS = 1000
+
 /** The application as a subscriber: each message is passed to its listener, or waits for its loop. */
 export class LocalSubscriber implements Subscriber, LocalSubscription {
   readonly clientId: undefined
@@ -39,6 +42,7 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
   readonly backPressure: BackPressure
   dropped = 0
   readonly #queue = new RingQueue<PublicMessage>()
+  readonly #timers: Timers
   readonly #highWaterMark: number
   readonly #overflow: NonNullable<SubscribeOptions['overflow']>
   readonly #listener: Listener | undefined
@@ -52,8 +56,13 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
   #qos: QoS = 2
   #error: Error | undefined
   #closed = false
+  /** No queued message expires before. */
+  #firstExpiry = Infinity
+  #sweptAt = -Infinity
+  #sweepTimer: Timer | undefined
 
   constructor({ timers, holdBackMs, options, listener, reportError, onClose }: LocalSubscriberOptions) {
+    this.#timers = timers
     this.#highWaterMark = options.highWaterMark ?? 1000
     this.#overflow = options.overflow ?? 'drop-oldest'
     this.backPressure = new BackPressure(timers, this.#overflow === 'pause' ? Infinity : holdBackMs)
@@ -90,10 +99,14 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
       pendingNext.resolve({ done: false, value: copy })
       return
     }
-    if (this.#queue.length >= this.#highWaterMark && this.#overflow !== 'pause') this.#overflows()
+    if (this.#queue.length >= this.#highWaterMark) {
+      if (this.#sweepIsDue) this.#sweep()
+      if (this.#queue.length >= this.#highWaterMark && this.#overflow !== 'pause') this.#overflows()
+    }
     if (this.#closed) return
     this.#queue.push(copy)
     if (this.#listener !== undefined) this.#listen()
+    if (message.expiresAt < this.#firstExpiry && this.#queue.length > 0) this.#sweepAt(message.expiresAt)
     if (this.#queue.length >= this.#highWaterMark) this.backPressure.congest()
   }
 
@@ -106,6 +119,35 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
     }
     this.dropped += 1
     this.#queue.shift()
+  }
+
+  get #sweepIsDue(): boolean {
+    const now = this.#timers.now()
+    return this.#firstExpiry < now && this.#sweptAt + SWEEP_MS <= now
+  }
+
+  #sweepAt(expiry: number): void {
+    this.#firstExpiry = expiry
+    this.#timers.cancel(this.#sweepTimer)
+    this.#sweepTimer = this.#timers.at(Math.max(expiry + 1, this.#sweptAt + SWEEP_MS), () => this.#sweep())
+  }
+
+  /** Removes messages that have expired, so that they take no room from others [MQTT-3.3.2-5]. */
+  #sweep(): void {
+    const now = this.#timers.now()
+    const queued = [...this.#queue]
+    this.#queue.clear()
+    let first = Infinity
+    for (const message of queued) {
+      const expiry = expiryOf(message)
+      if (expiry < now) continue
+      this.#queue.push(message)
+      if (expiry < first) first = expiry
+    }
+    this.#sweptAt = now
+    this.#firstExpiry = Infinity
+    if (first !== Infinity) this.#sweepAt(first)
+    if (this.#queue.length <= this.#highWaterMark >> 1) this.backPressure.relieve()
   }
 
   /** Calls the listener with one message after the other; while it has a promise pending the next message waits. */
@@ -141,7 +183,8 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
     const step = this.#retained?.next()
     if (step?.done === false) return copyOf(step.value, this.#qos < step.value.qos ? this.#qos : step.value.qos, true)
     this.#retained = undefined
-    const message = this.#queue.shift()
+    let message = this.#queue.shift()
+    while (message !== undefined && expiryOf(message) < this.#timers.now()) message = this.#queue.shift()
     if (this.#queue.length <= this.#highWaterMark >> 1) this.backPressure.relieve()
     return message
   }
@@ -175,6 +218,7 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
   #end(): void {
     if (this.#closed) return
     this.#closed = true
+    this.#timers.cancel(this.#sweepTimer)
     this.backPressure.relieve()
     this.#onClose(this)
     for (const pendingNext of this.#pendingNexts) {
@@ -185,7 +229,14 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
   }
 }
 
+/** A copy with the QoS and RETAIN of the subscription; it has the expiry time of the message. */
 function copyOf(message: Message, qos: QoS, retain: boolean): PublicMessage {
   if (message.qos === qos && message.retain === retain) return message
-  return { topic: message.topic, payload: message.payload, qos, retain, properties: message.properties }
+  const { topic, payload, properties, publisher, expiresAt } = message
+  const fields = { topic, payload, qos, retain, properties }
+  return expiresAt === Infinity ? fields : new Message(fields, publisher, expiresAt, true)
+}
+
+function expiryOf(message: PublicMessage): number {
+  return message instanceof Message ? message.expiresAt : Infinity
 }

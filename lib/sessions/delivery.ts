@@ -1,24 +1,29 @@
 import type { QoS } from '../../types/packets.ts'
 import type { Encodings } from '../messages/encodings.ts'
-import type { Message } from '../messages/message.ts'
+import { Message } from '../messages/message.ts'
 import type { OutgoingPublish } from '../messages/outgoing-publish.ts'
-import type { QueuedMessage } from '../messages/queued-message.ts'
+import { QueuedMessage } from '../messages/queued-message.ts'
 import type { DeliverySource } from '../messages/subscriber.ts'
+
+const NO_MESSAGE = { topic: '', payload: Buffer.alloc(0), qos: 0, retain: false, properties: undefined } as const
+const NO_CONTENT = new QueuedMessage(new Message(NO_MESSAGE, undefined, Infinity))
 
 /**
  * A copy of a message for one session, from the queue to the last acknowledgement.
  *
- *   phase     queued ──sent──▶ awaiting PUBACK, or awaiting PUBREC ──▶ awaiting PUBCOMP
+ *   phase     new ──▶ queued ──▶ new ──sent──▶ awaiting PUBACK, or awaiting PUBREC ──▶ awaiting PUBCOMP
+ *                     queued ──removed from the middle of the queue──▶ removed
  *   storage   none ──▶ queued ──Packet Identifier──▶ sent
  *                      queued by peer ──────────────▶ sent
  */
 export class Delivery implements OutgoingPublish {
-  readonly content: QueuedMessage
+  content: QueuedMessage
   readonly qos: QoS
   readonly retain: boolean
   /** The matching subscription. */
   readonly via: DeliverySource
-  phase: 'queued' | 'awaiting puback' | 'awaiting pubrec' | 'awaiting pubcomp' = 'queued'
+  /** `queued` only while it is in an outbound queue. */
+  phase: 'new' | 'queued' | 'removed' | 'awaiting puback' | 'awaiting pubrec' | 'awaiting pubcomp' = 'new'
   /** State in the storage. `queued by peer`: another broker stored the message and published it on the emitter. */
   storage: 'none' | 'queued' | 'queued by peer' | 'sent' = 'none'
   /** The PUBLISH was sent on this or an earlier connection, so DUP is set when it is sent again [MQTT-3.3.1-1]. */
@@ -39,6 +44,11 @@ export class Delivery implements OutgoingPublish {
 
   get message(): Message {
     return this.content.message
+  }
+
+  /** A removed delivery stays in its queue for a while; its message does not stay in memory with it. */
+  releaseContent(): void {
+    this.content = NO_CONTENT
   }
 
   get dup(): boolean {

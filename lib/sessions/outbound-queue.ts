@@ -1,6 +1,7 @@
 import type { Limits } from '../../types/options.ts'
 import type { QueuedMessage } from '../messages/queued-message.ts'
 import type { Delivery } from './delivery.ts'
+import { ExpiryHeap } from './expiry-heap.ts'
 import { RingQueue } from './ring-queue.ts'
 
 /** Totals of all outbound queues of a broker. */
@@ -14,11 +15,15 @@ export class QueueTotals {
 export class OutboundQueue implements Iterable<Delivery> {
   readonly #limits: Readonly<Limits>
   readonly #totals: QueueTotals
+  /** The messages in order, and some that were removed from the middle. */
   readonly #queue = new RingQueue<Delivery>()
+  #length = 0
   /** Bytes of queued and inflight messages. */
   #bytes = 0
   /** Number of queued messages of each shared subscription, by its Topic Filter; undefined if there are none. */
   #byGroup: Map<string, number> | undefined
+  /** The messages that can expire; undefined if there never was one. */
+  #expiring: ExpiryHeap | undefined
 
   constructor(limits: Readonly<Limits>, totals: QueueTotals) {
     this.#limits = limits
@@ -26,25 +31,25 @@ export class OutboundQueue implements Iterable<Delivery> {
   }
 
   get length(): number {
-    return this.#queue.length
+    return this.#length
   }
 
   /** Whether at most a quarter of each limit is used. */
   get isBelowLowWaterMark(): boolean {
     const { maxQueuedMessages, maxQueuedBytes } = this.#limits
-    return this.#queue.length <= maxQueuedMessages >> 2 && this.#bytes <= maxQueuedBytes / 4
+    return this.#length <= maxQueuedMessages >> 2 && this.#bytes <= maxQueuedBytes / 4
   }
 
   /** Whether more than half of a limit is used. */
   get isAboveHighWaterMark(): boolean {
     const { maxQueuedMessages, maxQueuedBytes } = this.#limits
-    return this.#queue.length > maxQueuedMessages >> 1 || this.#bytes > maxQueuedBytes / 2
+    return this.#length > maxQueuedMessages >> 1 || this.#bytes > maxQueuedBytes / 2
   }
 
   /** Whether the limits allow one more message. An empty queue accepts a message of any size. */
   hasRoomFor(content: QueuedMessage, isSentNow: boolean): boolean {
     const limits = this.#limits
-    if (!isSentNow && this.#queue.length >= limits.maxQueuedMessages) return false
+    if (!isSentNow && this.#length >= limits.maxQueuedMessages) return false
     if (this.#bytes === 0) return true
     const { size } = content.message
     if (this.#bytes + size > limits.maxQueuedBytes) return false
@@ -68,8 +73,14 @@ export class OutboundQueue implements Iterable<Delivery> {
   }
 
   push(delivery: Delivery): void {
+    delivery.phase = 'queued'
     this.#queue.push(delivery)
+    this.#length += 1
     this.#totals.messages += 1
+    if (delivery.message.expiresAt !== Infinity) {
+      this.#expiring ??= new ExpiryHeap()
+      this.#expiring.add(delivery)
+    }
     const { sharedFilter } = delivery.via
     if (sharedFilter === undefined) return
     this.#byGroup ??= new Map()
@@ -78,32 +89,62 @@ export class OutboundQueue implements Iterable<Delivery> {
 
   /** Removes and returns the next message; undefined if the queue is empty. */
   shift(): Delivery | undefined {
-    const delivery = this.#queue.shift()
-    if (delivery === undefined) return undefined
-    this.#totals.messages -= 1
-    const { sharedFilter } = delivery.via
-    if (sharedFilter !== undefined && this.#byGroup !== undefined) {
-      const left = (this.#byGroup.get(sharedFilter) ?? 1) - 1
-      if (left > 0) this.#byGroup.set(sharedFilter, left)
-      else this.#byGroup.delete(sharedFilter)
+    for (let delivery = this.#queue.shift(); delivery !== undefined; delivery = this.#queue.shift()) {
+      if (delivery.phase === 'removed') continue
+      delivery.phase = 'new'
+      this.#left(delivery)
+      return delivery
     }
+    return undefined
+  }
+
+  /** Removes a message from the middle of the queue. */
+  remove(delivery: Delivery): void {
+    delivery.phase = 'removed'
+    this.#left(delivery)
+    // At most half of the entries are removed messages, so that their removal costs constant time for each.
+    if (this.#queue.length > 2 * this.#length) this.#compact()
+  }
+
+  #compact(): void {
+    const queued = [...this]
+    this.#queue.clear()
+    for (const delivery of queued) this.#queue.push(delivery)
+  }
+
+  #left(delivery: Delivery): void {
+    this.#length -= 1
+    this.#totals.messages -= 1
+    if (this.#expiring !== undefined && delivery.message.expiresAt !== Infinity) this.#expiring.left(delivery)
+    const { sharedFilter } = delivery.via
+    if (sharedFilter === undefined || this.#byGroup === undefined) return
+    const left = (this.#byGroup.get(sharedFilter) ?? 1) - 1
+    if (left > 0) this.#byGroup.set(sharedFilter, left)
+    else this.#byGroup.delete(sharedFilter)
+  }
+
+  /** When the next message expires; Infinity if there is none. */
+  get nextExpiry(): number {
+    return this.#expiring === undefined ? Infinity : this.#expiring.next
+  }
+
+  /** Removes and returns a message that has expired; undefined if there is none. */
+  takeExpired(now: number): Delivery | undefined {
+    const delivery = this.#expiring?.expired(now)
+    if (delivery !== undefined) this.remove(delivery)
     return delivery
   }
 
   /** Removes and returns the messages of one shared subscription. */
   removeGroup(sharedFilter: string): Delivery[] {
-    const removed: Delivery[] = []
-    if (this.#byGroup?.has(sharedFilter) !== true) return removed
-    for (let left = this.#queue.length; left > 0; left -= 1) {
-      const delivery = this.shift()
-      if (delivery === undefined) break
-      if (delivery.via.sharedFilter === sharedFilter) removed.push(delivery)
-      else this.push(delivery)
-    }
+    if (this.#byGroup?.has(sharedFilter) !== true) return []
+    const removed = [...this].filter(({ via }) => via.sharedFilter === sharedFilter)
+    for (const delivery of removed) this.remove(delivery)
+    this.#compact() // The removed messages go to other queues.
     return removed
   }
 
-  [Symbol.iterator](): Iterator<Delivery> {
-    return this.#queue[Symbol.iterator]()
+  *[Symbol.iterator](): IterableIterator<Delivery> {
+    for (const delivery of this.#queue) if (delivery.phase === 'queued') yield delivery
   }
 }

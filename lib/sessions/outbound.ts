@@ -5,10 +5,12 @@ import { type MessageId, messageIdText } from '../messages/message-id.ts'
 import type { Publication } from '../messages/publication.ts'
 import type { QueuedMessage } from '../messages/queued-message.ts'
 import type { DeliverySource, Subscriber, Subscription } from '../messages/subscriber.ts'
+import type { Timer } from '../timers.ts'
 import { BackPressure } from './back-pressure.ts'
 import { Delivery } from './delivery.ts'
 import { InflightMessages, type Outcome } from './inflight-messages.ts'
 import { OutboundQueue } from './outbound-queue.ts'
+import type { ExpiringQueue } from './queue-expiry.ts'
 import { RetainedSender } from './retained-sender.ts'
 import { RingQueue } from './ring-queue.ts'
 import type { SessionConnection } from './session-connection.ts'
@@ -20,12 +22,13 @@ import { isExpired, writeDelivery, writeQos0 } from './write-delivery.ts'
 const MAX_VIEWS = 64
 
 /** The outbound side of a session: the outbound queue, the inflight messages, and the order of sending. */
-export class Outbound implements Subscriber {
+export class Outbound implements Subscriber, ExpiringQueue {
   readonly clientId: string
   readonly backPressure: BackPressure
   readonly inflight: InflightMessages = new InflightMessages()
   /** Ids of messages read from the storage. The broker that published such a message may still send or replay it. */
   recoveredIds: MessageIdSet | undefined
+  expiryTimer: Timer | undefined
   readonly #environment: SessionEnvironment
   readonly #storage: SessionStorage
   readonly #subscriptions: ReadonlyMap<string, Subscription>
@@ -119,7 +122,7 @@ export class Outbound implements Subscriber {
     if (isStoredByPeer && this.#deferToGap(content, qos, retain, via)) return
     const connection = this.#connection
     const isSentNow = this.canSendNow && !this.inflight.hasUnsent
-    if (!this.#queue.hasRoomFor(content, isSentNow)) {
+    if (!this.#queue.hasRoomFor(content, isSentNow) && !this.#makeRoomFor(content, isSentNow)) {
       this.#environment.dropped(content.message, this.clientId, 'queue-full')
       return
     }
@@ -135,6 +138,13 @@ export class Outbound implements Subscriber {
     if (connection === undefined) return
     if (publication.encodings !== undefined) publication.encodings.isQueued = true
     if (this.#queue.isAboveHighWaterMark) this.backPressure.congest()
+  }
+
+  /** Drops messages that have expired until there is room for a new one. */
+  #makeRoomFor(content: QueuedMessage, isSentNow: boolean): boolean {
+    const now = this.#environment.timers.now()
+    while (this.expireOne(now)) if (this.#queue.hasRoomFor(content, isSentNow)) return true
+    return false
   }
 
   #deliverQos0(publication: Publication, retain: boolean, via: DeliverySource): void {
@@ -167,7 +177,7 @@ export class Outbound implements Subscriber {
     this.#sendCommitted(connection)
     while (this.inflight.hasUnsent && this.#canSend(connection)) {
       const delivery = this.inflight.nextUnsent()
-      if (delivery !== undefined) this.#sendWhenCommitted(connection, delivery)
+      if (delivery !== undefined && !this.#expiresUnsent(delivery)) this.#sendWhenCommitted(connection, delivery)
     }
     while (this.#queue.length > 0 && this.#canSend(connection)) {
       const delivery = this.#queue.shift()
@@ -217,6 +227,7 @@ export class Outbound implements Subscriber {
       if (delivery.via.sharedFilter !== undefined) orphans.push(delivery)
       this.#queue.removeSize(delivery.content)
     }
+    this.#environment.expiry.forget(this)
     this.#retained = undefined
     this.#awaitingCommit = undefined
     this.inflight.clear()
@@ -256,7 +267,7 @@ export class Outbound implements Subscriber {
     this.recoveredIds ??= recoveredIds
     this.recoveredIds.add(delivery.content.stored)
     this.#queue.addSize(delivery.content)
-    if (delivery.packetId === 0) this.#queue.push(delivery)
+    if (delivery.packetId === 0) this.#push(delivery)
     else this.inflight.restore(delivery)
   }
 
@@ -269,7 +280,30 @@ export class Outbound implements Subscriber {
   #append(delivery: Delivery, publication: Publication | undefined): void {
     delivery.content.detach()
     if (delivery.storage === 'none') this.#storage.queued(publication, delivery)
+    this.#push(delivery)
+  }
+
+  #push(delivery: Delivery): void {
     this.#queue.push(delivery)
+    if (delivery.message.expiresAt !== Infinity) this.#environment.expiry.watch(this)
+  }
+
+  get nextExpiry(): number {
+    return this.#queue.nextExpiry
+  }
+
+  expireOne(now: number): boolean {
+    const delivery = this.#queue.takeExpired(now)
+    if (delivery === undefined) return false
+    const { message } = delivery
+    this.#discard(delivery)
+    delivery.releaseContent()
+    this.#environment.dropped(message, this.clientId, 'expired')
+    return true
+  }
+
+  onExpired(): void {
+    this.sendPending()
   }
 
   /** Whether the message is queued or inflight, or was read from the storage. */
@@ -324,9 +358,16 @@ export class Outbound implements Subscriber {
     for (let next = this.#awaitingCommit?.peek(); next !== undefined; next = this.#awaitingCommit?.peek()) {
       if (!this.#storage.isCommitted(next.commitNumber)) return this.#waitForCommit()
       this.#awaitingCommit?.shift()
-      if (this.inflight.get(next.packetId) === next) this.#send(connection, next)
+      if (this.inflight.get(next.packetId) === next && !this.#expiresUnsent(next)) this.#send(connection, next)
     }
     this.#awaitingCommit = undefined
+  }
+
+  /** Drops a message that expired while it waited for the commit of its Packet Identifier, or for a new connection. */
+  #expiresUnsent(delivery: Delivery): boolean {
+    if (delivery.sentBefore || !isExpired(this.#environment, this, delivery.message)) return false
+    this.#abandon(delivery)
+    return true
   }
 
   #waitForCommit(): void {

@@ -34,6 +34,11 @@ export class RingQueue<T> {
     return item
   }
 
+  /** The last item; undefined if the queue is empty. */
+  last(): T | undefined {
+    return this.#length === 0 ? undefined : this.#ring[(this.#head + this.#length - 1) & (this.#ring.length - 1)]
+  }
+
   clear(): void {
     this.#ring = EMPTY
     this.#head = 0

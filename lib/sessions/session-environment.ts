@@ -8,6 +8,7 @@ import type { RetainedMessages } from '../messages/retained-messages.ts'
 import type { Timers } from '../timers.ts'
 import type { Delivery } from './delivery.ts'
 import type { QueueTotals } from './outbound-queue.ts'
+import type { QueueExpiry } from './queue-expiry.ts'
 
 /** The parts of the broker that a session uses. */
 export interface SessionEnvironment {
@@ -17,6 +18,7 @@ export interface SessionEnvironment {
   readonly hooks: Hooks
   readonly retained: RetainedMessages
   readonly queueTotals: QueueTotals
+  readonly expiry: QueueExpiry
   readonly gaps: SessionGaps
   /** Called for a message that a subscriber does not receive. */
   dropped(message: Message, clientId: string, why: DropReason): void

@@ -11,6 +11,7 @@ import type { DeliverySource } from '../../lib/messages/subscriber.ts'
 import type { Delivery } from '../../lib/sessions/delivery.ts'
 import type { SessionConnection } from '../../lib/sessions/session-connection.ts'
 import { QueueTotals } from '../../lib/sessions/outbound-queue.ts'
+import { QueueExpiry } from '../../lib/sessions/queue-expiry.ts'
 import { noGaps, type SessionEnvironment } from '../../lib/sessions/session-environment.ts'
 import type { SessionStorage } from '../../lib/sessions/session-storage.ts'
 import { Timers } from '../../lib/timers.ts'
@@ -46,6 +47,7 @@ export function scene(limits: Partial<Limits> = {}): Scene {
     hooks,
     retained,
     queueTotals: new QueueTotals(),
+    expiry: new QueueExpiry(timers),
     gaps: noGaps,
     dropped: (message, _clientId, why) => dropped.push(`${message.payload.toString()} ${why}`),
   }
