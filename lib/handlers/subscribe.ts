@@ -10,6 +10,7 @@ import { ReasonCode } from '../packets/reason-codes.ts'
 import type { Session } from '../sessions/session.ts'
 import { parseTopicFilter } from '../topics/topic-filter.ts'
 import type { BrokerContext } from './broker-context.ts'
+import { checkTopicFilter } from './topic-filters.ts'
 
 /** The result for one Topic Filter. */
 type Answer =
@@ -20,6 +21,7 @@ type Answer =
 export function handleSubscribe(connection: Connection, packet: SubscribePacket): void | Promise<void> {
   const identifier = packet.properties?.subscriptionIdentifier
   for (const request of packet.subscriptions) {
+    checkTopicFilter(connection, request.topicFilter)
     if (request.noLocal && request.topicFilter.startsWith('$share/')) {
       throw new ProtocolError(ReasonCode.protocolError, 'No Local on a shared subscription') // [MQTT-3.8.3-4]
     }

@@ -166,8 +166,8 @@ export function readProperties(reader: Reader, owner: PropertyOwner): Properties
     const property = byIdentifier[identifier]
     if (property === undefined) {
       const hexadecimal = `0x${identifier.toString(16).padStart(2, '0')}`
-      if (known.has(identifier)) throw protocolError(`Property ${hexadecimal}: not allowed in ${owner}`)
-      throw malformedPacket(`Property Identifier: ${hexadecimal} is not known`)
+      const fault = known.has(identifier) ? `not allowed in ${owner}` : 'not known'
+      throw malformedPacket(`Property Identifier: ${hexadecimal} is ${fault}`) // Section 2.2.2.2.
     }
     const value = readValue(reader, property)
     const before = values[property.name]

@@ -1,3 +1,5 @@
+import { ProtocolError } from '../errors.ts'
+import { ReasonCode } from '../packets/reason-codes.ts'
 import type { Delivery } from './delivery.ts'
 
 /** The result of an acknowledgement. */
@@ -14,6 +16,9 @@ const EMPTY: never[] = []
  *   QoS 1  awaiting PUBACK ──PUBACK──▶ complete
  *   QoS 2  awaiting PUBREC ──PUBREC──▶ awaiting PUBCOMP ──PUBCOMP──▶ complete
  *          a PUBREC of 0x80 or more completes it at once [MQTT-4.4.0-2]
+ *
+ * Another acknowledgement of a message than the one that it awaits is a Protocol Error; only a PUBREC may come twice.
+ * An acknowledgement of an unknown Packet Identifier changes nothing: the message may have been dropped.
  *
  * The index in the table is the Packet Identifier modulo the table size. Packet Identifiers increase by one, so the
  * table is about as large as the window. A Map would take twice the time and make more garbage.
@@ -76,15 +81,19 @@ export class InflightMessages {
 
   puback(packetId: number): Delivery | undefined {
     const delivery = this.get(packetId)
-    if (delivery === undefined || delivery.phase !== 'awaiting puback') return undefined
+    if (delivery === undefined) return undefined
+    if (delivery.phase !== 'awaiting puback') throw unexpected('PUBACK', delivery)
     this.remove(delivery)
     return delivery
   }
 
   pubrec(packetId: number, refused: boolean): Outcome {
     const delivery = this.get(packetId)
-    if (delivery === undefined || delivery.qos !== 2) return 'unknown'
-    if (refused && delivery.phase === 'awaiting pubrec') {
+    if (delivery === undefined) return 'unknown'
+    if (delivery.phase !== 'awaiting pubrec' && (refused || delivery.phase !== 'awaiting pubcomp')) {
+      throw unexpected('PUBREC', delivery)
+    }
+    if (refused) {
       this.remove(delivery)
       return 'complete'
     }
@@ -94,7 +103,8 @@ export class InflightMessages {
 
   pubcomp(packetId: number): Delivery | undefined {
     const delivery = this.get(packetId)
-    if (delivery === undefined || delivery.phase !== 'awaiting pubcomp') return undefined
+    if (delivery === undefined) return undefined
+    if (delivery.phase !== 'awaiting pubcomp') throw unexpected('PUBCOMP', delivery)
     this.remove(delivery)
     return delivery
   }
@@ -152,4 +162,9 @@ export class InflightMessages {
       if (delivery !== undefined) larger[delivery.packetId & (larger.length - 1)] = delivery
     this.#table = larger
   }
+}
+
+/** The acknowledgement does not follow the state of the message (section 4.13). */
+function unexpected(packet: string, { packetId, phase }: Delivery): ProtocolError {
+  return new ProtocolError(ReasonCode.protocolError, `${packet} of message ${packetId}, which is ${phase}`)
 }

@@ -24,6 +24,16 @@ export function parseTopicFilter(filter: string, maximumLevels: number): ParsedF
   return parseUnshared(filter.slice(end + 1), shareName, maximumLevels)
 }
 
+/**
+ * True if a Client may send it as a Topic Filter: it has at least one character, and wildcards occupy whole levels. In
+ * MQTT 5.0 one that begins with `$share/` has the form of a shared subscription; MQTT 3 does not know these.
+ */
+export function isWellFormed(filter: string, protocolLevel: number): boolean {
+  if (filter === '') return false // [MQTT-4.7.3-1]
+  if (protocolLevel === 5 && filter.startsWith(SHARE)) return parseTopicFilter(filter, Infinity) !== undefined
+  return !hasWildcard(filter) || wildcardsStandAlone(filter)
+}
+
 /** True if the valid Topic Filter has a wildcard, `+` or `#`. */
 export function hasWildcard(topicFilter: string): boolean {
   return topicFilter.includes('+') || topicFilter.includes('#')

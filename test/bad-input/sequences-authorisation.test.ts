@@ -195,7 +195,7 @@ test('S07 each filter of a SUBSCRIBE is decided alone', async () => {
   ] as const) {
     const client = memoryClient(broker, level)
     await client.connects('id')
-    await client.sends('82 <0001 NONE "allowed" 01 "denied" 01 "a/#/b" 01>').receives(answer)
+    await client.sends('82 <0001 NONE "allowed" 01 "denied" 01 "$share" 01>').receives(answer)
     assert.equal(broker.stats().subscriptions, 1)
     await broker.publish({ topic: 'denied', qos: 1 })
     await client.hasNothing()

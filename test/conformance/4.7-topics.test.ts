@@ -5,15 +5,10 @@ import type { Client } from './client.ts'
 
 const lasting = '11 0000ffff'
 
-/** SUBACK with a failure, or the end of the connection. */
+/** A filter that is not well-formed is malformed; 0x8F is for one that is correctly formed but not accepted. */
 async function isRefused(client: Client, filter: string): Promise<void> {
   client.sends(`82 [0001 [] "${filter}" 00]`)
-  const packet = await client.receivesPacket().catch(() => undefined)
-  if (packet?.[0] === 0x90) assert.equal(packet.at(-1), 0x8f, filter)
-  else if (packet !== undefined) {
-    assert.equal(packet[0], 0xe0, filter)
-    assert.ok([0x8f, 0x81, 0x82].includes(packet[2]!), filter)
-  }
+  await client.isDisconnected(0x81, 0x82)
 }
 
 test('# stands alone or after a slash, and last [MQTT-4.7.1-1]', async ({ connect }) => {
@@ -74,8 +69,7 @@ test('a Topic Name and a Topic Filter have at least one character [MQTT-4.7.3-1]
   await bob.isDisconnected(0x82, 0x81, 0x90)
   const carol = await connect('carol')
   carol.sends('a2 [0001 [] ""]')
-  const packet = await carol.receivesPacket().catch(() => undefined)
-  assert.ok(packet === undefined || packet[0] === 0xe0 || (packet[0] === 0xb0 && packet.at(-1)! >= 0x11))
+  await carol.isDisconnected(0x81, 0x82)
   const dave = await connect('dave')
   await dave.subscribes('"/" 00 " " 00', '00 00')
   await dave.publishes('elsewhere', 'hi')

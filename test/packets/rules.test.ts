@@ -359,8 +359,8 @@ const rules: readonly Rule[] = [
     ],
   },
   {
-    name: 'a Property of another packet is a protocol error',
-    code: 0x82,
+    name: 'a Property of another packet makes a packet malformed (section 2.2.2.2)',
+    code: 0x81,
     packets: [
       [undefined, connect5('01 01')],
       [undefined, connect5('18 00000001')],

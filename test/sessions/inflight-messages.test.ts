@@ -51,14 +51,15 @@ test('all 65,535 identifiers can be in flight, and one that becomes free is the 
   assert.equal(exchanges.start(delivery(1)), 777)
 })
 
-test('each acknowledgement fits its state, and any other changes nothing', () => {
+test('each acknowledgement fits its state; any other is a Protocol Error and changes nothing', () => {
+  const protocolError = { name: 'ProtocolError', reasonCode: 0x82 }
   const exchanges = new InflightMessages()
   const [one, two] = [delivery(1), delivery(2)]
   const [first, second] = [exchanges.start(one), exchanges.start(two)]
-  assert.equal(exchanges.pubrec(first, false), 'unknown')
-  assert.equal(exchanges.pubcomp(first), undefined)
-  assert.equal(exchanges.puback(second), undefined)
-  assert.equal(exchanges.pubcomp(second), undefined)
+  assert.throws(() => exchanges.pubrec(first, false), protocolError)
+  assert.throws(() => exchanges.pubcomp(first), protocolError)
+  assert.throws(() => exchanges.puback(second), protocolError)
+  assert.throws(() => exchanges.pubcomp(second), protocolError)
   assert.equal(exchanges.size, 2)
   assert.equal(exchanges.pubrec(second, false), 'continues')
   assert.equal(exchanges.pubrec(second, false), 'continues')
@@ -71,13 +72,13 @@ test('each acknowledgement fits its state, and any other changes nothing', () =>
   assert.equal(exchanges.quotaInUse, 0)
 })
 
-test('a PUBREC of 0x80 or more completes a message at once, but not one whose PUBREL was sent', () => {
+test('a PUBREC of 0x80 or more completes a message at once, and is an error after another PUBREC', () => {
   const exchanges = new InflightMessages()
   const [one, two] = [exchanges.start(delivery(2)), exchanges.start(delivery(2))]
   assert.equal(exchanges.pubrec(one, true), 'complete')
   assert.equal(exchanges.get(one), undefined)
   exchanges.pubrec(two, false)
-  assert.equal(exchanges.pubrec(two, true), 'continues')
+  assert.throws(() => exchanges.pubrec(two, true), { name: 'ProtocolError', reasonCode: 0x82 })
   assert.ok(exchanges.get(two) !== undefined)
 })
 

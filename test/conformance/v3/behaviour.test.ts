@@ -127,8 +127,7 @@ test('# and + stand where they may only [MQTT-3.1.1: 4.7.1-1] [MQTT-3.1.1: 4.7.1
   for (const filter of ['a#', '#/a', 'a/#/b', '##', 'a+', '+a', 'a/b+/c', '++']) {
     const client = await connect('alice', { level })
     client.sends(`82 [0001 "${filter}" 00]`)
-    const packet = await client.receivesPacket().catch(() => undefined)
-    assert.ok(packet === undefined || packet.toString('hex') === '9003000180', filter)
+    await client.isDisconnected()
   }
   const bob = await connect('bob', { level })
   await bob.subscribes('"#" 00 "a/#" 00 "+" 00 "+/a/#" 00 "/+" 00', '00 00 00 00 00')
@@ -153,8 +152,10 @@ test('names have 1 to 65,535 bytes and are not normalised [MQTT-3.1.1: 4.7.3-1] 
   await empty.isDisconnected()
   const filter = await connect('filter', { level })
   filter.sends('82 [0001 "" 00]')
-  const packet = await filter.receivesPacket().catch(() => undefined)
-  assert.ok(packet === undefined || packet.toString('hex') === '9003000180')
+  await filter.isDisconnected()
+  const unsubscribing = await connect('filter', { level })
+  unsubscribing.sends('a2 [0001 ""]')
+  await unsubscribing.isDisconnected()
   const alice = await connect('alice', { level })
   const long = 'a'.repeat(65_535)
   await alice.subscribes(`"${long}" 00 "é" 00 "A" 00`, '00 00 00')
