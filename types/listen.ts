@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net'
-import type { TlsOptions } from 'node:tls'
+import type { SecureContextOptions, TlsOptions } from 'node:tls'
 
 /** Address of a listener. */
 export interface ListenAddress {
@@ -22,19 +22,29 @@ export interface TcpListenOptions extends ListenAddress {
   readonly path?: string
 }
 
-/** A certificate in PEM format. */
-export interface CertificateOptions {
-  /** Private key. */
-  readonly key: string | Buffer
-  /** Certificate chain of the Server. */
-  readonly cert: string | Buffer
-  /** Authorities that may sign certificates of Clients. @defaultValue the `ca` of the listener */
+/**
+ * A certificate: `key` and `cert` in PEM format, or `pfx`, with `passphrase` if the key is encrypted. The other options
+ * of a secure context of Node.js, such as `ciphers`, have the value of the listener by default.
+ */
+export interface CertificateOptions extends Omit<SecureContextOptions, 'ca' | 'crl'> {
+  /** Authorities that may sign certificates of Clients, in PEM format. @defaultValue the `ca` of the listener */
   readonly ca?: string | Buffer | readonly (string | Buffer)[]
+  /** Lists of revoked certificates of Clients, in PEM format. @defaultValue the `crl` of the listener */
+  readonly crl?: string | Buffer | readonly (string | Buffer)[]
+}
+
+/** What `Listener.replaceCertificate` replaces. Options that are left out stay as they are. */
+export interface ReplacementCertificate extends CertificateOptions {
+  /** Replaces the options of this server name, or adds it. @defaultValue none: replaces those of the listener */
+  readonly servername?: string
 }
 
 /** TLS options of `tls` and `wss`, beside those of Node's `tls.createServer`. */
 export interface TlsSettings extends Omit<TlsOptions, 'handshakeTimeout' | 'allowHalfOpen' | 'noDelay' | 'keepAlive'> {
-  /** Certificates by server name; `*` matches one label. Other names use `key` and `cert`. @defaultValue none */
+  /**
+   * Certificates by server name; `*` matches one label. Other names use `key` and `cert`. Not together with
+   * `SNICallback`. @defaultValue none
+   */
   readonly sni?: Readonly<Record<string, CertificateOptions>>
   /** Time limit of the TLS handshake in milliseconds. @defaultValue 5000 */
   readonly handshakeTimeoutMs?: number
@@ -98,6 +108,12 @@ export interface Listener {
   stopAccepting(): Promise<void>
   /** Accepts no new connections and ends those of this listener. Resolves within 2 seconds, never rejects. */
   close(): Promise<void>
-  /** Replaces the certificate for new connections, or the one of a server name. Only for `mqtts` and `wss`. */
-  replaceCertificate?(certificate: CertificateOptions & { readonly servername?: string }): void
+  /**
+   * Replaces the certificate and other options of the secure context, such as `ca` and `crl`, for new connections. Names
+   * of `sni` use the new options of the listener where they have none of their own. Only for `mqtts` and `wss`.
+   *
+   * @throws InvalidOptionError for an unknown option, a missing or wrong key, or what TLS does not accept; then nothing
+   * is changed
+   */
+  replaceCertificate?(certificate: ReplacementCertificate): void
 }

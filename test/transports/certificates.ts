@@ -50,6 +50,48 @@ export class CertificateAuthority {
     return this.#selfSigned('self', subject)
   }
 
+  /** The list of these certificates as revoked, in PEM format. */
+  revoked(...certificates: Certificate[]): string {
+    const file = (name: string): string => join(this.#folder, name)
+    writeFileSync(file('index'), '')
+    writeFileSync(
+      file('config'),
+      `[ca]\ndefault_ca=a\n[a]\ndatabase=${file('index')}\ncertificate=${file('ca.pem')}\n` +
+        `private_key=${file('ca.key')}\ndefault_md=sha256\ndefault_crl_days=2\nunique_subject=no\n`,
+    )
+    for (const { cert } of certificates) {
+      writeFileSync(file('revoked.pem'), cert)
+      openssl('ca', '-config', file('config'), '-revoke', file('revoked.pem'))
+    }
+    openssl('ca', '-config', file('config'), '-gencrl', '-out', file('crl'))
+    return readFileSync(file('crl'), 'utf8')
+  }
+
+  /** Key and certificate in one PKCS #12 file. */
+  pfx({ key, cert }: Certificate, passphrase: string): Buffer {
+    const file = (name: string): string => join(this.#folder, name)
+    writeFileSync(file('both.pem'), key + cert)
+    openssl('pkcs12', '-export', '-in', file('both.pem'), '-passout', `pass:${passphrase}`, '-out', file('pfx'))
+    return readFileSync(file('pfx'))
+  }
+
+  /** The key, encrypted. */
+  encrypted({ key }: Certificate, passphrase: string): string {
+    const file = (name: string): string => join(this.#folder, name)
+    writeFileSync(file('plain.key'), key)
+    openssl(
+      'pkey',
+      '-in',
+      file('plain.key'),
+      '-aes256',
+      '-passout',
+      `pass:${passphrase}`,
+      '-out',
+      file('encrypted.key'),
+    )
+    return readFileSync(file('encrypted.key'), 'utf8')
+  }
+
   remove(): void {
     rmSync(this.#folder, { recursive: true, force: true })
   }
