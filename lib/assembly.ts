@@ -12,7 +12,7 @@ import { Acceptor } from './connection/acceptor.ts'
 import { ConnectedClients } from './connection/connected-clients.ts'
 import { Connection } from './connection/connection.ts'
 import { Connections } from './connection/connections.ts'
-import { Events, type Notify } from './events.ts'
+import { Events, type Notify, type NotifyAfter } from './events.ts'
 import { FlushScheduler } from './flush-scheduler.ts'
 import { handlePacket } from './handlers/packet.ts'
 import { Hooks } from './hooks.ts'
@@ -51,6 +51,7 @@ export class Assembly {
   readonly bootId: string
   readonly statistics: Statistics = new Statistics()
   readonly notify: Notify
+  readonly notifyAfter: NotifyAfter
   readonly reportError: (error: Error) => void
   readonly lifecycle: Lifecycle
   readonly timers: Timers
@@ -84,11 +85,12 @@ export class Assembly {
   constructor(settings: Settings, emitter: EventEmitter) {
     const { limits } = settings
     const events = new Events(emitter, settings.logger)
-    const { notify, reportError } = events
+    const { notify, notifyAfter, reportError } = events
     this.settings = settings
     this.limits = limits
     this.bootId = `${Date.now().toString(36).padStart(9, '0')}-${randomBytes(6).toString('hex')}`
     this.notify = notify
+    this.notifyAfter = notifyAfter
     this.reportError = reportError
     this.lifecycle = new Lifecycle(reportError)
     this.timers = new Timers(settings.clock, reportError)

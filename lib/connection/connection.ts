@@ -319,8 +319,10 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Fl
         this.#remaining = new RemainingPackets(this, client)
         broker.predecessors.add(client.id, this.#remaining)
       }
-      broker.sessions.connectionEnded(session, this.sender, graceful)
-      broker.notify('clientDisconnected', client, reason)
+      broker.notifyAfter(() => {
+        broker.notify('clientDisconnected', client, reason) // The Will is published after the end of the connection.
+        broker.sessions.connectionEnded(session, this.sender, graceful)
+      })
     }
     if (isUndecided && isSucceeded) this.input.drain()
     else this.input.close()

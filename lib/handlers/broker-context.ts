@@ -1,7 +1,7 @@
 import type { Cluster } from '../cluster/cluster.ts'
 import type { ConnectedClients } from '../connection/connected-clients.ts'
 import type { Connections } from '../connection/connections.ts'
-import type { Notify } from '../events.ts'
+import type { Notify, NotifyAfter } from '../events.ts'
 import type { FlushScheduler } from '../flush-scheduler.ts'
 import type { Hooks } from '../hooks.ts'
 import type { RetainedMessages } from '../messages/retained-messages.ts'
@@ -35,6 +35,7 @@ export interface BrokerContext {
   readonly clients: ConnectedClients
   /** Emits an event; a listener that throws is reported and does not stop the others. */
   readonly notify: Notify
+  readonly notifyAfter: NotifyAfter
   /** Reports an error that no Client has caused. */
   reportError(error: Error): void
 }
