@@ -3,6 +3,8 @@ import type { ConnectPacket, Packet, ProtocolLevel } from '../../types/packets.t
 import type { AcknowledgementProperties } from '../../types/properties.ts'
 import type { MqttError } from '../errors.ts'
 import type { BrokerContext } from '../handlers/broker-context.ts'
+import type { Encodings } from '../messages/encodings.ts'
+import type { Message } from '../messages/message.ts'
 import type { OutgoingPublish } from '../messages/outgoing-publish.ts'
 import { writePlainAcknowledgement } from '../packets/acknowledgement.ts'
 import { encodeInto } from '../packets/encoder.ts'
@@ -124,12 +126,28 @@ export class PacketSender implements SessionConnection {
   publish(outgoing: OutgoingPublish): boolean {
     if (!this.#canWrite()) return true
     if (!this.#messages.write(outgoing)) return false
+    this.#published(outgoing.message)
+    return true
+  }
+
+  publishQos0(
+    message: Message,
+    retain: boolean,
+    subscriptionIdentifiers: readonly number[] | undefined,
+    encodings: Encodings | undefined,
+  ): boolean {
+    if (!this.#canWrite()) return true
+    if (!this.#messages.writeQos0(message, retain, subscriptionIdentifiers, encodings)) return false
+    this.#published(message)
+    return true
+  }
+
+  #published({ payload }: Message): void {
     const statistics = this.#statistics
     statistics.messagesSent += 1
     statistics.publishSent += 1
-    statistics.publishBytesSent += outgoing.message.payload.length
+    statistics.publishBytesSent += payload.length
     this.#owner.schedule()
-    return true
   }
 
   pubrel(packetId: number): void {

@@ -1,5 +1,6 @@
 import type { ProtocolLevel } from '../../types/packets.ts'
-import { encodePropertiesOf } from '../messages/encodings.ts'
+import { type Encodings, encodePropertiesOf } from '../messages/encodings.ts'
+import type { Message } from '../messages/message.ts'
 import type { OutgoingPublish } from '../messages/outgoing-publish.ts'
 import { encodedPublishSize, type OwnProperties, writePublish } from '../packets/publish.ts'
 import type { Writer } from '../packets/writer.ts'
@@ -10,6 +11,16 @@ import { OutboundTopicAliases } from '../topics/topic-aliases.ts'
 const MAX_ALIAS_BYTES = 5
 // Reused for every packet, to allocate nothing.
 const own: OwnProperties = { messageExpiryInterval: undefined, subscriptionIdentifiers: undefined, topicAlias: 0 }
+
+const outgoingQos0: { -readonly [Field in keyof OutgoingPublish]: OutgoingPublish[Field] } = {
+  message: undefined as never,
+  qos: 0,
+  retain: false,
+  dup: false,
+  packetId: 0,
+  subscriptionIdentifiers: undefined,
+  encodings: undefined,
+}
 
 /** Writes PUBLISH packets for one Client: in its protocol version, with Topic Aliases, no larger than it accepts. */
 export class PublishWriter {
@@ -32,13 +43,8 @@ export class PublishWriter {
   /** Returns false, and writes nothing, if the packet is larger than the Client accepts [MQTT-3.1.2-24]. */
   write(outgoing: OutgoingPublish): boolean {
     const { message, subscriptionIdentifiers, encodings } = outgoing
+    if (!this.#isPlain(message, subscriptionIdentifiers)) return this.#writeOwn(outgoing)
     const writer = this.#writer
-    const isPlain =
-      subscriptionIdentifiers === undefined &&
-      message.expiresAt === Infinity &&
-      this.#aliases === undefined &&
-      !writer.inserts(message.payload)
-    if (!isPlain) return this.#writeOwn(outgoing)
     const { qos, retain, dup, packetId } = outgoing
     const level = this.protocolLevel
     const start = writer.length
@@ -56,6 +62,36 @@ export class PublishWriter {
     if (writer.length - start <= this.maximumPacketSize) return true
     writer.length = start
     return false
+  }
+
+  /** The same for a copy at QoS 0; mostly an encoded packet is copied as it is. */
+  writeQos0(
+    message: Message,
+    retain: boolean,
+    subscriptionIdentifiers: readonly number[] | undefined,
+    encodings: Encodings | undefined,
+  ): boolean {
+    if (encodings !== undefined && this.#isPlain(message, subscriptionIdentifiers)) {
+      const { bytes } = encodings.frame(message, this.protocolLevel, 0, retain)
+      if (bytes.length > this.maximumPacketSize) return false
+      this.#writer.bytes(bytes)
+      return true
+    }
+    outgoingQos0.message = message
+    outgoingQos0.retain = retain
+    outgoingQos0.subscriptionIdentifiers = subscriptionIdentifiers
+    outgoingQos0.encodings = encodings
+    return this.write(outgoingQos0)
+  }
+
+  /** Nothing in the packet is for this Client alone, and the payload is copied. */
+  #isPlain(message: Message, subscriptionIdentifiers: readonly number[] | undefined): boolean {
+    return (
+      subscriptionIdentifiers === undefined &&
+      message.expiresAt === Infinity &&
+      this.#aliases === undefined &&
+      !this.#writer.inserts(message.payload)
+    )
   }
 
   /** Writes a PUBLISH with identifiers, an alias, the remaining expiry interval, or a payload that is not copied. */

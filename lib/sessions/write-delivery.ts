@@ -15,17 +15,6 @@ interface Recipient {
   readonly client: Client | undefined
 }
 
-// Reused for every PUBLISH at QoS 0, to allocate nothing.
-const outgoingQos0: { -readonly [Field in keyof OutgoingPublish]: OutgoingPublish[Field] } = {
-  message: undefined as never,
-  qos: 0,
-  retain: false,
-  dup: false,
-  packetId: 0,
-  subscriptionIdentifiers: undefined,
-  encodings: undefined,
-}
-
 /** Whether the message has expired [MQTT-3.3.2-5]. Reports an expired message as dropped. */
 export function isExpired(environment: SessionEnvironment, { clientId }: Recipient, message: Message): boolean {
   if (message.expiresAt === Infinity || message.expiresAt > environment.timers.now()) return false
@@ -46,11 +35,9 @@ export function writeQos0(
   if (isExpired(environment, recipient, message)) return
   const permitted = authorized(environment, recipient, message)
   if (permitted === undefined) return
-  outgoingQos0.message = permitted
-  outgoingQos0.retain = retain
-  outgoingQos0.subscriptionIdentifiers = via.identifiers
-  outgoingQos0.encodings = permitted === message ? encodings : undefined
-  if (!connection.publish(outgoingQos0)) environment.dropped(message, recipient.clientId, 'too-large')
+  const shared = permitted === message ? encodings : undefined
+  if (connection.publishQos0(permitted, retain, via.identifiers, shared)) return
+  environment.dropped(message, recipient.clientId, 'too-large')
 }
 
 /**

@@ -94,6 +94,18 @@ export class TestConnection implements SessionConnection {
     return true
   }
 
+  publishQos0(message: Message, retain: boolean): boolean {
+    return this.publish({
+      message,
+      qos: 0,
+      retain,
+      dup: false,
+      packetId: 0,
+      subscriptionIdentifiers: undefined,
+      encodings: undefined,
+    })
+  }
+
   pubrel(packetId: number): void {
     this.#sent.push(`pubrel ${packetId}`)
   }
