@@ -6,6 +6,7 @@ import type { DropReason } from '../types/events.ts'
 import type { Plugin, PluginBroker } from '../types/hooks.ts'
 import type { Message } from '../types/message.ts'
 import type { Limits } from '../types/options.ts'
+import { Administration } from './administration/administration.ts'
 import { EmitterCluster } from './cluster/emitter-cluster.ts'
 import { type Cluster, singleBroker } from './cluster/cluster.ts'
 import { Acceptor } from './connection/acceptor.ts'
@@ -71,6 +72,7 @@ export class Assembly {
   readonly bus: Bus
   readonly cluster: Cluster
   readonly gaps: SessionGaps
+  readonly administration: Administration
 
   readonly connections: Connections
   readonly clients: ConnectedClients
@@ -124,6 +126,7 @@ export class Assembly {
     )
     this.cluster = settings.emitter === undefined ? singleBroker : new EmitterCluster(this, settings.emitter)
     this.gaps = this.cluster.gaps
+    this.administration = new Administration(this)
     this.bus = new Bus(busEmitter, { brokerId: settings.id, cluster: this.cluster, reportError })
 
     this.connections = new Connections(limits)

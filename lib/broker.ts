@@ -11,7 +11,9 @@ import type { LocalSubscription, SubscribeOptions } from '../types/local-subscri
 import type { Message, MessageInit } from '../types/message.ts'
 import type { BrokerOptions } from '../types/options.ts'
 import type { ReasonName } from '../types/reason-codes.ts'
+import type { ClientSession } from '../types/session.ts'
 import type { BrokerStatistics } from '../types/statistics.ts'
+import { clearRetained } from './administration/retained-removal.ts'
 import { Assembly } from './assembly.ts'
 import { publishLocally } from './messages/local-publisher.ts'
 import { checkPlugin, parseOptions } from './options.ts'
@@ -189,6 +191,41 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     }
     const message = retained.get(filter)
     if (message !== undefined) yield message
+  }
+
+  /**
+   * The sessions of Clients, connected or away (section 4.1), of all brokers that share a store; those that begin or end
+   * meanwhile may be missing. They are read in pages, so that 100,000 sessions stop neither this program nor others.
+   * Throws when the broker is closed.
+   */
+  sessions(): AsyncIterableIterator<ClientSession> {
+    return this.#parts.administration.list()
+  }
+
+  /** The session of a Client, connected or away; undefined if there is none. Rejects when the broker is closed. */
+  session(clientId: string): Promise<ClientSession | undefined> {
+    return this.#parts.administration.get(clientId)
+  }
+
+  /**
+   * Ends the session of a Client, at whichever broker it is, and deletes what is stored of it. A Client that is connected
+   * is disconnected with `administrative-action` (0x98). A Will that is not published yet is published, also before
+   * its Will Delay Interval (section 3.1.3.2.2). Resolves with whether there was a session, when the store has deleted it.
+   * Rejects when the broker is closed; with an `MqttError` when the store fails, which then deletes it later, or when the
+   * broker that has the session does not respond.
+   */
+  deleteSession(clientId: string): Promise<boolean> {
+    return this.#parts.administration.delete(clientId)
+  }
+
+  /**
+   * Removes the retained messages that match a Topic Filter, by publishing a message without payload to each of their
+   * topics [MQTT-3.3.1-6]: stores and other brokers remove them too, and Clients that are subscribed receive it. Those of
+   * `$SYS/` stay. Resolves with the number of removed messages, when the store has the changes. Rejects when the broker
+   * is closed; with an `MqttError` when the filter is not a Topic Filter (section 4.7), or when the store fails.
+   */
+  clearRetained(filter: string): Promise<number> {
+    return clearRetained(this.#parts, filter)
   }
 
   /** Numbers by name: counters since the start of the broker, and gauges of now; see `statisticKinds`. */

@@ -54,7 +54,7 @@ const floors: readonly RegExp[] = [
   /^lib\/broker\.ts$/,
   /^lib\/assembly\.ts$/,
   /^lib\/(listeners\.ts$|transports\/|connection\/)/,
-  /^lib\/handlers\//,
+  /^lib\/(handlers|administration)\//,
   /^lib\/(sessions|messages|storage|adapters|cluster)\//,
   /^lib\/(hooks|hook-answers|plugin-calls|events|options)\.ts$/,
   /^lib\/(topics|packets)\/(?!reason-codes\.ts)/,

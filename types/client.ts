@@ -2,6 +2,7 @@ import type { ConnectionInfo } from './connection-info.ts'
 import type { Message } from './message.ts'
 import type { ConnectProperties, UserProperties, WillProperties } from './properties.ts'
 import type { ReasonName } from './reason-codes.ts'
+import type { ClientOperations } from './session.ts'
 import type { Subscription } from './subscription.ts'
 
 /** The versions of MQTT. */
@@ -55,7 +56,7 @@ export interface DisconnectOptions {
 }
 
 /** A connected Client. `S` is the type of the value that the `authenticate` hook returns. */
-export interface Client<S = unknown> {
+export interface Client<S = unknown> extends ClientOperations {
   /** The Client Identifier, assigned by the Server if the Client sent none (section 3.1.3.1). */
   readonly id: string
   /** The Network Connection of the Client. */

@@ -83,13 +83,18 @@ export interface PersistedSubscription {
   readonly grantedTopic?: string | undefined
   /** The QoS that the Client requested, if a hook granted another one. */
   readonly requestedQos?: QoS | undefined
+  /** The application made the subscription, not the Client. */
+  readonly byApplication?: boolean | undefined
   /** Fields of a later version. They are not read, and stay in the store unchanged. */
   readonly unknownFields?: Uint8Array | undefined
 }
 
 /** A subscription that matches a Topic Name. Without its Subscription Identifier, which adapters do not keep here. */
 export interface MatchedSubscription
-  extends Omit<PersistedSubscription, 'subscriptionIdentifier' | 'grantedTopic' | 'requestedQos' | 'unknownFields'> {
+  extends Omit<
+    PersistedSubscription,
+    'subscriptionIdentifier' | 'grantedTopic' | 'requestedQos' | 'byApplication' | 'unknownFields'
+  > {
   readonly clientId: string
 }
 

@@ -30,10 +30,33 @@ export interface Cluster {
   memberChanged(session: Session, subscription: Subscription, isMember: boolean): void
   /** Returns the Client Identifiers of sessions of other brokers that have this message already. */
   whoHad(id: MessageId | undefined): Promise<ReadonlySet<string>>
+  /** The stored sessions of peers, or the one of a Client, as this broker knows them. */
+  remoteSessions(clientId?: string): Iterable<RemoteSessionInfo>
+  /** The broker that has the session of a Client; undefined if it is this one, or is not known. */
+  ownerOf(clientId: string): string | undefined
+  /** Asks one broker, or all others, about sessions. Resolves with the responses of those that have them. */
+  askOwners(request: unknown, owner: string | undefined): Promise<readonly unknown[]>
+  /**
+   * Waits until the session of a Client has an owner broker, for a limited time. Returns false if there is no session
+   * that could have one.
+   */
+  settled(clientId: string): Promise<boolean>
   /** Reads nothing from the storage any more, which is about to be closed. */
   stopReading(): void
   /** Leaves the other brokers. */
   stop(): Promise<void>
+}
+
+/** A stored session of a peer. */
+export interface RemoteSessionInfo {
+  readonly clientId: string
+  /** The user of the session. */
+  readonly owner: string | undefined
+  readonly expiryInterval: number
+  /** The boot id of the broker that has it. */
+  readonly ownerBroker: string | undefined
+  readonly connected: boolean
+  readonly subscriptions: Iterable<Subscription>
 }
 
 const NO_CLIENTS: ReadonlySet<string> = new Set()
@@ -49,6 +72,10 @@ export const singleBroker: Cluster = {
   abandoned: nothing,
   memberChanged: nothing,
   whoHad: async () => NO_CLIENTS,
+  remoteSessions: () => [],
+  ownerOf: () => undefined,
+  askOwners: async () => [],
+  settled: async () => false,
   stopReading: nothing,
   stop: async () => undefined,
 }

@@ -14,7 +14,7 @@ import type { SharedReading } from '../../types/storage.ts'
 import { messageFields, validFields } from '../storage/records.ts'
 import { messageOf, packetOf } from '../storage/stored-message.ts'
 import { isValidTopicName } from '../topics/topic-name.ts'
-import type { Cluster } from './cluster.ts'
+import type { Cluster, RemoteSessionInfo } from './cluster.ts'
 import { Membership, type MembershipListener } from './membership.ts'
 import { queueOf, ReplicationInfo } from '../messages/replication-info.ts'
 import { ReplicationQueue } from './replication-queue.ts'
@@ -23,6 +23,8 @@ import { SharedSessions, type SharedSessionsEnvironment } from './shared-session
 /** The parts of the broker that the cluster uses. */
 export interface ClusterEnvironment extends SharedSessionsEnvironment {
   readonly commits: CommitQueue | undefined
+  /** Responds to requests of peers about sessions of this broker. */
+  readonly administration: { onRequest(body: unknown): Promise<unknown> }
   readonly router: { distribute(publication: Publication): unknown }
 }
 
@@ -83,6 +85,26 @@ export class EmitterCluster implements Cluster, MembershipListener {
     return this.#sessions === undefined || id === undefined ? NO_CLIENTS : this.#sessions.whoHad(id)
   }
 
+  remoteSessions(clientId?: string): Iterable<RemoteSessionInfo> {
+    return this.#sessions?.remoteSessions(clientId) ?? []
+  }
+
+  ownerOf(clientId: string): string | undefined {
+    return this.#sessions?.ownerOf(clientId)
+  }
+
+  async askOwners(request: unknown, owner: string | undefined): Promise<readonly unknown[]> {
+    const { responses } = await this.#peers.request('administer', request, {
+      timeoutMs: this.#environment.settings.limits.storeTimeoutMs,
+      ...(owner !== undefined && { to: owner }),
+    })
+    return Array.from(responses.values()).filter((response) => response !== undefined)
+  }
+
+  async settled(clientId: string): Promise<boolean> {
+    return this.#sessions === undefined ? false : this.#sessions.settled(clientId)
+  }
+
   /** Sends a message to the other brokers; one that the storage must commit, after its commit. */
   publish(publication: Publication): void {
     const { topic, qos } = publication.message
@@ -131,6 +153,7 @@ export class EmitterCluster implements Cluster, MembershipListener {
   }
 
   onRequest(kind: string, body: unknown, from: string): unknown {
+    if (kind === 'administer') return this.#environment.administration.onRequest(body)
     return this.#sessions?.onRequest(kind, body, from)
   }
 

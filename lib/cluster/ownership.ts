@@ -166,6 +166,14 @@ export class Ownership {
     }
   }
 
+  /** Waits until no request for the session is under way. Returns whether there was one. */
+  async unlocked(clientId: string): Promise<boolean> {
+    if (this.#locks.holder(clientId) === undefined) return false
+    const release = await this.#locks.acquire(clientId, lockRequest(this.#now(), 'exclusive'))
+    release()
+    return true
+  }
+
   #now(): number {
     const { timers } = this.#environment
     return timers.toWallClock(timers.now())

@@ -2,6 +2,7 @@ import type { MessageId } from '../messages/message-id.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import type { SharedReading } from '../../types/storage.ts'
 import type { Timer } from '../timers.ts'
+import type { RemoteSessionInfo } from './cluster.ts'
 import { Inventory } from './inventory.ts'
 import { Ownership, type OwnershipEnvironment, TAKE_OVER_MS } from './ownership.ts'
 import type { Membership } from './membership.ts'
@@ -77,6 +78,33 @@ export class SharedSessions {
       if (recoveredIds?.has(id) === true) clientIds.push(clientId)
     }
     return clientIds
+  }
+
+  *remoteSessions(clientId?: string): IterableIterator<RemoteSessionInfo> {
+    const one = clientId === undefined ? undefined : this.#remote.get(clientId)
+    const all = clientId === undefined ? this.#remote.values() : one === undefined ? [] : [one]
+    for (const { clientId: id, info, ownerBroker, connected, subscriptions } of all) {
+      if (info === undefined) continue // It is a member of a shared subscription only.
+      const { owner, expiryInterval } = info
+      yield { clientId: id, owner, expiryInterval, ownerBroker, connected, subscriptions: subscriptions.values() }
+    }
+  }
+
+  ownerOf(clientId: string): string | undefined {
+    return this.#remote.get(clientId)?.ownerBroker
+  }
+
+  /** Waits until the session is neither on its way nor without an owner. Returns false if there is none. */
+  async settled(clientId: string): Promise<boolean> {
+    const isMoving = await this.ownership.unlocked(clientId)
+    if (this.#environment.sessions.get(clientId) !== undefined) return true
+    const remote = this.#remote.get(clientId)
+    if (remote?.info === undefined) return isMoving
+    // One of the brokers adopts it when it has noticed that its owner is gone.
+    if (remote.ownerBroker === undefined) {
+      await new Promise<void>((resolve) => this.#environment.timers.after(TAKE_OVER_MS, resolve))
+    }
+    return !this.#isStopped
   }
 
   onNotice(kind: string, body: unknown, from: string): void {

@@ -1,7 +1,10 @@
+import type { SessionOperations } from '../administration/client-session.ts'
 import { reasonCodeOf } from '../packets/reason-codes.ts'
 import type { Client as PublicClient, ConnectRequest, DisconnectOptions } from '../../types/client.ts'
 import type { ConnectionInfo } from '../../types/connection-info.ts'
+import type { MessageInit } from '../../types/message.ts'
 import type { ReasonName } from '../../types/reason-codes.ts'
+import type { ClientSubscribeOptions } from '../../types/session.ts'
 import type { Subscription } from '../../types/subscription.ts'
 
 /** The connection of a Client. */
@@ -23,6 +26,7 @@ export class Client implements PublicClient {
   /** The time limit of a hook that is asked about this Client; see `hooks`. */
   hookTime: 'each' | 'together' | 'over' = 'each'
   #handle: ConnectionHandle
+  readonly #operations: SessionOperations
   #abort: AbortController | undefined
 
   constructor(
@@ -31,12 +35,14 @@ export class Client implements PublicClient {
     connect: ConnectRequest,
     session: unknown,
     handle: ConnectionHandle,
+    operations: SessionOperations,
   ) {
     this.id = id
     this.connection = connection
     this.connect = connect
     this.session = session
     this.#handle = handle
+    this.#operations = operations
   }
 
   get connected(): boolean {
@@ -53,6 +59,18 @@ export class Client implements PublicClient {
   connectionClosed(): void {
     this.#handle = CLOSED // A session may refer to this Client for long, so the connection must be released.
     this.#abort?.abort()
+  }
+
+  subscribe(filter: string | readonly string[], options?: ClientSubscribeOptions): Promise<void> {
+    return this.#operations.subscribe(this.id, filter, options)
+  }
+
+  unsubscribe(filter: string | readonly string[]): Promise<number> {
+    return this.#operations.unsubscribe(this.id, filter)
+  }
+
+  publish(message: MessageInit): Promise<void> {
+    return this.#operations.publish(this.id, message)
   }
 
   disconnect(reason: ReasonName | number = 'administrative-action', options?: DisconnectOptions): Promise<void> {

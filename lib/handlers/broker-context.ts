@@ -1,3 +1,4 @@
+import type { SessionOperations } from '../administration/client-session.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { ConnectedClients } from '../connection/connected-clients.ts'
 import type { Connections } from '../connection/connections.ts'
@@ -33,6 +34,8 @@ export interface BrokerContext {
   readonly commits: CommitQueue | undefined
   readonly connections: Connections
   readonly clients: ConnectedClients
+  /** Changes of sessions by the application. */
+  readonly administration: SessionOperations
   /** Emits an event; a listener that throws is reported and does not stop the others. */
   readonly notify: Notify
   readonly notifyAfter: NotifyAfter

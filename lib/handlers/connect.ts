@@ -47,7 +47,7 @@ async function decide(connection: Connection, packet: ConnectPacket, undecided: 
   const authentication = new Authentication(connection, packet.properties?.authenticationData)
   const request = requestOf(packet, clientId, will)
   const known = { ...request, password: undefined, properties: withoutAuthenticationData(packet.properties) }
-  const client = new Client(clientId, connection.info, known, undefined, connection)
+  const client = new Client(clientId, connection.info, known, undefined, connection, broker.administration)
   connection.authentication = authentication
   connection.client = client
   client.session = await authenticate(connection, request, client, authentication)

@@ -24,6 +24,7 @@ export function authorizeStored(broker: BrokerContext, client: Client): MaybePro
 async function authorizeAgain(broker: BrokerContext, client: Client, stored: Session): Promise<Change[]> {
   const changes: Change[] = []
   for (const { requested } of stored.subscriptions.values()) {
+    if (requested.byApplication === true) continue // No hook was called for it.
     let granted: PublicSubscription | undefined
     try {
       const answer = await broker.hooks.authorizeSubscribe(requested, client)

@@ -7,6 +7,7 @@ import { isPromise } from '../promises.ts'
 import { Subscription } from '../messages/subscriber.ts'
 import { refusalCodeFor } from '../packets/reason-code-lists.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
+import { type NewSubscription, removeRejected, sendsRetained } from '../sessions/new-subscription.ts'
 import type { Session } from '../sessions/session.ts'
 import { parseTopicFilter } from '../topics/topic-filter.ts'
 import type { BrokerContext } from './broker-context.ts'
@@ -92,7 +93,7 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
   const { broker, session, client } = connection
   if (session === undefined || client === undefined || !connection.isOpen) return
   const reasonCodes: number[] = []
-  const made: Made[] = []
+  const made: NewSubscription[] = []
   let refusal: MqttError | undefined
   for (const [index, answer] of answers.entries()) {
     if (session.ended) return // A listener of `subscribed` ended the session.
@@ -116,21 +117,8 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
   )
 }
 
-/** A new subscription, and the one that it replaced. */
-interface Made {
-  readonly subscription: Subscription
-  readonly previous: Subscription | undefined
-}
-
-// The subscriptions before rejected ones, which later ones of the same Client have replaced already.
-const before = new WeakMap<Subscription, Subscription | undefined>()
-
-function deliverRetained(session: Session, made: readonly Made[]): void {
-  for (const { subscription, previous } of made) {
-    if (subscription.shareName !== undefined) continue // No retained messages (section 4.8.2).
-    if (subscription.retainHandling === 2 || (subscription.retainHandling === 1 && previous !== undefined)) continue
-    session.outbound.deliverRetained(subscription)
-  }
+function deliverRetained(session: Session, made: readonly NewSubscription[]): void {
+  for (const one of made) if (sendsRetained(one)) session.outbound.deliverRetained(one.subscription)
   session.outbound.sendPending()
 }
 
@@ -138,20 +126,13 @@ function deliverRetained(session: Session, made: readonly Made[]): void {
 function rollback(
   connection: Connection,
   packet: SubscribePacket,
-  made: readonly Made[],
+  made: readonly NewSubscription[],
   reasonCodes: readonly number[],
   error: Error,
 ): void {
   const { broker, session } = connection
   if (session === undefined) return
-  for (const { subscription, previous } of made) {
-    const { topicFilter } = subscription.requested
-    const kept = previous !== undefined && before.has(previous) ? before.get(previous) : previous
-    before.set(subscription, kept)
-    if (session.subscriptions.get(topicFilter) !== subscription) continue // It was replaced or removed meanwhile.
-    if (kept === undefined) broker.sessions.unsubscribe(session, topicFilter)
-    else broker.sessions.subscribe(session, kept)
-  }
+  removeRejected(broker.sessions, session, made)
   const refusal = storageRefusal(error)
   const { packetId } = packet
   const refused = refusalCodeFor('suback', refusal.reasonCode)

@@ -14,7 +14,7 @@ import type { RetainedMessages } from './retained-messages.ts'
 import type { Router } from './router.ts'
 
 /** The parts of the broker that a message of the application needs. */
-interface LocalPublisherContext {
+export interface LocalPublisherContext {
   readonly limits: Readonly<Limits>
   readonly timers: Timers
   readonly retained: RetainedMessages
@@ -38,15 +38,25 @@ export async function publishLocally(broker: LocalPublisherContext, init: Messag
   notify('published', publication.message, undefined)
   if (commits?.isInOpenBatch(publication) !== true) return
   commits.markRejectable(publication)
-  try {
-    await commits.flushed()
-  } catch (error) {
-    router.rollback(publication)
-    throw storageRefusal(error as Error)
-  }
+  await committed(commits, () => router.rollback(publication))
 }
 
-function checkMessage(init: MessageInit, maxTopicLevels: number): void {
+/** Waits for the commit. If it fails, calls `undo` at once, before changes count as done, and rejects. */
+export function committed(commits: Pick<CommitQueue, 'afterCommit'>, undo: () => void = nothing): Promise<void> {
+  return new Promise((resolve, reject) => {
+    commits.afterCommit(resolve, (error) => {
+      undo()
+      reject(storageRefusal(error))
+    })
+  })
+}
+
+function nothing(): void {
+  // There is nothing to undo, or the change is committed later.
+}
+
+/** Throws for a message that is not valid. */
+export function checkMessage(init: MessageInit, maxTopicLevels: number): void {
   if (typeof init?.topic !== 'string' || !isValidTopicName(init.topic, maxTopicLevels)) {
     throw new MqttError('topic-name-invalid', `expected a Topic Name, got ${JSON.stringify(init?.topic)?.slice(0, 80)}`)
   }

@@ -36,6 +36,12 @@ export interface DeliveryOptions extends DeliverySource {
   readonly retainAsPublished: boolean
 }
 
+/** A subscription as the Client requested it, or as the application made it. */
+export interface RequestedSubscription extends PublicSubscription {
+  /** The application made it, so that no hook is called for it when the session is resumed. */
+  readonly byApplication?: boolean
+}
+
 /** A subscription as granted, with the request of the Client. */
 export class Subscription implements DeliveryOptions, PublicSubscription {
   // The fields that each message reads come first, so that they are together in memory.
@@ -45,7 +51,7 @@ export class Subscription implements DeliveryOptions, PublicSubscription {
   readonly retainAsPublished: boolean
   readonly identifiers: readonly number[] | undefined
   /** The subscription as requested; its Topic Filter is the key for replacement and UNSUBSCRIBE. */
-  readonly requested: PublicSubscription
+  readonly requested: RequestedSubscription
   /** The granted Topic Filter, with `$share/name/`. */
   readonly topicFilter: string
   /** The Topic Filter without `$share/name/`, which is compared with Topic Names. */
@@ -54,7 +60,7 @@ export class Subscription implements DeliveryOptions, PublicSubscription {
   readonly retainHandling: 0 | 1 | 2
   readonly subscriptionIdentifier: number | undefined
 
-  constructor(subscriber: Subscriber, requested: PublicSubscription, granted: PublicSubscription) {
+  constructor(subscriber: Subscriber, requested: RequestedSubscription, granted: PublicSubscription) {
     const { topicFilter, shareName, subscriptionIdentifier } = granted
     this.subscriber = subscriber
     this.qos = granted.qos

@@ -34,6 +34,11 @@ export class OutboundQueue implements Iterable<Delivery> {
     return this.#length
   }
 
+  /** Bytes of queued and inflight messages. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
   /** Whether at most a quarter of each limit is used. */
   get isBelowLowWaterMark(): boolean {
     const { maxQueuedMessages, maxQueuedBytes } = this.#limits

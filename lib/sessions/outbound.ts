@@ -76,6 +76,17 @@ export class Outbound implements Subscriber, ExpiringQueue {
     return this.#queue.length
   }
 
+  /** Bytes of queued and inflight messages. */
+  get queuedBytes(): number {
+    return this.#queue.bytes
+  }
+
+  /** Whether `deliver` accepts this message at QoS 1 and 2. Expired messages make room. */
+  hasRoomFor({ queued }: Publication): boolean {
+    const isSentNow = this.canSendNow && !this.inflight.hasUnsent
+    return this.#queue.hasRoomFor(queued, isSentNow) || this.#makeRoomFor(queued, isSentNow)
+  }
+
   get canSendNow(): boolean {
     return this.#connection !== undefined && this.#queue.length === 0 && this.#canSend(this.#connection)
   }

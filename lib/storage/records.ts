@@ -128,6 +128,7 @@ export const subscriptionFields: FieldTable = tableOf<PersistedSubscription>({
   subscriptionIdentifier: { kind: 'uint32', tag: 4 },
   grantedTopic: { kind: 'string', tag: 5 },
   requestedQos: { kind: 'uint8', tag: 6 },
+  byApplication: { kind: 'boolean', tag: 7 },
   unknownFields: { kind: 'unknown fields' },
 })
 

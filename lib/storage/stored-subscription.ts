@@ -16,13 +16,14 @@ export function persistedSubscription(subscription: Subscription): PersistedSubs
     ...(subscriptionIdentifier !== undefined && { subscriptionIdentifier }),
     ...(requested.topicFilter !== topicFilter && { grantedTopic: topicFilter }),
     ...(requested.qos !== qos && { requestedQos: requested.qos }),
+    ...(requested.byApplication === true && { byApplication: true }),
   }
 }
 
 /** The subscription of a stored form; undefined if its Topic Filter is invalid, because another program stored it. */
 export function subscriptionOf(
   receiver: Subscriber,
-  { topic, qos, rh, rap, nl, subscriptionIdentifier, grantedTopic, requestedQos }: PersistedSubscription,
+  { topic, qos, rh, rap, nl, subscriptionIdentifier, grantedTopic, requestedQos, byApplication }: PersistedSubscription,
   maxTopicLevels: number,
 ): Subscription | undefined {
   const topicFilter = grantedTopic ?? topic
@@ -37,6 +38,7 @@ export function subscriptionOf(
     subscriptionIdentifier,
     shareName: parsed.shareName,
   }
+  if (byApplication === true) return new Subscription(receiver, { ...granted, byApplication }, granted)
   const isAsRequested = topicFilter === topic && (requestedQos ?? qos) === qos
   const requested = isAsRequested ? granted : { ...granted, topicFilter: topic, qos: requestedQos ?? qos }
   return new Subscription(receiver, requested, granted)

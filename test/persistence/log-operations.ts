@@ -99,6 +99,7 @@ const other = fc.oneof(
           subscriptionIdentifier: maybe(fc.nat(268_435_455)),
           grantedTopic: maybe(topic),
           requestedQos: maybe(qos),
+          byApplication: maybe(fc.constant(true)),
         })
         .map(present),
       { maxLength: 3 },

@@ -43,7 +43,7 @@ export interface Capabilities {
   readonly willReplaces: 'client' | 'client at broker' | 'none'
   /** Large numbers come back from the fields of a subscription, which store the sessions. */
   readonly sessionFields: boolean
-  /** `grantedTopic` and `requestedQos` come back. */
+  /** `grantedTopic`, `requestedQos` and `byApplication` come back. */
   readonly subscriptionFields: boolean
 }
 
@@ -235,7 +235,7 @@ async function probeSubscriptions(
   client: PersistenceClient,
 ): Promise<Pick<Capabilities, 'sessionFields' | 'subscriptionFields'>> {
   const [rh, subscriptionIdentifier] = [4_294_967_295, messageExpiry]
-  const fields = { rh, subscriptionIdentifier, grantedTopic: 'granted', requestedQos: 2 }
+  const fields = { rh, subscriptionIdentifier, grantedTopic: 'granted', requestedQos: 2, byApplication: true }
   const subscription = { topic: `${RESERVED}probe`, qos: 1, rap: false, nl: false, ...fields }
   await calls.callWithRetry('addSubscriptions', (store) =>
     store.addSubscriptions(client, [subscription as unknown as PersistedSubscription]),
@@ -245,6 +245,9 @@ async function probeSubscriptions(
   await calls.callWithRetry('removeSubscriptions', (store) => store.removeSubscriptions(client, [subscription.topic]))
   return {
     sessionFields: kept.rh === rh && kept.subscriptionIdentifier === subscriptionIdentifier,
-    subscriptionFields: kept.grantedTopic === fields.grantedTopic && kept.requestedQos === fields.requestedQos,
+    subscriptionFields:
+      kept.grantedTopic === fields.grantedTopic &&
+      kept.requestedQos === fields.requestedQos &&
+      kept.byApplication === true,
   }
 }

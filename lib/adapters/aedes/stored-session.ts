@@ -21,9 +21,10 @@ export interface StoredSubscription {
   readonly grantedTopic: string
   /** -1 for none, because 0 is a QoS. */
   readonly requestedQos: number
+  readonly byApplication: boolean
 }
 
-const noMoreFields = { rap: false, nl: false, grantedTopic: '', requestedQos: -1 } as const
+const noMoreFields = { rap: false, nl: false, grantedTopic: '', requestedQos: -1, byApplication: false } as const
 
 export function sessionRecord(session: PersistedSessionInfo): StoredSubscription {
   const { expiryInterval, expiresAt } = session
@@ -41,17 +42,18 @@ export function ownerRecord(topic: string, writtenAt: number): StoredSubscriptio
 
 /** @param keepsAllFields - false for a store that keeps only the fields that aedes has, but any value in them. */
 export function toStoredSubscription(subscription: PersistedSubscription, keepsAllFields: boolean): StoredSubscription {
-  const { grantedTopic, requestedQos, rh = 0 } = subscription
-  const hasMore = grantedTopic !== undefined || requestedQos !== undefined
+  const { grantedTopic, requestedQos, byApplication, rh = 0 } = subscription
+  const hasMore = grantedTopic !== undefined || requestedQos !== undefined || byApplication === true
   return {
     topic: storedTopic(subscription.topic),
     qos: subscription.qos,
-    rh: hasMore && !keepsAllFields ? { rh, grantedTopic, requestedQos } : rh,
+    rh: hasMore && !keepsAllFields ? { rh, grantedTopic, requestedQos, byApplication } : rh,
     rap: subscription.rap ?? false,
     nl: subscription.nl ?? false,
     subscriptionIdentifier: subscription.subscriptionIdentifier ?? 0,
     grantedTopic: grantedTopic ?? '',
     requestedQos: requestedQos ?? -1,
+    byApplication: byApplication ?? false,
   }
 }
 
@@ -103,5 +105,6 @@ function subscriptionOf(topic: string, fields: Readonly<Record<string, unknown>>
     ...(subscriptionIdentifier !== undefined && { subscriptionIdentifier }),
     ...(grantedTopic !== undefined && { grantedTopic }),
     ...(typeof requested === 'number' && requested >= 0 && { requestedQos: qosOf(requested) }),
+    ...((inside.byApplication === true || inside.byApplication === 1) && { byApplication: true }),
   }
 }

@@ -84,6 +84,7 @@ export const sessionCases: readonly TestCase[] = [
         subscriptionIdentifier: 268_435_455,
         grantedTopic: '$share/group/tenant/a/+',
         requestedQos: 1,
+        byApplication: true,
       })
       const filters = [...STRANGE_NAMES, '#', '+/b', '/', '$SYS/#']
       await compared.commit(session('c'), session('d'))
