@@ -3,7 +3,7 @@ import type { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type { ConnectionInfo } from '../types/connection-info.ts'
 import type { DropReason } from '../types/events.ts'
-import type { Plugin, PluginBroker } from '../types/hooks.ts'
+import type { MaybePromise, Plugin, PluginBroker } from '../types/hooks.ts'
 import type { Message } from '../types/message.ts'
 import type { Limits } from '../types/options.ts'
 import { Administration } from './administration/administration.ts'
@@ -40,6 +40,15 @@ import type { CommitQueue } from './storage/commit-queue.ts'
 import { createStorage } from './storage/create-storage.ts'
 import { recover } from './storage/recovery.ts'
 import { Timers } from './timers.ts'
+
+/** How `Broker.close` ends the connections. */
+interface EndOfConnections {
+  readonly reasonCode: number
+  /** Milliseconds for Clients to leave before the DISCONNECT. */
+  readonly leaveMs: number
+  /** Milliseconds after the DISCONNECT. */
+  readonly graceMs: number
+}
 
 /**
  * The parts of one broker, created in the order of their dependencies; two brokers share none. No other file knows all
@@ -144,7 +153,10 @@ export class Assembly {
   start(broker: PluginBroker<never>): void {
     const { commits } = this
     void this.cluster.start()
-    if (commits !== undefined) this.lifecycle.restore(() => this.#restore(commits))
+    if (commits !== undefined) {
+      this.lifecycle.restore(() => this.#restore(commits))
+      this.lifecycle.restored?.catch(this.reportError) // At once, because no listener or Client may wait for it.
+    }
     for (const plugin of this.settings.plugins) this.addPlugin(plugin, broker)
     this.#sysTopics?.start()
   }
@@ -164,14 +176,25 @@ export class Assembly {
   /** Its hooks are called from now on; new connections wait for its setup. */
   addPlugin(plugin: Plugin<never>, broker: PluginBroker<never>): void {
     this.hooks.add(plugin)
-    if (plugin.setup !== undefined) this.lifecycle.prepare(() => plugin.setup?.(broker))
+    if (plugin.setup !== undefined) this.lifecycle.prepare(() => this.#setUp(plugin, broker))
+  }
+
+  /** A failure is reported at once, because without `listen` nothing waits for the preparation until a Client connects. */
+  async #setUp(plugin: Plugin<never>, broker: PluginBroker<never>): Promise<void | (() => MaybePromise<void>)> {
+    try {
+      return await plugin.setup?.(broker)
+    } catch (error) {
+      const cause = error instanceof Error ? error : new Error(String(error))
+      this.reportError(new Error(`setup of plugin ${plugin.name} failed: ${cause.message}`, { cause }))
+      throw error
+    }
   }
 
   /** Ends the parts in an order in which no part uses one that has ended. */
-  close(reasonCode: number, graceMs: number): Promise<void> {
+  close(how: EndOfConnections): Promise<void> {
     const { lifecycle } = this
     return lifecycle.close([
-      () => this.#endConnections(reasonCode, graceMs),
+      () => this.#endConnections(how),
       () => this.predecessors.close(),
       () => this.localSubscriptions.close(),
       () => lifecycle.tearDown(),
@@ -185,8 +208,9 @@ export class Assembly {
   }
 
   /** Closes the ports first, so that no Client reconnects, then the connections, then the other streams. */
-  async #endConnections(reasonCode: number, graceMs: number): Promise<void> {
+  async #endConnections({ reasonCode, leaveMs, graceMs }: EndOfConnections): Promise<void> {
     const stopped = this.listeners.stopAccepting()
+    if (leaveMs > 0) await this.connections.empty(leaveMs)
     await this.connections.close(reasonCode, graceMs)
     await this.listeners.close()
     await stopped

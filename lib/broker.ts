@@ -1,10 +1,8 @@
-import { EventEmitter } from 'node:events'
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Client } from '../types/client.ts'
 import type { ConnectionInfo } from '../types/connection-info.ts'
 import type { Emitter } from '../types/emitter.ts'
-import type { BrokerEvents } from '../types/events.ts'
 import type { MaybePromise, Plugin, PluginBroker } from '../types/hooks.ts'
 import type { Listener, ListenOptionsMap, UpgradeOptions, WebSocketSettings } from '../types/listen.ts'
 import type { LocalSubscription, SubscribeOptions } from '../types/local-subscription.ts'
@@ -15,16 +13,26 @@ import type { ClientSession } from '../types/session.ts'
 import type { BrokerStatistics } from '../types/statistics.ts'
 import { clearRetained } from './administration/retained-removal.ts'
 import { Assembly } from './assembly.ts'
+import { InvalidOptionError } from './errors.ts'
 import { publishLocally } from './messages/local-publisher.ts'
-import { checkPlugin, parseOptions } from './options.ts'
+import { checkCloseOptions, checkPlugin, checkSignal, isObject, parseOptions } from './options.ts'
 import { reasonCodeOf } from './packets/reason-codes.ts'
 import { snapshot } from './statistics.ts'
 import { hasWildcard } from './topics/topic-filter.ts'
-import { connectionInfo } from './transports/info.ts'
+import { knownOf } from './transports/known-of.ts'
 import { memoryPair } from './transports/memory.ts'
+import { refuseMembersOfAedes } from './usage/aedes-members.ts'
+import { BrokerEmitter } from './usage/broker-emitter.ts'
+import { refuseCallback } from './usage/callbacks.ts'
+import { viewOfClients } from './usage/client-map.ts'
 
 /** The options of `broker.close`. */
 export interface CloseOptions {
+  /**
+   * Milliseconds from 0 for Clients to leave by themselves, before the broker sends a DISCONNECT. Meanwhile the broker
+   * accepts no connections, and handles all packets of the others. Ends when the last of them is closed. Default: 0.
+   */
+  readonly leaveMs?: number
   /**
    * Milliseconds from 0 for Clients to read the remaining packets and to close; then their connections are
    * destroyed. Default: 1,000.
@@ -34,19 +42,28 @@ export interface CloseOptions {
   readonly reason?: ReasonName
 }
 
+let assemblyOf: (broker: Broker<never>) => Assembly
+
 /**
  * An MQTT broker. It takes connections from its own listeners (`listen`), from HTTP servers (`attach`)
  * and from any Duplex stream (`handle`). `S` is the type of the value that the `authenticate` hook returns.
  *
  * @throws InvalidOptionError when an option is unknown or has an invalid value
  */
-export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implements AsyncDisposable {
+export class Broker<S = unknown> extends BrokerEmitter<S> implements AsyncDisposable {
   readonly #parts: Assembly
+  readonly #clients: ReadonlyMap<string, Client<S>>
+
+  static {
+    refuseMembersOfAedes(Broker.prototype)
+    assemblyOf = (broker) => broker.#parts
+  }
 
   constructor(options?: BrokerOptions<S>) {
-    super()
+    super(Broker)
     const settings = parseOptions(options)
     this.#parts = new Assembly(settings, this)
+    this.#clients = viewOfClients(this.#parts.clients.byId) as ReadonlyMap<string, unknown> as typeof this.clients
     this.#parts.start(this.#asPluginBroker)
     settings.signal?.addEventListener('abort', () => void this.close(), { once: true })
     if (settings.signal?.aborted === true) void this.close()
@@ -72,9 +89,9 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     return this.#parts.listeners.open
   }
 
-  /** The Clients that are connected, by Client Identifier. A live view. */
+  /** The Clients that are connected, by Client Identifier. A live view, which cannot be changed. */
   get clients(): ReadonlyMap<string, Client<S>> {
-    return this.#parts.clients.byId as ReadonlyMap<string, unknown> as ReadonlyMap<string, Client<S>>
+    return this.#clients
   }
 
   /**
@@ -82,31 +99,36 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
    * that come later wait for its `setup`.
    *
    * @throws InvalidOptionError when it is not a plugin or has an unknown hook
+   * @throws MqttError with `ERR_MQTT_SERVER_SHUTTING_DOWN` when the broker is closed
    */
   use(plugin: Plugin<S>): this {
     checkPlugin(plugin)
+    this.#parts.lifecycle.refuseClosed()
     this.#parts.addPlugin(plugin as Plugin<never>, this.#asPluginBroker)
     return this
   }
 
   /**
-   * Opens listeners. Resolves when all of them are open. Rejects, with none of them open: with the error of the system
-   * (`EADDRINUSE`, `EACCES`, …); with an `InvalidOptionError` for an unknown option, and for a listener that other
-   * machines can reach when there is neither an `authenticate` hook nor `allowAnonymous`; with the error of a plugin's
-   * `setup` or of the storage; with an `Error` when the broker is closed.
+   * Opens listeners: at least one. Resolves when all of them are open. Rejects, with none of them open: with the error
+   * of the system (`EADDRINUSE`, `EACCES`, …); with an `InvalidOptionError` for an unknown option or a wrong value, and
+   * for a listener that other machines can reach when there is neither an `authenticate` hook nor `allowAnonymous`; with
+   * the error of a plugin's `setup` or of the storage; with an `MqttError`, `ERR_MQTT_SERVER_SHUTTING_DOWN`, when the
+   * broker is closed.
    *
    * @param options.signal aborted: closes these listeners
    */
-  listen(what: ListenOptionsMap, options: { signal?: AbortSignal } = {}): Promise<Listener[]> {
-    return this.#parts.listeners.listen(what, options.signal)
+  listen(what: ListenOptionsMap, options?: { signal?: AbortSignal }): Promise<Listener[]> {
+    refuseCallback('broker.listen({ tcp: 1883 })', arguments)
+    return this.#parts.listeners.listen(what, options)
   }
 
   /**
    * Takes WebSocket connections (section 6) from an HTTP server of the application. Requests for other paths are left
    * to the other listeners of `upgrade`; without such a listener the reply is 404.
    *
-   * @throws InvalidOptionError when a setting is unknown or has an invalid value, and for a path of this server that is
-   * attached already
+   * @throws InvalidOptionError when it is not an HTTP server, for a setting that is unknown or has a wrong value, and for
+   * a path of this server that is attached already
+   * @throws MqttError with `ERR_MQTT_SERVER_SHUTTING_DOWN` when the broker is closed
    */
   attach(server: HttpServer, settings: WebSocketSettings = {}): Listener {
     return this.#parts.listeners.attach(server, settings)
@@ -130,14 +152,19 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
 
   /**
    * Takes a connection: any Duplex stream of bytes. Bound, so that it can be given to `net.createServer` as it is.
-   * Address and certificate are read from the stream; the fields of `info` add to them and take precedence.
+   * Address and certificate are read from the stream, or from the HTTP request that became it, which is `info` itself or
+   * one of its fields; the other fields of `info` add to them and take precedence. A closed broker destroys the stream.
+   *
+   * @throws InvalidOptionError when it is not a Duplex stream, and for a field that is unknown or has a wrong value
    */
-  readonly handle = (stream: Duplex, info?: Partial<ConnectionInfo>): void => {
-    // Some servers pass another second argument, which is ignored.
-    this.#parts.acceptor.accept(stream, { ...connectionInfo(stream), ...(typeof info === 'object' ? info : {}) })
+  readonly handle = (stream: Duplex, info?: Partial<ConnectionInfo> | IncomingMessage): void => {
+    this.#parts.acceptor.accept(stream, knownOf(stream, info))
   }
 
-  /** Makes a connection without a network. Returns the Client's end of a stream in memory. */
+  /**
+   * Makes a connection without a network. Returns the Client's end of a stream in memory. A closed broker destroys it,
+   * so that a Client that reconnects sees a broker that is away.
+   */
   connect(): Duplex {
     const [clientSide, serverSide] = memoryPair()
     this.#parts.acceptor.accept(serverSide, { transport: 'memory' })
@@ -146,15 +173,22 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
 
   /**
    * Publishes a message as the application, without asking the hooks. Resolves when the sessions, the retained messages
-   * and the storage have it. Rejects with an `MqttError` when the topic is not a Topic Name (section 4.7), when there
-   * is no room for a retained message, or when the storage fails; with an `InvalidOptionError` for another wrong field;
-   * with an `Error` when the broker is closed.
+   * and the storage have it. Rejects with an `MqttError` when the topic is not a Topic Name (section 4.7), when the
+   * packet would be larger than MQTT permits (section 2.1.4), when there is no room for a retained message, when the
+   * storage fails, and with `ERR_MQTT_SERVER_SHUTTING_DOWN` when the broker is closed; with an `InvalidOptionError` for
+   * another wrong field. The rejection of a closed broker does not end a process that does not wait for the promise.
    *
    * @param options.signal aborted already: rejects with its reason, and nothing is published
+   * @throws InvalidOptionError for a callback
    */
-  async publish(init: MessageInit, options: { signal?: AbortSignal } = {}): Promise<void> {
-    options.signal?.throwIfAborted()
-    this.#parts.lifecycle.refuseClosed()
+  publish(init: MessageInit, options?: { signal?: AbortSignal }): Promise<void> {
+    refuseCallback('broker.publish(message)', arguments)
+    if (this.#parts.lifecycle.isClosing) return this.#parts.lifecycle.rejectClosed()
+    return this.#publish(init, options)
+  }
+
+  async #publish(init: MessageInit, options: { signal?: AbortSignal } | undefined): Promise<void> {
+    if (options !== undefined) checkSignal('publish.', options).signal?.throwIfAborted()
     await publishLocally(this.#parts, init)
   }
 
@@ -162,8 +196,9 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
    * Subscribes the application itself: with a listener, which gets one message at a time, or without one, to be
    * used in `for await`. Retained messages come first; shared subscriptions work too (section 4.8.2).
    *
-   * @throws MqttError when a filter is not a Topic Filter (section 4.7)
-   * @throws InvalidOptionError when an option is unknown or has an invalid value
+   * @throws MqttError when a filter is not a Topic Filter (section 4.7), and with `ERR_MQTT_SERVER_SHUTTING_DOWN` when
+   * the broker is closed
+   * @throws InvalidOptionError when an option is unknown or has an invalid value, and for a callback
    */
   subscribe(filter: string | readonly string[], options?: SubscribeOptions): LocalSubscription
   subscribe(
@@ -177,6 +212,8 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
     third?: SubscribeOptions,
   ): LocalSubscription {
     const [listener, options] = typeof second === 'function' ? [second, third] : [undefined, second]
+    checkSubscribeCall(filter, listener, third, arguments[3])
+    this.#parts.lifecycle.refuseClosed()
     const filters = typeof filter === 'string' ? [filter] : filter
     return this.#parts.localSubscriptions.subscribe(filters, listener, options ?? {})
   }
@@ -204,6 +241,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
 
   /** The session of a Client, connected or away; undefined if there is none. Rejects when the broker is closed. */
   session(clientId: string): Promise<ClientSession | undefined> {
+    refuseCallback('broker.session(clientId)', arguments)
     return this.#parts.administration.get(clientId)
   }
 
@@ -215,6 +253,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
    * broker that has the session does not respond.
    */
   deleteSession(clientId: string): Promise<boolean> {
+    refuseCallback('broker.deleteSession(clientId)', arguments)
     return this.#parts.administration.delete(clientId)
   }
 
@@ -225,6 +264,7 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
    * is closed; with an `MqttError` when the filter is not a Topic Filter (section 4.7), or when the store fails.
    */
   clearRetained(filter: string): Promise<number> {
+    refuseCallback('broker.clearRetained(filter)', arguments)
     return clearRetained(this.#parts, filter)
   }
 
@@ -235,11 +275,15 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
 
   /**
    * Ends the broker: no new connections; a DISCONNECT for every MQTT 5.0 Client, and `graceMs` to read it; then the
-   * plugins, the storage and the emitter. Resolves always. A second call waits for the first, whose options count.
+   * plugins, the storage and the emitter. Never rejects. A second call waits for the first, whose options count.
+   *
+   * @throws InvalidOptionError for an option that is unknown or has a wrong value, and for a callback
    */
   close(options: CloseOptions = {}): Promise<void> {
-    const { graceMs = 1000, reason = 'server-shutting-down' } = options
-    return this.#parts.close(reasonCodeOf(reason), graceMs)
+    refuseCallback('broker.close()', arguments)
+    checkCloseOptions(options)
+    const { leaveMs = 0, graceMs = 1000, reason = 'server-shutting-down' } = options
+    return this.#parts.close({ reasonCode: reasonCodeOf(reason), leaveMs, graceMs })
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -247,17 +291,39 @@ export class Broker<S = unknown> extends EventEmitter<BrokerEvents<S>> implement
   }
 }
 
+/** Throws an `InvalidOptionError` for a call of `Broker.subscribe` as aedes has it, and for values of other types. */
+function checkSubscribeCall(filter: unknown, listener: unknown, third: unknown, fourth: unknown): void {
+  const isList = Array.isArray(filter) && filter.every((each) => typeof each === 'string')
+  if (typeof filter !== 'string' && !isList) {
+    throw new InvalidOptionError('subscribe: expected a Topic Filter or an array of Topic Filters')
+  }
+  if (typeof third === 'function' || typeof fourth === 'function') {
+    throw new InvalidOptionError('subscribe: takes no callback after the listener; it has subscribed when it returns')
+  }
+  if (typeof listener === 'function' && listener.length > 1) {
+    throw new InvalidOptionError(
+      'subscribe: the listener has one parameter, the message, and no callback; it may return a promise',
+    )
+  }
+}
+
 /**
  * Makes a broker, sets up its plugins and opens its listeners. Rejects as the constructor throws and as `listen`
  * rejects; then the broker is closed.
  */
-export async function createBroker<S = unknown>(
+export function createBroker<S = unknown>(
   options: BrokerOptions<S> & { listen?: ListenOptionsMap } = {},
 ): Promise<Broker<S>> {
-  const { listen, ...rest } = options
-  const broker = new Broker<S>(rest)
+  refuseCallback('createBroker(options)', arguments)
+  return openBroker(options)
+}
+
+async function openBroker<S>(options: BrokerOptions<S> & { listen?: ListenOptionsMap }): Promise<Broker<S>> {
+  const { listen, ...rest } = options ?? {}
+  const broker = new Broker<S>(isObject(options) ? rest : options)
   try {
-    await broker.listen(listen ?? {})
+    if (listen === undefined) await assemblyOf(broker as unknown as Broker<never>).lifecycle.ready
+    else await broker.listen(listen)
   } catch (error) {
     await broker.close()
     throw error

@@ -1,4 +1,5 @@
 import type { MaybePromise } from '../types/hooks.ts'
+import { MqttError } from './errors.ts'
 
 /**
  * The state of a broker.
@@ -61,8 +62,19 @@ export class Lifecycle {
     return this.#restored
   }
 
+  /** Throws the error of each method that a closed broker refuses. */
   refuseClosed(): void {
-    if (this.isClosing) throw new Error('the broker is closed')
+    if (this.isClosing) throw closedError()
+  }
+
+  /**
+   * Rejects with the same error. A program that publishes in a timer and does not wait would otherwise end with the
+   * broker; one that waits for the promise receives the error.
+   */
+  rejectClosed(): Promise<never> {
+    const rejected = Promise.reject<never>(closedError())
+    rejected.catch(ignore)
+    return rejected
   }
 
   /** Opens the storage at once; the plugins that are added later are set up after it. */
@@ -131,6 +143,10 @@ export class Lifecycle {
   #move(move: Move): void {
     this.#state = moves[this.#state][move] ?? this.#state
   }
+}
+
+function closedError(): MqttError {
+  return new MqttError('server-shutting-down', 'the broker is closed')
 }
 
 function ignore(): void {

@@ -1,14 +1,16 @@
 import type { IncomingMessage, Server as HttpServer } from 'node:http'
-import { isIPv4 } from 'node:net'
+import { isIPv4, Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Listener, ListenOptionsMap, UpgradeOptions, WebSocketSettings } from '../types/listen.ts'
 import { InvalidOptionError } from './errors.ts'
 import type { Lifecycle } from './lifecycle.ts'
-import { refuseUnknown } from './options.ts'
+import { checkSignal, expected, isObject, refuseUnknown } from './options.ts'
 import { type TransportName, transports } from './transports/index.ts'
 import type { Accept, ListenContext } from './transports/listener.ts'
 import { attachWebSocket } from './transports/attached-websocket.ts'
+import { checkUpgrade } from './transports/known-of.ts'
 import { checkSettings, WebSocketEndpoint } from './transports/websocket-endpoint.ts'
+import { refuseCallback } from './usage/callbacks.ts'
 
 // Bytes of a WebSocket message beyond the largest packet, because a message may have several packets.
 const WEBSOCKET_SLACK_BYTES = 64 * 1024
@@ -47,8 +49,17 @@ export class Listeners {
   }
 
   /** Opens all of these listeners or, when one of them cannot be opened, none. See `Broker.listen`. */
-  async listen(options: ListenOptionsMap, signal: AbortSignal | undefined): Promise<Listener[]> {
+  async listen(options: ListenOptionsMap, given: { signal?: AbortSignal } | undefined): Promise<Listener[]> {
+    const map: unknown = options
+    if (!isObject(map)) expected('listen', 'an object such as { tcp: 1883 }', map)
     refuseUnknown('listen.', options, transportNames)
+    if (transportNames.every((name) => options[name] === undefined)) {
+      const missing = Object.keys(options).length === 0 ? 'nothing' : `no value for ${Object.keys(options).join(', ')}`
+      throw new InvalidOptionError(
+        `listen: expected a listener such as { tcp: 1883 }, got ${missing}; there are ${transportNames.join(', ')}`,
+      )
+    }
+    const signal = given === undefined ? undefined : checkSignal('listen.', given).signal
     if (!this.#broker.admitsOtherMachines) refuseOtherMachines(options)
     signal?.throwIfAborted()
     const { lifecycle } = this.#broker
@@ -72,17 +83,21 @@ export class Listeners {
     return opened
   }
 
-  #listen<Name extends TransportName>(name: Name, options: Required<ListenOptionsMap>[Name]): Promise<Listener> {
-    return transports[name](options, this.#broker.acceptor.accept, this.#context)
+  async #listen<Name extends TransportName>(name: Name, options: Required<ListenOptionsMap>[Name]): Promise<Listener> {
+    return withoutCallbacks(await transports[name](options, this.#broker.acceptor.accept, this.#context))
   }
 
   attach(server: HttpServer, settings: WebSocketSettings): Listener {
+    checkHttpServer(server)
+    this.#broker.lifecycle.refuseClosed()
     const listener = attachWebSocket(server, settings, this.#broker.acceptor.accept, this.#context)
-    this.#open.add(listener)
+    this.#open.add(withoutCallbacks(listener))
     return listener
   }
 
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options: UpgradeOptions): void {
+    checkUpgrade(request, socket)
+    if (!isObject(options)) expected('handleUpgrade', 'an object of options', options)
     refuseUnknown('handleUpgrade.', options, ['origins'])
     checkSettings('handleUpgrade', options)
     this.#upgrades.handleUpgrade(request, socket, head, options)
@@ -100,12 +115,45 @@ export class Listeners {
   }
 }
 
+/** Throws for an application of a framework and for other things that never emit `upgrade`. */
+function checkHttpServer(server: unknown): void {
+  const got = typeof server === 'function' ? 'an application' : isServer(server) ? 'a server without HTTP' : undefined
+  if (got === undefined && hasMethods(server, ['on', 'off', 'listenerCount', 'listen', 'close', 'address'])) return
+  const instead =
+    got === 'a server without HTTP'
+      ? 'write net.createServer(broker.handle)'
+      : 'of Express: const server = http.createServer(app); of Fastify: app.server; of Nest: app.getHttpServer()'
+  if (got === undefined) expected('attach', `an http.Server (${instead})`, server)
+  throw new InvalidOptionError(`attach: expected an http.Server, got ${got}; ${instead}`)
+}
+
+/** Whether it is a server of `node:net` or `node:tls`; those of HTTP have a time limit for sockets. */
+function isServer(server: unknown): boolean {
+  return server instanceof Server && !('timeout' in server)
+}
+
+function hasMethods(value: unknown, names: readonly string[]): boolean {
+  return isObject(value) && names.every((name) => typeof value[name] === 'function')
+}
+
+/** The same listener, whose methods throw for a callback, which would never be called. */
+function withoutCallbacks(listener: Listener): Listener {
+  for (const name of ['close', 'stopAccepting'] as const) {
+    const method = listener[name].bind(listener)
+    listener[name] = function (): Promise<void> {
+      refuseCallback(`listener.${name}()`, arguments)
+      return method()
+    }
+  }
+  return listener
+}
+
 /** Throws for a listener that is not on the loopback interface. */
 function refuseOtherMachines(options: ListenOptionsMap): void {
   for (const name of transportNames) {
     const given = options[name]
     const host = typeof given === 'object' ? given?.host : undefined
-    if (host === undefined || isLoopback(host)) continue
+    if (typeof host !== 'string' || isLoopback(host)) continue // Other values are refused later.
     throw new InvalidOptionError(
       `listen.${name}.host: ${host} is open to other machines and no plugin has an authenticate hook; ` +
         'add one, or say allowAnonymous: true',

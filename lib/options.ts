@@ -8,6 +8,9 @@ import type { Persistence } from '../types/persistence.ts'
 import type { Storage } from '../types/storage.ts'
 import { InvalidOptionError } from './errors.ts'
 import { hookNames } from './hooks.ts'
+import { faultIn } from './packets/properties.ts'
+import { isReasonName } from './packets/reason-codes.ts'
+import { insteadOfOption } from './usage/aedes-members.ts'
 
 /** The options with every default filled in. */
 export interface Settings {
@@ -96,11 +99,11 @@ function shown(value: unknown): string {
   return Array.isArray(value) ? 'an array' : `a ${typeof value}`
 }
 
-function expected(option: string, what: string, got: unknown): never {
+export function expected(option: string, what: string, got: unknown): never {
   throw new InvalidOptionError(`${option}: expected ${what}, got ${shown(got)}`)
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
@@ -157,7 +160,7 @@ const types: Record<keyof BrokerOptions, (option: string, value: unknown) => voi
   clock: (option, value) => hasMethods(option, value, ['now', 'setTimeout', 'clearTimeout']),
 }
 
-function isBoolean(option: string, value: unknown): void {
+export function isBoolean(option: string, value: unknown): void {
   if (typeof value !== 'boolean') expected(option, 'true or false', value)
 }
 
@@ -194,6 +197,17 @@ export function checkPlugin(plugin: unknown, option = 'plugin'): void {
   }
 }
 
+/** Throws for a reason or for options that `client.disconnect` does not know. */
+export function checkDisconnect(reason: unknown, options: unknown): void {
+  const isCode = Number.isInteger(reason) && Number(reason) >= 0 && Number(reason) <= 0xff
+  if (!isCode && !isReasonName(reason)) expected('disconnect', 'a Reason Code or its name', reason)
+  if (options === undefined) return
+  if (!isObject(options)) expected('disconnect', 'an object of options', options)
+  refuseUnknown('disconnect.', options, ['reasonString', 'serverReference', 'userProperties'])
+  const fault = faultIn(options, 'disconnect')
+  if (fault !== undefined) throw new InvalidOptionError(`disconnect: ${fault}`)
+}
+
 const subscribeTypes: Record<keyof SubscribeOptions, (option: string, value: unknown) => void> = {
   qos: (option, value) => {
     if (value !== 0 && value !== 1 && value !== 2) expected(option, '0, 1 or 2', value)
@@ -212,10 +226,41 @@ const subscribeTypes: Record<keyof SubscribeOptions, (option: string, value: unk
 
 /** The options of `broker.subscribe`. */
 export function checkSubscribeOptions(options: SubscribeOptions): void {
+  if (!isObject(options)) expected('subscribe', 'an object of options', options)
   refuseUnknown('subscribe.', options, Object.keys(subscribeTypes))
   for (const [name, value] of Object.entries(options)) {
     if (value !== undefined) subscribeTypes[name as keyof SubscribeOptions](`subscribe.${name}`, value)
   }
+}
+
+/** Options that have a signal and nothing else. `name` is that of the method, with a dot. */
+export function checkSignal(name: string, options: { signal?: AbortSignal }): { signal?: AbortSignal } {
+  if (!isObject(options)) expected(name.slice(0, -1), 'an object of options', options)
+  refuseUnknown(name, options, ['signal'])
+  if (options.signal !== undefined) types.signal(`${name}signal`, options.signal)
+  return options
+}
+
+const closeTypes: Record<string, (option: string, value: unknown) => void> = {
+  leaveMs: isMilliseconds,
+  graceMs: isMilliseconds,
+  reason: (option, value) => {
+    if (!isReasonName(value)) expected(option, "the name of a Reason Code, such as 'server-shutting-down'", value)
+  },
+}
+
+function isMilliseconds(option: string, value: unknown): void {
+  // A longer time is no time for a timer of Node.js.
+  if (!(typeof value === 'number' && value >= 0 && value <= 0x7fff_ffff))
+    expected(option, 'milliseconds from 0 to 2,147,483,647', value)
+}
+
+/** The options of `broker.close`. */
+export function checkCloseOptions(options: unknown): void {
+  if (!isObject(options)) expected('close', 'an object of options', options)
+  refuseUnknown('close.', options, Object.keys(closeTypes))
+  for (const [name, value] of Object.entries(options))
+    if (value !== undefined) closeTypes[name]?.(`close.${name}`, value)
 }
 
 function withoutUndefined<T extends object>(values: T): Partial<T> {
@@ -226,6 +271,10 @@ function withoutUndefined<T extends object>(values: T): Partial<T> {
 export function parseOptions<S>(options: BrokerOptions<S> = {}): Settings {
   const given: unknown = options
   if (!isObject(given)) expected('options', 'an object', given)
+  for (const name of Object.keys(options)) {
+    const instead = Object.hasOwn(types, name) ? undefined : insteadOfOption(name)
+    if (instead !== undefined) throw new InvalidOptionError(`${name}: no such option; ${instead}`)
+  }
   refuseUnknown('', options, Object.keys(types))
   for (const [name, value] of Object.entries(options)) {
     if (value !== undefined) types[name as keyof BrokerOptions](name, value)

@@ -5,6 +5,7 @@ import type {
   ClientSubscribeOptions,
 } from '../../types/session.ts'
 import type { Subscription } from '../../types/subscription.ts'
+import { refuseCallback } from '../usage/callbacks.ts'
 import type { SessionView } from './session-view.ts'
 
 /** Changes of the session with a Client Identifier, at whichever broker has it. */
@@ -50,18 +51,22 @@ export class ClientSession implements PublicClientSession, ClientOperations {
   }
 
   subscribe(filter: string | readonly string[], options?: ClientSubscribeOptions): Promise<void> {
+    refuseCallback('session.subscribe(filter)', arguments)
     return this.#operations.subscribe(this.clientId, filter, options)
   }
 
   unsubscribe(filter: string | readonly string[]): Promise<number> {
+    refuseCallback('session.unsubscribe(filter)', arguments)
     return this.#operations.unsubscribe(this.clientId, filter)
   }
 
   publish(message: MessageInit): Promise<void> {
+    refuseCallback('session.publish(message)', arguments)
     return this.#operations.publish(this.clientId, message)
   }
 
   delete(): Promise<boolean> {
+    refuseCallback('session.delete()', arguments)
     return this.#operations.delete(this.clientId)
   }
 }

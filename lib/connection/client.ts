@@ -1,4 +1,5 @@
 import type { SessionOperations } from '../administration/client-session.ts'
+import { checkDisconnect } from '../options.ts'
 import { reasonCodeOf } from '../packets/reason-codes.ts'
 import type { Client as PublicClient, ConnectRequest, DisconnectOptions } from '../../types/client.ts'
 import type { ConnectionInfo } from '../../types/connection-info.ts'
@@ -6,6 +7,8 @@ import type { MessageInit } from '../../types/message.ts'
 import type { ReasonName } from '../../types/reason-codes.ts'
 import type { ClientSubscribeOptions } from '../../types/session.ts'
 import type { Subscription } from '../../types/subscription.ts'
+import { refuseMembersOfAedesClient } from '../usage/aedes-members.ts'
+import { refuseCallback } from '../usage/callbacks.ts'
 
 /** The connection of a Client. */
 interface ConnectionHandle {
@@ -28,6 +31,10 @@ export class Client implements PublicClient {
   #handle: ConnectionHandle
   readonly #operations: SessionOperations
   #abort: AbortController | undefined
+
+  static {
+    refuseMembersOfAedesClient(Client.prototype)
+  }
 
   constructor(
     id: string,
@@ -62,18 +69,23 @@ export class Client implements PublicClient {
   }
 
   subscribe(filter: string | readonly string[], options?: ClientSubscribeOptions): Promise<void> {
+    refuseCallback('client.subscribe(filter, options)', arguments)
     return this.#operations.subscribe(this.id, filter, options)
   }
 
   unsubscribe(filter: string | readonly string[]): Promise<number> {
+    refuseCallback('client.unsubscribe(filter)', arguments)
     return this.#operations.unsubscribe(this.id, filter)
   }
 
   publish(message: MessageInit): Promise<void> {
+    refuseCallback('client.publish(message)', arguments)
     return this.#operations.publish(this.id, message)
   }
 
   disconnect(reason: ReasonName | number = 'administrative-action', options?: DisconnectOptions): Promise<void> {
+    refuseCallback('client.disconnect(reason, options)', arguments)
+    checkDisconnect(reason, options)
     return this.#handle.end(typeof reason === 'number' ? reason : reasonCodeOf(reason), options)
   }
 }

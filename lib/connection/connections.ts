@@ -45,15 +45,21 @@ export class Connections {
   /** Sends a DISCONNECT to each Client, and destroys the connections that are left after `graceMs`. */
   async close(reasonCode: number, graceMs: number): Promise<void> {
     for (const connection of this.#open) void connection.end(reasonCode)
+    await this.empty(graceMs)
+    for (const connection of this.#open) connection.destroy()
+  }
+
+  /** Resolves when no connection is left, or after this time. */
+  async empty(milliseconds: number): Promise<void> {
     if (this.#open.size === 0) return
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, graceMs)
+      const timer = setTimeout(resolve, milliseconds)
       this.#whenEmpty = () => {
         clearTimeout(timer)
         resolve()
       }
     })
-    for (const connection of this.#open) connection.destroy()
+    this.#whenEmpty = undefined
   }
 
   #from(address: string): number {

@@ -7,6 +7,7 @@ import { BackPressure } from '../sessions/back-pressure.ts'
 import { RingQueue } from '../sessions/ring-queue.ts'
 import type { Timer, Timers } from '../timers.ts'
 import { Message } from './message.ts'
+import { refuseCallback } from '../usage/callbacks.ts'
 import type { Publication } from './publication.ts'
 import type { Subscriber } from './subscriber.ts'
 
@@ -206,6 +207,7 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
   }
 
   close(): Promise<void> {
+    refuseCallback('subscription.close()', arguments)
     this.#queue.clear()
     this.#end()
     return Promise.resolve()

@@ -67,6 +67,10 @@ export function reasonNameOf(reasonCode: number): string {
   return `Reason Code 0x${reasonCode.toString(16)}`
 }
 
+export function isReasonName(name: unknown): name is ReasonName {
+  return typeof name === 'string' && codes.has(name)
+}
+
 // MQTT 3 has five refusals (section 3.2.2.3 of 3.1.1); a code that is missing here becomes "not authorized".
 const returnCodes: Readonly<Record<number, number>> = {
   [ReasonCode.success]: 0,

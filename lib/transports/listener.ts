@@ -1,6 +1,6 @@
 import type { ListenOptions, Server, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { InvalidOptionError } from '../errors.ts'
+import { expected, isBoolean, isObject, refuseUnknown } from '../options.ts'
 import type { ConnectionInfo } from '../../types/connection-info.ts'
 import type { ListenAddress, Listener, TcpListenOptions } from '../../types/listen.ts'
 
@@ -23,10 +23,43 @@ const tcpKeepAliveMs = 60_000
 
 export const addressKeys: readonly string[] = ['port', 'host', 'backlog', 'maxConnections', 'exclusive', 'ipv6Only']
 
-/** Throws an `InvalidOptionError` for a key that is not in `known`, because no option is ignored in silence. */
-export function checkKeys(what: string, options: object, known: ReadonlySet<string>): void {
-  for (const key of Object.keys(options)) {
-    if (!known.has(key)) throw new InvalidOptionError(`listen.${what}: unknown option ${JSON.stringify(key)}`)
+/**
+ * Throws an `InvalidOptionError` for options that are no object, for a key that is not in `known` and for a wrong value,
+ * because no option is ignored in silence. `what` is a transport, or `attach`.
+ */
+export function checkKeys(what: string, options: unknown, known: ReadonlySet<string>): void {
+  const name = what === 'attach' ? what : `listen.${what}`
+  const isWithPort = what === 'tcp' || what === 'ws'
+  if (!isObject(options)) expected(name, `${isWithPort ? 'a port or ' : ''}an object of options`, options)
+  refuseUnknown(`${name}.`, options, [...known])
+  for (const [key, value] of Object.entries(options)) {
+    if (value !== undefined && Object.hasOwn(valueChecks, key)) valueChecks[key]?.(`${name}.${key}`, value, what)
+  }
+}
+
+const count = wholeNumber(0, 0x7fff_ffff)
+
+/** The options that are not for the TLS of Node.js, which checks its own. */
+const valueChecks: Readonly<Record<string, (option: string, value: unknown, what: string) => void>> = {
+  port: wholeNumber(0, 65_535),
+  host: (option, value) => {
+    if (typeof value !== 'string' || value === '') expected(option, 'an address or the name of a host', value)
+  },
+  backlog: count,
+  maxConnections: count,
+  exclusive: isBoolean,
+  ipv6Only: isBoolean,
+  path: (option, value, what) => {
+    const isOfSocket = what === 'tcp' || what === 'tls' // Otherwise it is that of a URL, see `checkSettings`.
+    if (isOfSocket && (typeof value !== 'string' || value === '')) expected(option, 'a path', value)
+  },
+  handshakeTimeoutMs: wholeNumber(1, 0x7fff_ffff),
+}
+
+function wholeNumber(from: number, to: number): (option: string, value: unknown) => void {
+  return (option, value) => {
+    if (!Number.isInteger(value) || Number(value) < from || Number(value) > to)
+      expected(option, `a whole number from ${from} to ${to}`, value)
   }
 }
 

@@ -87,7 +87,7 @@ test('authentication: a wrong password and an unknown user are refused alike', a
   const url = await program.line()
   const wrong = { username: 'alice', password: 'looking-glass', protocolVersion: 5 } as const
   await assert.rejects(connect(t, url, wrong), { code: 0x86 })
-  assert.equal(await program.line(), 'refused: MqttError')
+  assert.equal(await program.line(), 'refused: an authenticate hook refused the Client')
   await assert.rejects(connect(t, url, { ...wrong, username: 'mallory' }), { code: 0x86 })
   await assert.rejects(connect(t, url), { code: 5 })
 })

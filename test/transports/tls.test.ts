@@ -199,7 +199,7 @@ test('a TLS listener needs a certificate, and knows its options', async () => {
   const misspelt = { port: 0, ...server, requsetCert: true } as TlsListenOptions
   await assert.rejects(
     listenTls(misspelt, () => {}),
-    /unknown option "requsetCert"/,
+    /listen.tls.requsetCert: no such option/,
   )
   await assert.rejects(
     listenTls({ port: 0, key: 'no', cert: 'no' }, () => {}),

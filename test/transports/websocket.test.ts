@@ -469,7 +469,7 @@ test('WebSockets over TLS: Client certificates are asked for and verified as on 
 test('options of a WebSocket listener that do not exist are refused', async () => {
   await assert.rejects(
     listenWebSocket({ port: 0, orgins: [] } as WebSocketListenOptions, () => {}),
-    /"orgins"/,
+    /listen.ws.orgins: no such option/,
   )
   await assert.rejects(
     listenSecureWebSocket({ port: 0 }, () => {}),
