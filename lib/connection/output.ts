@@ -53,6 +53,10 @@ export class Output {
     return this.writer.size + this.#bytesInFlight
   }
 
+  get isWritable(): boolean {
+    return this.#stream.writable
+  }
+
   flush(): void {
     if (this.#bytesInFlight > 0 || this.writer.size === 0) return
     const { buffer } = this.writer

@@ -12,7 +12,7 @@ import { ReasonCode } from '../packets/reason-codes.ts'
 import type { SessionConnection } from '../sessions/session-connection.ts'
 import type { Statistics } from '../statistics.ts'
 import { Output, type OutputOwner } from './output.ts'
-import { PublishWriter } from './publish-writer.ts'
+import { NO_MAXIMUM, PublishWriter } from './publish-writer.ts'
 import { reasonProperties, withoutReasonProperties } from './refusals.ts'
 
 /** The connection that sends the packets. */
@@ -30,7 +30,6 @@ const BUSY_BYTES = 256 * 1024
 /** Sends all packets to one Client: in its protocol version, no larger than it accepts, in order. */
 export class PacketSender implements SessionConnection {
   receiveMaximum = 65_535
-  readonly #stream: Duplex
   readonly #owner: PacketSenderOwner
   readonly #context: PacketSenderContext
   readonly #statistics: Statistics
@@ -41,7 +40,6 @@ export class PacketSender implements SessionConnection {
 
   constructor(stream: Duplex, owner: PacketSenderOwner, context: PacketSenderContext) {
     const { statistics, timers, settings } = context
-    this.#stream = stream
     this.#owner = owner
     this.#context = context
     this.#statistics = statistics
@@ -61,7 +59,7 @@ export class PacketSender implements SessionConnection {
   accept({ protocolLevel, properties }: ConnectPacket): void {
     this.protocolLevel = protocolLevel
     this.receiveMaximum = properties?.receiveMaximum ?? 65_535
-    this.#messages.maximumPacketSize = properties?.maximumPacketSize ?? Infinity
+    this.#messages.maximumPacketSize = properties?.maximumPacketSize ?? NO_MAXIMUM
     const { maxOutboundTopicAliases } = this.#context.settings.limits
     this.#messages.useAliases(Math.min(properties?.topicAliasMaximum ?? 0, maxOutboundTopicAliases))
     this.#wantsProblemInformation = properties?.requestProblemInformation !== 0
@@ -167,7 +165,7 @@ export class PacketSender implements SessionConnection {
   }
 
   #canWrite(): boolean {
-    return !this.#isStopped && this.#stream.writable
+    return !this.#isStopped && this.#output.isWritable
   }
 
   /** Writes the packets that were sent since the last call to the stream. */

@@ -7,6 +7,8 @@ import type { Writer } from '../packets/writer.ts'
 import type { Timers } from '../timers.ts'
 import { OutboundTopicAliases } from '../topics/topic-aliases.ts'
 
+// Above every packet. Infinity would take an object of its own for each connection.
+export const NO_MAXIMUM: number = 0x7fff_ffff
 // Maximum bytes that a Topic Alias adds to a packet, with the lengths before it.
 const MAX_ALIAS_BYTES = 5
 // Reused for every packet, to allocate nothing.
@@ -25,7 +27,7 @@ const outgoingQos0: { -readonly [Field in keyof OutgoingPublish]: OutgoingPublis
 /** Writes PUBLISH packets for one Client: in its protocol version, with Topic Aliases, no larger than it accepts. */
 export class PublishWriter {
   protocolLevel: ProtocolLevel = 4
-  maximumPacketSize: number = Infinity
+  maximumPacketSize: number = NO_MAXIMUM
   readonly #writer: Writer
   readonly #timers: Timers
   #aliases: OutboundTopicAliases | undefined
@@ -105,7 +107,7 @@ export class PublishWriter {
     own.subscriptionIdentifiers = subscriptionIdentifiers
     own.topicAlias = 0
     // Measured before an alias is assigned, because the Client must receive each packet that sets one.
-    const isMeasured = this.maximumPacketSize !== Infinity
+    const isMeasured = this.maximumPacketSize < NO_MAXIMUM
     const size = isMeasured ? encodedPublishSize(level, topic, payload, qos, properties, own) : 0
     if (size > this.maximumPacketSize) return false
     if (size + MAX_ALIAS_BYTES <= this.maximumPacketSize) {

@@ -33,7 +33,7 @@ export class InflightMessages {
   /** After a reconnect: the messages that must still be sent again, in reverse order. */
   #unsent: Delivery[] = EMPTY
   /** Messages from this `sendSequence` on do not count against the send quota yet. */
-  #unsentFrom = Infinity
+  #unsentFrom: number | undefined // Infinity would take an object of its own for each session.
 
   /** Number of all inflight messages, sent on this connection or an earlier one. */
   get size(): number {
@@ -61,7 +61,7 @@ export class InflightMessages {
   restore(delivery: Delivery): void {
     if (this.get(delivery.packetId) !== undefined) return
     this.#add(delivery)
-    this.#unsentFrom = Math.min(this.#unsentFrom, delivery.sendSequence)
+    this.#unsentFrom = Math.min(this.#unsentFrom ?? Infinity, delivery.sendSequence)
   }
 
   #add(delivery: Delivery): void {
@@ -114,7 +114,7 @@ export class InflightMessages {
     if (this.get(delivery.packetId) !== delivery) return
     this.#table[delivery.packetId & (this.#table.length - 1)] = undefined
     this.#size -= 1
-    if (delivery.sendSequence < this.#unsentFrom) this.#quotaInUse -= 1
+    if (this.#unsentFrom === undefined || delivery.sendSequence < this.#unsentFrom) this.#quotaInUse -= 1
     if (this.#size === 0 && this.#table.length > MIN_CAPACITY * 8) this.#table = EMPTY
   }
 
@@ -122,14 +122,14 @@ export class InflightMessages {
   restart(): void {
     this.#quotaInUse = 0
     this.#unsent = this.inOrder().toReversed()
-    this.#unsentFrom = this.#unsent.at(-1)?.sendSequence ?? Infinity
+    this.#unsentFrom = this.#unsent.at(-1)?.sendSequence
   }
 
   /** Returns the next message to send again; undefined if there is none. */
   nextUnsent(): Delivery | undefined {
     for (;;) {
       const delivery = this.#unsent.pop()
-      this.#unsentFrom = this.#unsent.at(-1)?.sendSequence ?? Infinity
+      this.#unsentFrom = this.#unsent.at(-1)?.sendSequence
       if (delivery === undefined) return undefined
       if (this.get(delivery.packetId) !== delivery) continue // Acknowledged meanwhile.
       this.#quotaInUse += 1
@@ -151,7 +151,7 @@ export class InflightMessages {
   clear(): void {
     this.#table = EMPTY
     this.#unsent = EMPTY
-    this.#unsentFrom = Infinity
+    this.#unsentFrom = undefined
     this.#size = 0
     this.#quotaInUse = 0
   }
