@@ -15,8 +15,10 @@ import { messageFields, validFields } from '../storage/records.ts'
 import { messageOf, packetOf } from '../storage/stored-message.ts'
 import { isValidTopicName } from '../topics/topic-name.ts'
 import type { Cluster, RemoteSessionInfo } from './cluster.ts'
+import { ForeignMessages, type ForeignRole } from './foreign-messages.ts'
 import { Membership, type MembershipListener } from './membership.ts'
 import { queueOf, ReplicationInfo } from '../messages/replication-info.ts'
+import { isFirstFor } from './rank.ts'
 import { ReplicationQueue } from './replication-queue.ts'
 import { SharedSessions, type SharedSessionsEnvironment } from './shared-sessions.ts'
 
@@ -25,7 +27,10 @@ export interface ClusterEnvironment extends SharedSessionsEnvironment {
   readonly commits: CommitQueue | undefined
   /** Responds to requests of peers about sessions of this broker. */
   readonly administration: { onRequest(body: unknown): Promise<unknown> }
-  readonly router: { distribute(publication: Publication): unknown }
+  readonly router: {
+    distribute(publication: Publication): unknown
+    publishForeign(publication: Publication, role: ForeignRole): void
+  }
 }
 
 const NO_CLIENTS: ReadonlySet<string> = new Set()
@@ -45,10 +50,12 @@ export class EmitterCluster implements Cluster, MembershipListener {
   readonly #replication = new ReplicationQueue((publication, targets) => this.#send(publication, targets))
   /** Undefined while, or when, each broker has sessions of its own. */
   #sessions: SharedSessions | undefined
+  readonly #foreign: ForeignMessages
 
   constructor(environment: ClusterEnvironment, emitter: Emitter) {
     this.#environment = environment
     this.#peers = new Membership(emitter, environment.bootId, environment.timers, this)
+    this.#foreign = new ForeignMessages(environment, (topic) => this.#roleFor(topic))
   }
 
   start(): Promise<void> {
@@ -148,6 +155,10 @@ export class EmitterCluster implements Cluster, MembershipListener {
     this.#environment.router.distribute(publication)
   }
 
+  onForeignMessage(message: EmitterMessage): void {
+    this.#foreign.receive(message)
+  }
+
   onNotice(kind: string, body: unknown, from: string): void {
     this.#sessions?.onNotice(kind, body, from)
   }
@@ -171,6 +182,12 @@ export class EmitterCluster implements Cluster, MembershipListener {
 
   onError(error: Error): void {
     this.#environment.reportError(error)
+  }
+
+  /** With a store in common one broker acts for all; without one, each broker acts for itself. */
+  #roleFor(topic: string): ForeignRole {
+    if (this.#sessions === undefined) return 'each'
+    return isFirstFor(topic, this.#environment.bootId, this.#peers.members) ? 'first' : 'others'
   }
 
   /** Checks a packet of another broker like that of a Client; returns undefined if it has no message. */

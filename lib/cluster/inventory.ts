@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
 import { startExpiry } from '../storage/recovery.ts'
 import type { SharedReading } from '../../types/storage.ts'
 import { type AdoptedSession, type Ownership, type OwnershipEnvironment, TAKE_OVER_MS } from './ownership.ts'
 import type { Membership } from './membership.ts'
+import { isFirstFor } from './rank.ts'
 import type { RemoteSessions } from './remote-sessions.ts'
 import { describe, describeReleasing, type SessionDescription, type SessionInventory } from './session-notice.ts'
 
@@ -112,14 +112,8 @@ export class Inventory {
     }
   }
 
-  /** All brokers that know the same members choose the same one: that with the highest rank. */
+  /** All brokers that know the same members choose the same one. */
   #isNextFor(clientId: string): boolean {
-    const own = rank(clientId, this.#environment.bootId)
-    for (const id of this.#peers.members) if (rank(clientId, id) > own) return false
-    return true
+    return isFirstFor(clientId, this.#environment.bootId, this.#peers.members)
   }
-}
-
-function rank(clientId: string, id: string): string {
-  return createHash('sha256').update(`${clientId}\0${id}`).digest('hex')
 }

@@ -20,6 +20,8 @@ import { type Responses, PendingRequests } from './pending-requests.ts'
 export interface MembershipListener {
   /** A message of another broker, in the order of that broker, never twice. Fields without a value are absent. */
   onMessage(message: EmitterMessage, from: string): void
+  /** A message of a program that is not haltere, without an order. Fields without a value are absent. */
+  onForeignMessage(message: EmitterMessage): void
   /** A notice from another broker, in one order with its messages. */
   onNotice(kind: string, body: unknown, from: string): void
   /** A request from another broker. Returns the response, or a promise of it; an error is a failed response. */
@@ -211,7 +213,7 @@ export class Membership {
 
   #handle(packet: ClusterPacket): void {
     if (packet.type === 'foreign message') {
-      this.#call(() => this.#owner.onMessage(packet.message, packet.from))
+      this.#call(() => this.#owner.onForeignMessage(packet.message))
       return
     }
     if (packet.type === 'other version') {

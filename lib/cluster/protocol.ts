@@ -1,5 +1,5 @@
 import type { EmitterMessage } from '../../types/emitter.ts'
-import { carriesTopic } from './emitters/index.ts'
+import { carriesTopic, isOfEmitter } from './emitters/index.ts'
 import { copyPlainData } from './plain-data.ts'
 
 /**
@@ -43,8 +43,8 @@ export type ClusterPacket =
   | (Unsequenced & { readonly type: 'heartbeat'; readonly members: readonly string[] | undefined })
   | (Unsequenced & { readonly type: 'join' })
   | (Unsequenced & { readonly type: 'leave' })
-  /** From a broker that is not haltere. */
-  | { readonly type: 'foreign message'; readonly from: string; readonly message: EmitterMessage }
+  /** From a program that is not haltere: a broker with an id, or a program without one. */
+  | { readonly type: 'foreign message'; readonly message: EmitterMessage }
   /** From a broker with another version of these packets; nothing else of it is read. */
   | { readonly type: 'other version'; readonly from: string; readonly version: number }
 
@@ -101,20 +101,20 @@ export function isFrom(received: EmitterMessage, id: string): boolean {
 
 /** Reads a packet from the emitter, which may carry anything; undefined when it is not for this broker. */
 export function readClusterPacket(received: EmitterMessage, self: string): ClusterPacket | undefined {
+  if (typeof received !== 'object' || received === null) return undefined
   let from: unknown
   let fields: Record<string, unknown>
   try {
-    from = (received as EmitterMessage | null | undefined)?.brokerId
-    if (from === self || !isId(from)) return undefined
+    from = received.brokerId
+    if (from === self || (from !== undefined && from !== null && !isId(from))) return undefined
     fields = copyPlainData(received) as Record<string, unknown>
   } catch {
     return undefined // Too deep, without end, or not readable.
   }
-  if (fields.cmd === 'publish') {
-    return fields.sequence === undefined
-      ? readForeign(fields, from)
-      : (otherVersion(fields, from) ?? readMessage(fields, from))
-  }
+  if (fields.cmd === undefined || (fields.cmd === 'publish' && fields.sequence === undefined))
+    return readForeign(fields)
+  if (!isId(from)) return undefined
+  if (fields.cmd === 'publish') return otherVersion(fields, from) ?? readMessage(fields, from)
   if (fields.cmd !== 'haltere' || typeof fields.topic !== 'string' || !fields.topic.startsWith(RESERVED))
     return undefined
   return otherVersion(fields, from) ?? readControl(fields.topic.slice(RESERVED.length), fields, from)
@@ -125,10 +125,10 @@ function otherVersion({ version = 1 }: Record<string, unknown>, from: string): C
   return { type: 'other version', from, version: isCount(version) ? version : Number.NaN }
 }
 
-function readForeign(fields: Record<string, unknown>, from: string): ClusterPacket | undefined {
-  return typeof fields.topic === 'string'
-    ? { type: 'foreign message', from, message: fields as EmitterMessage }
-    : undefined
+function readForeign(fields: Record<string, unknown>): ClusterPacket | undefined {
+  const { topic } = fields
+  if (typeof topic !== 'string' || topic.startsWith(RESERVED) || isOfEmitter(topic)) return undefined
+  return { type: 'foreign message', message: fields as EmitterMessage }
 }
 
 function readMessage(fields: Record<string, unknown>, from: string): ClusterPacket | undefined {

@@ -7,6 +7,8 @@ export class ReplicationInfo {
   readonly fromPeer: boolean
   /** Only for members of shared subscriptions, because all other subscribers have the message already. */
   readonly sharedOnly: boolean
+  /** Not for members of shared subscriptions: another broker chooses them. */
+  isForExclusive = false
   /** The queues in which the peer stored the message, by `queueOf`. */
   readonly storedFor: ReadonlySet<string>
   /** Client Identifier of the chosen member of each shared subscription, by Topic Filter; '' for an application. */

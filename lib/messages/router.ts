@@ -47,6 +47,7 @@ function isAnyone(): boolean {
 
 /** The member that the publishing broker chose. If that broker knew no member, each broker chooses one of its own. */
 function memberChosenByPeer(group: SharedGroup<Subscription>, replication: ReplicationInfo): Subscription | undefined {
+  if (replication.isForExclusive) return undefined
   const chosen = replication.chosen(group.sharedFilter)
   if (chosen === undefined) return group.next((member) => member.subscriber.isRemote !== true)
   return group.members.find(({ subscriber }) => subscriber.clientId === chosen)
@@ -89,6 +90,28 @@ export class Router {
     if (publication.message.retain) this.#retain(publication)
     this.distribute(publication)
     if (joinsBrokers) published(publication)
+  }
+
+  /**
+   * Publishes a message of another program, which every broker has received. `role` of this broker: `each` stores it and
+   * chooses members of shared subscriptions for itself; otherwise the `first` does both for all, and the `others` do not.
+   */
+  publishForeign(publication: Publication, role: 'each' | 'first' | 'others'): void {
+    const { retained, published } = this.#environment
+    const { message } = publication
+    const replication = new ReplicationInfo(true)
+    replication.isForExclusive = role !== 'each'
+    publication.replication = replication
+    if (message.retain) {
+      if (role === 'others') retained.store(publication)
+      else this.#retain(publication)
+    }
+    this.distribute(publication)
+    if (role !== 'first' || this.#route(message.topic).groups.length === 0) return
+    const shared = new Publication(message)
+    shared.replication = new ReplicationInfo(false, true)
+    this.distribute(shared)
+    published(shared)
   }
 
   /** Stores the retained message of the topic, or removes it if the payload is empty [MQTT-3.3.1-6]. */

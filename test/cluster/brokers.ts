@@ -28,6 +28,12 @@ export class TestBroker implements MembershipListener {
     this.onReceived(message)
   }
 
+  onForeignMessage(message: EmitterMessage): void {
+    this.messages.push(message)
+    this.#write(`another program published ${message.topic}`)
+    this.onReceived(message)
+  }
+
   onNotice(kind: string, body: unknown, from: string): void {
     this.bodies.push(body)
     this.#write(`${from} told ${kind}`)

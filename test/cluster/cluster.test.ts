@@ -339,7 +339,7 @@ test('an owner that throws keeps nobody else from hearing', async () => {
   )
 })
 
-test('messages of a plain aedes broker are received, those without an origin are not', async () => {
+test('messages of a plain aedes broker are received, and those without an origin', async () => {
   const {
     emitter,
     all: [a],
@@ -349,7 +349,12 @@ test('messages of a plain aedes broker are received, those without an origin are
   emitter.emit({ ...message('t'), cmd: 'publish', brokerId: 'aedes', brokerCounter: 7 } as never)
   emitter.emit({ ...message('t'), cmd: 'publish' } as never)
   emitter.emit({ ...message('t'), cmd: 'publish', brokerId: 'a' } as never)
-  assert.deepEqual(a.log(), ['aedes published t', 'aedes published t'])
+  emitter.emit({ topic: 't' })
+  emitter.emit({ topic: '$haltere/notice' })
+  assert.deepEqual(
+    a.log(),
+    Array.from({ length: 4 }, () => 'another program published t'),
+  )
   assert.equal('clientId' in (a.messages[0] ?? {}), false)
   assert.deepEqual(a.members, [])
 })

@@ -36,7 +36,6 @@ const nothing: unknown[] = [
   [],
   {},
   getter,
-  { topic: 't' },
   { topic: 't', cmd: 'publish', brokerId: 1 },
   { topic: 't', cmd: 'publish', brokerId: '' },
   { topic: 't', cmd: 'publish', brokerId: 'x'.repeat(1_025) },
