@@ -20,13 +20,16 @@ import { Hooks } from './hooks.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Listeners } from './listeners.ts'
 import { Bus, OwnEmitter } from './messages/bus.ts'
+import { GroupDelivery } from './messages/group-delivery.ts'
 import { LocalSubscriptions } from './messages/local-subscriptions.ts'
+import type { Publication } from './messages/publication.ts'
 import { RetainedMessages } from './messages/retained-messages.ts'
 import { Router } from './messages/router.ts'
 import { Subscriptions } from './messages/subscriptions.ts'
 import { SysTopics } from './messages/sys-topics.ts'
 import { WillMessages } from './messages/will-messages.ts'
 import type { Settings } from './options.ts'
+import type { Delivery } from './sessions/delivery.ts'
 import { QueueTotals } from './sessions/outbound-queue.ts'
 import { QueueExpiry } from './sessions/queue-expiry.ts'
 import type { SessionGaps } from './sessions/session-environment.ts'
@@ -34,6 +37,7 @@ import { Predecessors } from './sessions/predecessors.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
 import { Session } from './sessions/session.ts'
 import { storageOf } from './sessions/session-storage.ts'
+import { SharedQueues } from './sessions/shared-queues.ts'
 import { UndecidedConnects } from './sessions/undecided-connects.ts'
 import { Statistics } from './statistics.ts'
 import type { CommitQueue } from './storage/commit-queue.ts'
@@ -71,8 +75,10 @@ export class Assembly {
   readonly commits: CommitQueue | undefined
   readonly queueTotals: QueueTotals = new QueueTotals()
   readonly expiry: QueueExpiry
+  readonly shared: SharedQueues = new SharedQueues()
   readonly subscriptions: Subscriptions = new Subscriptions()
   readonly retained: RetainedMessages
+  readonly groups: GroupDelivery
   readonly router: Router
   readonly predecessors: Predecessors
   readonly undecidedConnects: UndecidedConnects = new UndecidedConnects()
@@ -118,13 +124,23 @@ export class Assembly {
       reportError,
     })
     this.retained = new RetainedMessages(this.timers, limits, (topic) => this.commits?.forgetRetained(topic))
+    const joinsBrokers = settings.emitter !== undefined
+    const published = (publication: Publication): void => this.bus.publish(publication)
+    this.groups = new GroupDelivery({
+      subscriptions: this.subscriptions,
+      shared: this.shared,
+      joinsBrokers,
+      published,
+      dropped: (message, clientId, why) => this.dropped(message, clientId, why),
+    })
     this.router = new Router({
       subscriptions: this.subscriptions,
       retained: this.retained,
       scheduler: this.scheduler,
       commits: this.commits,
-      joinsBrokers: settings.emitter !== undefined,
-      published: (publication) => this.bus.publish(publication),
+      groups: this.groups,
+      joinsBrokers,
+      published,
     })
     this.predecessors = new Predecessors({ timers: this.timers, timeoutMs: limits.hookTimeoutMs, reportError })
     this.wills = new WillMessages(this)
@@ -220,6 +236,10 @@ export class Assembly {
 
   newConnection(stream: Duplex, info: ConnectionInfo): Connection {
     return new Connection(this, handlePacket, stream, info)
+  }
+
+  passOn(delivery: Delivery, clientId: string): boolean {
+    return this.groups.passOn(delivery, clientId)
   }
 
   dropped(message: Message, clientId: string, why: DropReason): void {

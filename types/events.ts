@@ -23,7 +23,7 @@ export interface RefusedConnect {
 }
 
 /** The reason why a subscriber did not receive a message. */
-export type DropReason = 'queue-full' | 'expired' | 'too-large' | 'not-authorized'
+export type DropReason = 'queue-full' | 'expired' | 'too-large' | 'not-authorized' | 'no-member'
 
 /** The events of a broker with their arguments. If a listener throws, the broker emits `error` and continues. */
 export interface BrokerEvents<S = unknown> {

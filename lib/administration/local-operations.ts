@@ -69,6 +69,7 @@ export class LocalOperations {
       if (session.client !== undefined) notify('subscribed', granted, session.client)
     }
     await this.#stored(session, () => removeRejected(sessions, session, made))
+    session.outbound.sendPending() // Messages may wait for any member of a shared subscription.
     for (const one of made) if (sendsRetained(one)) await this.#sendRetained(session, one.subscription)
   }
 

@@ -2,7 +2,13 @@ import type { QoS } from '../../types/packets.ts'
 import type { PersistedSessionInfo } from '../../types/persistence.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import type { Publication } from '../messages/publication.ts'
-import type { DeliverySource, Subscriber, Subscription } from '../messages/subscriber.ts'
+import {
+  type DeliverySource,
+  Readiness,
+  type Refusal,
+  type Subscriber,
+  type Subscription,
+} from '../messages/subscriber.ts'
 import { Delivery } from '../sessions/delivery.ts'
 import type { MessageIdSet } from '../messages/message-id-set.ts'
 
@@ -69,6 +75,18 @@ export class RemoteSession implements Subscriber {
 
   get canSendNow(): boolean {
     return this.connected
+  }
+
+  /** A limit that the session has reached is known to its owner broker only. */
+  readiness(_publication: Publication, qos: QoS): Readiness {
+    if (this.connected) return Readiness.now
+    return qos === 0 || this.info === undefined ? Readiness.away : Readiness.later
+  }
+
+  offer(publication: Publication, qos: QoS, retain: boolean, via: DeliverySource): Refusal | undefined {
+    if (this.readiness(publication, qos) === Readiness.away) return 'away'
+    this.deliver(publication, qos, retain, via)
+    return undefined
   }
 
   deliver(publication: Publication, qos: QoS, retain: boolean, via: DeliverySource): void {

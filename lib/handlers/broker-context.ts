@@ -10,6 +10,7 @@ import type { Router } from '../messages/router.ts'
 import type { WillMessages } from '../messages/will-messages.ts'
 import type { Settings } from '../options.ts'
 import type { Predecessors } from '../sessions/predecessors.ts'
+import type { SharedQueues } from '../sessions/shared-queues.ts'
 import type { SessionRegistry } from '../sessions/session-registry.ts'
 import type { UndecidedConnects } from '../sessions/undecided-connects.ts'
 import type { Statistics } from '../statistics.ts'
@@ -26,6 +27,7 @@ export interface BrokerContext {
   readonly sessions: SessionRegistry
   readonly router: Router
   readonly retained: RetainedMessages
+  readonly shared: SharedQueues
   readonly wills: WillMessages
   readonly predecessors: Predecessors
   readonly undecidedConnects: UndecidedConnects

@@ -111,7 +111,9 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
   connection.replies.reply(
     () => {
       connection.send({ type: 'suback', packetId: packet.packetId, reasonCodes, properties })
-      if (connection.isOpen && broker.retained.size > 0) deliverRetained(session, made)
+      if (!connection.isOpen) return
+      if (broker.retained.size > 0) deliverRetained(session, made)
+      else if (!broker.shared.isEmpty) session.outbound.sendPending() // Messages wait for any member.
     },
     (error) => rollback(connection, packet, made, reasonCodes, error),
   )

@@ -9,7 +9,7 @@ import type { Timer, Timers } from '../timers.ts'
 import { Message } from './message.ts'
 import { refuseCallback } from '../usage/callbacks.ts'
 import type { Publication } from './publication.ts'
-import type { Subscriber } from './subscriber.ts'
+import { Readiness, type Refusal, type Subscriber } from './subscriber.ts'
 
 type Listener = (message: PublicMessage) => MaybePromise<void>
 interface PendingNext {
@@ -25,6 +25,8 @@ interface LocalSubscriberOptions {
   /** Called with each message; undefined if the application iterates over the subscription. */
   readonly listener: Listener | undefined
   reportError(error: Error): void
+  /** Called when there is room for messages that wait for any member of a shared subscription. */
+  readonly onRoom: (() => void) | undefined
   /** Called once, when the subscription ends. */
   onClose(subscriber: LocalSubscriber): void
 }
@@ -48,6 +50,7 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
   readonly #overflow: NonNullable<SubscribeOptions['overflow']>
   readonly #listener: Listener | undefined
   readonly #reportError: (error: Error) => void
+  readonly #onRoom: (() => void) | undefined
   readonly #onClose: (subscriber: LocalSubscriber) => void
   #pendingNexts: PendingNext[] = []
   #isListening = false
@@ -62,13 +65,14 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
   #sweptAt = -Infinity
   #sweepTimer: Timer | undefined
 
-  constructor({ timers, holdBackMs, options, listener, reportError, onClose }: LocalSubscriberOptions) {
+  constructor({ timers, holdBackMs, options, listener, reportError, onRoom, onClose }: LocalSubscriberOptions) {
     this.#timers = timers
     this.#highWaterMark = options.highWaterMark ?? 1000
     this.#overflow = options.overflow ?? 'drop-oldest'
     this.backPressure = new BackPressure(timers, this.#overflow === 'pause' ? Infinity : holdBackMs)
     this.#listener = listener
     this.#reportError = reportError
+    this.#onRoom = onRoom
     this.#onClose = onClose
   }
 
@@ -89,6 +93,18 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
   /** Delivers no message until `begin` is called. */
   awaitRetained(): void {
     this.#awaitsRetained = true
+  }
+
+  readiness(): Readiness {
+    if (this.#closed) return Readiness.away
+    if (this.canSendNow) return Readiness.now
+    return this.#overflow === 'pause' ? Readiness.congested : Readiness.full
+  }
+
+  offer(publication: Publication, qos: QoS, retain: boolean): Refusal | undefined {
+    if (this.#closed) return 'away'
+    this.deliver(publication, qos, retain)
+    return undefined
   }
 
   deliver(publication: Publication, qos: QoS, retain: boolean): void {
@@ -186,8 +202,11 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
     this.#retained = undefined
     let message = this.#queue.shift()
     while (message !== undefined && expiryOf(message) < this.#timers.now()) message = this.#queue.shift()
-    if (this.#queue.length <= this.#highWaterMark >> 1) this.backPressure.relieve()
-    return message
+    if (this.#queue.length > this.#highWaterMark >> 1) return message
+    this.backPressure.relieve()
+    if (this.#onRoom === undefined || this.#closed) return message
+    this.#onRoom()
+    return message ?? this.#queue.shift()
   }
 
   [Symbol.asyncIterator](): AsyncIterator<PublicMessage> {

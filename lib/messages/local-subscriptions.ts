@@ -9,8 +9,10 @@ import type { Lifecycle } from '../lifecycle.ts'
 import { checkSubscribeOptions } from '../options.ts'
 import type { Timers } from '../timers.ts'
 import { matches, parseTopicFilter } from '../topics/topic-filter.ts'
+import type { SharedQueues } from '../sessions/shared-queues.ts'
 import { LocalSubscriber } from './local-subscriber.ts'
 import type { Message } from './message.ts'
+import { Publication } from './publication.ts'
 import type { RetainedMessages } from './retained-messages.ts'
 import { Subscription } from './subscriber.ts'
 import type { Subscriptions } from './subscriptions.ts'
@@ -21,6 +23,7 @@ interface LocalSubscriptionsContext {
   readonly limits: Readonly<Limits>
   readonly subscriptions: Subscriptions
   readonly retained: RetainedMessages
+  readonly shared: SharedQueues
   readonly lifecycle: Lifecycle
   reportError(error: Error): void
 }
@@ -46,12 +49,14 @@ export class LocalSubscriptions {
     checkSubscribeOptions(options)
     options.signal?.throwIfAborted()
     const granted = this.#granted(filters, options.qos ?? 2)
+    const takeWaiting = (): void => this.#takeWaiting(subscriber, subscriptions)
     const subscriber = new LocalSubscriber({
       timers: this.#broker.timers,
       holdBackMs: this.#broker.limits.holdBackMs,
       options,
       listener,
       reportError: (error) => this.#broker.reportError(error),
+      onRoom: granted.some(({ shareName }) => shareName !== undefined) ? takeWaiting : undefined,
       onClose: () => {
         this.#subscribers.delete(subscriber)
         for (const subscription of subscriptions) this.#broker.subscriptions.remove(subscription)
@@ -62,7 +67,29 @@ export class LocalSubscriptions {
     this.#subscribers.add(subscriber)
     options.signal?.addEventListener('abort', () => void subscriber.close(), { once: true })
     if (options.retained !== false) this.#sendRetained(subscriber, subscriptions, options.qos ?? 2)
+    takeWaiting()
+    this.#broker.lifecycle.restored?.then(takeWaiting, () => undefined)
     return subscriber
+  }
+
+  /** Messages of its shared subscriptions that wait for other members go to the application. */
+  #takeWaiting(subscriber: LocalSubscriber, subscriptions: readonly Subscription[]): void {
+    const { shared, timers } = this.#broker
+    if (shared.isEmpty || !this.#subscribers.has(subscriber)) return
+    for (const { topicFilter, shareName, qos } of subscriptions) {
+      if (shareName === undefined) continue
+      for (let first = shared.first(topicFilter); first !== undefined; first = shared.first(topicFilter)) {
+        if (!subscriber.canSendNow) return
+        const { delivery, home } = first
+        const { message, content } = delivery
+        home.giveUp(delivery)
+        home.forget(delivery)
+        if (!content.isRejected && message.expiresAt > timers.now()) {
+          subscriber.deliver(new Publication(message), Math.min(qos, message.qos) as QoS, message.retain)
+        }
+        home.relieve()
+      }
+    }
   }
 
   #granted(filters: readonly string[], qos: QoS): PublicSubscription[] {

@@ -1,10 +1,10 @@
 import { ReplicationInfo } from './replication-info.ts'
 import type { FlushScheduler } from '../flush-scheduler.ts'
 import type { Pausable } from '../sessions/back-pressure.ts'
-import type { Delivery } from '../sessions/delivery.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import type { SharedGroup } from '../topics/shared-subscriptions.ts'
 import type { QoS } from '../../types/packets.ts'
+import type { GroupDelivery } from './group-delivery.ts'
 import { Publication } from './publication.ts'
 import { RetainedChanges } from './retained-changes.ts'
 import type { RetainedMessages } from './retained-messages.ts'
@@ -23,6 +23,7 @@ export interface RouterEnvironment {
   readonly retained: RetainedMessages
   readonly scheduler: FlushScheduler
   readonly commits: CommitQueue | undefined
+  readonly groups: Pick<GroupDelivery, 'deliver' | 'taker'>
   /** The broker is in a cluster, so publications are replicated to peers. */
   readonly joinsBrokers: boolean
   /** Called with every publication of this broker, for the emitter. */
@@ -34,24 +35,6 @@ const MAX_ROUTES = 65_536
 const MAX_ROUTE_TARGETS = 500_000
 const MAX_CACHED_TOPIC_LENGTH = 512
 const EMPTY: readonly never[] = []
-
-function canSendNow(subscription: Subscription): boolean {
-  return subscription.subscriber.canSendNow
-}
-function isConnected(subscription: Subscription): boolean {
-  return subscription.subscriber.connected
-}
-function isAnyone(): boolean {
-  return true
-}
-
-/** The member that the publishing broker chose. If that broker knew no member, each broker chooses one of its own. */
-function memberChosenByPeer(group: SharedGroup<Subscription>, replication: ReplicationInfo): Subscription | undefined {
-  if (replication.isForExclusive) return undefined
-  const chosen = replication.chosen(group.sharedFilter)
-  if (chosen === undefined) return group.next((member) => member.subscriber.isRemote !== true)
-  return group.members.find(({ subscriber }) => subscriber.clientId === chosen)
-}
 
 /** Distributes messages from publishers to subscribers. */
 export class Router {
@@ -131,6 +114,7 @@ export class Router {
   /** Delivers a copy to each subscriber of this broker. Returns the number of subscribers. */
   distribute(publication: Publication, publisher?: Pausable): number {
     const { message } = publication
+    const { groups } = this.#environment
     const route = this.#route(message.topic)
     let congested: Subscriber | undefined
     const targets = publication.replication?.sharedOnly === true ? EMPTY : route.targets
@@ -148,24 +132,14 @@ export class Router {
     }
     if (isShared) publication.endSharing()
     let subscriberCount = targets.length
-    for (const group of route.groups) if (this.#deliverToOne(group, publication)) subscriberCount += 1
+    for (const group of route.groups) {
+      if (!groups.deliver(group, publication)) continue
+      subscriberCount += 1
+      if (groups.taker?.backPressure?.isCongested === true) congested = groups.taker // All members are congested.
+    }
     this.#environment.scheduler.used += subscriberCount
     if (congested !== undefined && publisher !== undefined) congested.backPressure?.pausePublisher(publisher)
     return subscriberCount
-  }
-
-  /** Delivers messages of a member that left its shared subscription to another member (section 4.8.2). */
-  redistribute(orphans: readonly Delivery[]): void {
-    const { subscriptions, joinsBrokers, published } = this.#environment
-    for (const delivery of orphans) {
-      const { sharedFilter } = delivery.via
-      const group = sharedFilter === undefined ? undefined : subscriptions.group(sharedFilter)
-      if (group === undefined) continue
-      const copy = Publication.copyOf(delivery)
-      if (joinsBrokers) copy.replication = new ReplicationInfo(false, true)
-      this.#deliverToOne(group, copy)
-      if (joinsBrokers) published(copy)
-    }
   }
 
   /** The publisher is also the subscriber: only its subscriptions without No Local count [MQTT-3.8.3-3]. */
@@ -176,21 +150,6 @@ export class Router {
     const { message } = publication
     const qos = Math.min(rest.qos, message.qos) as QoS
     target.subscriber.deliver(publication, qos, rest.retainAsPublished && message.retain, rest)
-  }
-
-  /** Chooses a member that can send now, otherwise a connected member, otherwise any member. */
-  #deliverToOne(group: SharedGroup<Subscription>, publication: Publication): boolean {
-    const { message, replication } = publication
-    const member =
-      replication?.fromPeer === true
-        ? memberChosenByPeer(group, replication)
-        : (group.next(canSendNow, isConnected) ?? group.next(isAnyone))
-    if (member === undefined) return false
-    const { subscriber } = member
-    if (replication?.fromPeer === false) replication.choose(group.sharedFilter, subscriber.clientId)
-    const qos = Math.min(member.qos, message.qos) as QoS // [MQTT-4.8.2-3]
-    subscriber.deliver(publication, qos, member.retainAsPublished && message.retain, member)
-    return true
   }
 
   /** Returns the cached route of the topic; finds it after a subscription has changed. */

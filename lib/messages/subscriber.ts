@@ -1,3 +1,4 @@
+import type { DropReason } from '../../types/events.ts'
 import type { QoS } from '../../types/packets.ts'
 import type { Subscription as PublicSubscription } from '../../types/subscription.ts'
 import type { BackPressure } from '../sessions/back-pressure.ts'
@@ -13,9 +14,33 @@ export interface Subscriber {
   readonly backPressure: BackPressure | undefined
   /** A peer owns the session and sends its messages. */
   readonly isRemote?: boolean
-  /** The only way for a message to a subscriber. `qos` and `retain` are those of this copy. */
+  /** The way of a message to a subscriber. `qos` and `retain` are those of this copy. Reports a message that is dropped. */
   deliver(publication: Publication, qos: QoS, retain: boolean, via: DeliverySource): void
+  /** Whether a member of a shared subscription can take this copy, and when it would be sent. */
+  readiness(publication: Publication, qos: QoS): Readiness
+  /** The way of a message to a member of a shared subscription. Returns the reason if the member does not take it. */
+  offer(publication: Publication, qos: QoS, retain: boolean, via: DeliverySource): Refusal | undefined
 }
+
+/** How well a member of a shared subscription can take a message; the greater one is chosen. */
+export const Readiness = {
+  /** Not connected, and no message waits for it; such a message is not dropped. */
+  away: 0,
+  /** A limit is reached. */
+  full: 1,
+  /** The message waits until the Client is connected. */
+  later: 2,
+  /** The message waits behind many others. */
+  congested: 3,
+  /** The message waits. */
+  soon: 4,
+  /** The message is sent at once. */
+  now: 5,
+} as const
+export type Readiness = (typeof Readiness)[keyof typeof Readiness]
+
+/** The reason why a member of a shared subscription does not take a message. */
+export type Refusal = DropReason | 'away'
 
 /** The subscriptions that matched a delivery; stored with the delivery. */
 export interface DeliverySource {

@@ -30,7 +30,8 @@ export class Delivery implements OutgoingPublish {
   sentBefore = false
   /** Packet Identifier; 0 until the message is sent. */
   packetId = 0
-  /** Position in the order of sending, in which messages are sent again. */
+  /** Position in the order of sending, in which messages are sent again. While it is queued: its place in the queue of its
+   * shared subscription. */
   sendSequence = 0
   /** The PUBLISH is sent after this commit; 0 if no commit is needed. */
   commitNumber = 0
@@ -44,6 +45,15 @@ export class Delivery implements OutgoingPublish {
 
   get message(): Message {
     return this.content.message
+  }
+
+  /** The same delivery as a new object, because the queue still refers to this one. */
+  successor(): Delivery {
+    const successor = new Delivery(this.content, this.qos, this.retain, this.via)
+    successor.storage = this.storage
+    successor.commitNumber = this.commitNumber
+    this.releaseContent()
+    return successor
   }
 
   /** A removed delivery stays in its queue for a while; its message does not stay in memory with it. */

@@ -3,6 +3,7 @@ import type { QueuedMessage } from '../messages/queued-message.ts'
 import type { Delivery } from './delivery.ts'
 import { ExpiryHeap } from './expiry-heap.ts'
 import { RingQueue } from './ring-queue.ts'
+import type { Home, SharedQueues } from './shared-queues.ts'
 
 /** Totals of all outbound queues of a broker. */
 export class QueueTotals {
@@ -11,10 +12,18 @@ export class QueueTotals {
   bytes = 0
 }
 
+interface QueueEnvironment {
+  readonly settings: { readonly limits: Readonly<Limits> }
+  readonly queueTotals: QueueTotals
+  readonly shared: SharedQueues
+}
+
 /** The queued messages of a session, in order, and the bytes of its queued and inflight messages. */
 export class OutboundQueue implements Iterable<Delivery> {
   readonly #limits: Readonly<Limits>
   readonly #totals: QueueTotals
+  readonly #shared: SharedQueues
+  readonly #home: Home
   /** The messages in order, and some that were removed from the middle. */
   readonly #queue = new RingQueue<Delivery>()
   #length = 0
@@ -25,9 +34,11 @@ export class OutboundQueue implements Iterable<Delivery> {
   /** The messages that can expire; undefined if there never was one. */
   #expiring: ExpiryHeap | undefined
 
-  constructor(limits: Readonly<Limits>, totals: QueueTotals) {
-    this.#limits = limits
-    this.#totals = totals
+  constructor({ settings, queueTotals, shared }: QueueEnvironment, home: Home) {
+    this.#limits = settings.limits
+    this.#totals = queueTotals
+    this.#shared = shared
+    this.#home = home
   }
 
   get length(): number {
@@ -90,17 +101,39 @@ export class OutboundQueue implements Iterable<Delivery> {
     if (sharedFilter === undefined) return
     this.#byGroup ??= new Map()
     this.#byGroup.set(sharedFilter, (this.#byGroup.get(sharedFilter) ?? 0) + 1)
+    this.#shared.add(sharedFilter, delivery, this.#home)
+  }
+
+  /** The first message; undefined if the queue is empty. */
+  peek(): Delivery | undefined {
+    for (let first = this.#queue.peek(); first !== undefined; first = this.#queue.peek()) {
+      if (first.phase === 'queued') return first
+      this.#queue.shift()
+    }
+    return undefined
+  }
+
+  /** The message that was added last; undefined if it is not there any more. */
+  last(): Delivery | undefined {
+    const last = this.#queue.last()
+    return last?.phase === 'queued' ? last : undefined
   }
 
   /** Removes and returns the next message; undefined if the queue is empty. */
   shift(): Delivery | undefined {
-    for (let delivery = this.#queue.shift(); delivery !== undefined; delivery = this.#queue.shift()) {
-      if (delivery.phase === 'removed') continue
-      delivery.phase = 'new'
-      this.#left(delivery)
-      return delivery
-    }
-    return undefined
+    const delivery = this.peek()
+    if (delivery === undefined) return undefined
+    this.#queue.shift()
+    delivery.phase = 'new'
+    this.#left(delivery)
+    return delivery
+  }
+
+  /** Removes and returns this message, or the next one if it is undefined. */
+  take(delivery: Delivery | undefined): Delivery | undefined {
+    if (delivery === undefined || delivery === this.peek()) return this.shift()
+    this.remove(delivery)
+    return delivery.successor()
   }
 
   /** Removes a message from the middle of the queue. */
@@ -123,6 +156,7 @@ export class OutboundQueue implements Iterable<Delivery> {
     if (this.#expiring !== undefined && delivery.message.expiresAt !== Infinity) this.#expiring.left(delivery)
     const { sharedFilter } = delivery.via
     if (sharedFilter === undefined || this.#byGroup === undefined) return
+    this.#shared.left(sharedFilter, delivery)
     const left = (this.#byGroup.get(sharedFilter) ?? 1) - 1
     if (left > 0) this.#byGroup.set(sharedFilter, left)
     else this.#byGroup.delete(sharedFilter)

@@ -1,28 +1,34 @@
 import type { Client } from '../../types/client.ts'
+import type { DropReason } from '../../types/events.ts'
 import type { QoS } from '../../types/packets.ts'
 import type { MessageIdSet } from '../messages/message-id-set.ts'
-import { type MessageId, messageIdText } from '../messages/message-id.ts'
+import type { MessageId } from '../messages/message-id.ts'
 import type { Publication } from '../messages/publication.ts'
 import type { QueuedMessage } from '../messages/queued-message.ts'
-import type { DeliverySource, Subscriber, Subscription } from '../messages/subscriber.ts'
+import { type DeliverySource, Readiness, type Refusal } from '../messages/subscriber.ts'
+import type { Subscriber, Subscription } from '../messages/subscriber.ts'
 import type { Timer } from '../timers.ts'
 import { BackPressure } from './back-pressure.ts'
+import { CommitWait } from './commit-wait.ts'
 import { Delivery } from './delivery.ts'
+import { isAmong, isDuplicate } from './duplicates.ts'
 import { InflightMessages, type Outcome } from './inflight-messages.ts'
+import { Memberships } from './memberships.ts'
 import { OutboundQueue } from './outbound-queue.ts'
 import type { ExpiringQueue } from './queue-expiry.ts'
 import { RetainedSender } from './retained-sender.ts'
-import { RingQueue } from './ring-queue.ts'
 import type { SessionConnection } from './session-connection.ts'
 import type { SessionEnvironment } from './session-environment.ts'
 import type { SessionStorage } from './session-storage.ts'
-import { isExpired, writeDelivery, writeQos0 } from './write-delivery.ts'
+import type { Home } from './shared-queues.ts'
+import { isSecondCopy, separate, storeInOrder } from './stored-order.ts'
+import { isExpired, qos0Readiness, reportRefused, writeDelivery, writeQos0 } from './write-delivery.ts'
 
 // Inflight messages of a session that may be views of the read buffer. Most are acknowledged soon, so a copy is waste.
 const MAX_VIEWS = 64
 
 /** The outbound side of a session: the outbound queue, the inflight messages, and the order of sending. */
-export class Outbound implements Subscriber, ExpiringQueue {
+export class Outbound implements Subscriber, ExpiringQueue, Home {
   readonly clientId: string
   readonly backPressure: BackPressure
   readonly inflight: InflightMessages = new InflightMessages()
@@ -33,12 +39,13 @@ export class Outbound implements Subscriber, ExpiringQueue {
   readonly #storage: SessionStorage
   readonly #subscriptions: ReadonlyMap<string, Subscription>
   readonly #queue: OutboundQueue
-  /** Deliveries with a Packet Identifier, not written until it is committed. */
-  #awaitingCommit: RingQueue<Delivery> | undefined
-  #waitsForCommit = false
+  /** Undefined while no delivery waited for a commit. */
+  #commitWait: CommitWait | undefined
   #connection: SessionConnection | undefined
   #client: Client | undefined
   #retained: RetainedSender | undefined
+  /** Undefined without a shared subscription. */
+  #memberships: Memberships | undefined
   #isEnded = false
 
   constructor(
@@ -50,7 +57,7 @@ export class Outbound implements Subscriber, ExpiringQueue {
     this.#environment = environment
     this.#storage = storage
     this.#subscriptions = subscriptions
-    this.#queue = new OutboundQueue(environment.settings.limits, environment.queueTotals)
+    this.#queue = new OutboundQueue(environment, this)
     this.clientId = clientId
     this.backPressure = new BackPressure(environment.timers, environment.settings.limits.holdBackMs)
   }
@@ -82,9 +89,16 @@ export class Outbound implements Subscriber, ExpiringQueue {
   }
 
   /** Whether `deliver` accepts this message at QoS 1 and 2. Expired messages make room. */
-  hasRoomFor({ queued }: Publication): boolean {
-    const isSentNow = this.canSendNow && !this.inflight.hasUnsent
-    return this.#queue.hasRoomFor(queued, isSentNow) || this.#makeRoomFor(queued, isSentNow)
+  hasRoomFor({ queued }: Publication, isSentNow: boolean = this.#isSentNow): boolean {
+    if (this.#queue.hasRoomFor(queued, isSentNow)) return true
+    const now = this.#environment.timers.now()
+    while (this.expireOne(now)) if (this.#queue.hasRoomFor(queued, isSentNow)) return true
+    return false
+  }
+
+  /** Whether a new message is sent at once: no other one is before it. */
+  get #isSentNow(): boolean {
+    return this.canSendNow && !this.inflight.hasUnsent
   }
 
   get canSendNow(): boolean {
@@ -113,63 +127,63 @@ export class Outbound implements Subscriber, ExpiringQueue {
   detach(): void {
     this.#connection = undefined
     this.#client = undefined
-    this.#awaitingCommit = undefined // These deliveries are inflight, so they are sent again.
+    this.#commitWait?.clear() // These deliveries are inflight, so they are sent again.
     for (const { content } of this.inflight.inOrder()) content.detach() // The Client may stay away for long.
     this.backPressure.relieve()
   }
 
+  readiness(publication: Publication, qos: QoS): Readiness {
+    if (qos === 0) return qos0Readiness(this.#connection)
+    if (this.#isEnded) return Readiness.away
+    if (!this.hasRoomFor(publication)) return Readiness.full
+    if (this.#connection === undefined) return Readiness.later
+    if (this.#isSentNow) return Readiness.now
+    return this.#queue.isAboveHighWaterMark ? Readiness.congested : Readiness.soon
+  }
+
   deliver(publication: Publication, qos: QoS, retain: boolean, via: DeliverySource): void {
-    if (qos === 0) {
-      this.#deliverQos0(publication, retain, via)
-      return
-    }
-    if (this.#isEnded) return
-    let isStoredByPeer = false
-    if (publication.replay !== undefined || publication.replication !== undefined) {
-      if (this.#isDuplicate(publication)) return
-      isStoredByPeer = this.#storage.isQueuedByPeer(publication, via)
-    }
+    const refusal = this.offer(publication, qos, retain, via)
+    if (refusal === undefined || refusal === 'away') return
+    this.#environment.dropped(publication.message, this.clientId, refusal)
+  }
+
+  offer(publication: Publication, qos: QoS, retain: boolean, via: DeliverySource): Refusal | undefined {
+    if (qos === 0) return this.#offerQos0(publication, retain, via)
+    if (this.#isEnded) return 'away'
     const content = publication.queued
-    if (isStoredByPeer && this.#deferToGap(content, qos, retain, via)) return
-    const connection = this.#connection
-    const isSentNow = this.canSendNow && !this.inflight.hasUnsent
-    if (!this.#queue.hasRoomFor(content, isSentNow) && !this.#makeRoomFor(content, isSentNow)) {
-      this.#environment.dropped(content.message, this.clientId, 'queue-full')
-      return
-    }
     const delivery = new Delivery(content, qos, retain, via)
-    if (isStoredByPeer) delivery.storage = 'queued by peer'
+    if (publication.replay !== undefined || publication.replication !== undefined) {
+      if (isDuplicate(publication, this)) return undefined
+      if (this.#storage.isQueuedByPeer(publication, via)) delivery.storage = 'queued by peer'
+    }
+    const isStoredByPeer = delivery.storage !== 'none'
+    if (isStoredByPeer && this.#environment.gaps.defer(this, delivery)) return undefined
+    const connection = this.#connection
+    const isSentNow = this.#isSentNow
+    if (!this.hasRoomFor(publication, isSentNow)) {
+      if (isStoredByPeer) this.#storage.discarded(delivery)
+      return 'queue-full'
+    }
     if (qos === 2) delivery.commitNumber = publication.commitNumber
     this.#queue.addSize(content)
-    if (connection !== undefined && isSentNow) {
-      this.#start(connection, delivery, publication)
-      return
-    }
+    const isAfterOthers = this.#environment.shared.isBefore(delivery)
+    if (connection !== undefined && isSentNow && !isAfterOthers) return this.#start(connection, delivery, publication)
     this.#append(delivery, publication)
-    if (connection === undefined) return
+    if (connection === undefined) return undefined
     if (publication.encodings !== undefined) publication.encodings.isQueued = true
-    if (this.#queue.isAboveHighWaterMark) this.backPressure.congest()
+    if (isSentNow) this.sendPending()
+    else if (this.#queue.isAboveHighWaterMark) this.backPressure.congest()
+    return undefined
   }
 
-  /** Drops messages that have expired until there is room for a new one. */
-  #makeRoomFor(content: QueuedMessage, isSentNow: boolean): boolean {
-    const now = this.#environment.timers.now()
-    while (this.expireOne(now)) if (this.#queue.hasRoomFor(content, isSentNow)) return true
-    return false
-  }
-
-  #deliverQos0(publication: Publication, retain: boolean, via: DeliverySource): void {
+  #offerQos0(publication: Publication, retain: boolean, via: DeliverySource): Refusal | undefined {
     const connection = this.#connection
-    if (connection === undefined) return
-    if (connection.outboundFull) this.#environment.dropped(publication.message, this.clientId, 'queue-full')
-    else writeQos0(this.#environment, this, connection, publication, retain, via)
+    if (connection === undefined) return 'away'
+    const refusal = connection.outboundFull
+      ? 'queue-full'
+      : writeQos0(this.#environment, this, connection, publication, retain, via)
     if (connection.outboundBusy) this.backPressure.congest()
-  }
-
-  #deferToGap(content: QueuedMessage, qos: QoS, retain: boolean, via: DeliverySource): boolean {
-    const delivery = new Delivery(content, qos, retain, via)
-    delivery.storage = 'queued by peer'
-    return this.#environment.gaps.defer(this, delivery)
+    return refusal
   }
 
   /** Adds a subscription whose retained messages `sendPending` sends, as fast as the Client accepts them. */
@@ -188,15 +202,59 @@ export class Outbound implements Subscriber, ExpiringQueue {
     this.#sendCommitted(connection)
     while (this.inflight.hasUnsent && this.#canSend(connection)) {
       const delivery = this.inflight.nextUnsent()
-      if (delivery !== undefined && !this.#expiresUnsent(delivery)) this.#sendWhenCommitted(connection, delivery)
+      if (delivery === undefined || this.#expiresUnsent(delivery)) continue
+      reportRefused(this.#environment, this, delivery, this.#sendWhenCommitted(connection, delivery))
     }
-    while (this.#queue.length > 0 && this.#canSend(connection)) {
-      const delivery = this.#queue.shift()
-      if (delivery !== undefined) this.#start(connection, delivery, undefined)
+    while ((this.#queue.length > 0 || this.#memberships !== undefined) && this.#canSend(connection)) {
+      const next = this.#memberships?.next(this.#queue.peek())
+      if (next !== undefined && next.home !== this) {
+        this.#memberships?.take(next, this.#storage.isDurable, this)
+        continue
+      }
+      const delivery = this.#queue.take(next?.delivery)
+      if (delivery === undefined) break
+      reportRefused(this.#environment, this, delivery, this.#start(connection, delivery, undefined))
     }
+    this.#memberships?.relieveHomes()
     if (!this.hasCapacity) return
     this.backPressure.relieve()
     this.#retained?.run()
+  }
+
+  join(subscription: Subscription): void {
+    this.#memberships ??= new Memberships(this.#environment.shared)
+    this.#memberships.join(subscription)
+  }
+
+  leave(subscription: Subscription): void {
+    this.#memberships?.leave(subscription)
+    if (this.#memberships?.size === 0) this.#memberships = undefined
+  }
+
+  /** Stores and sends a message that was taken from another member of a shared subscription. */
+  sendTaken(delivery: Delivery, publication: Publication): void {
+    const connection = this.#connection
+    if (delivery.qos > 0) this.#queue.addSize(delivery.content)
+    if (delivery.qos === 0)
+      reportRefused(this.#environment, this, delivery, this.#offerQos0(publication, delivery.retain, delivery.via))
+    else if (connection === undefined) this.#append(delivery, publication)
+    else reportRefused(this.#environment, this, delivery, this.#start(connection, delivery, publication))
+  }
+
+  giveUp(delivery: Delivery): void {
+    this.#queue.remove(delivery)
+    this.#queue.removeSize(delivery.content)
+  }
+
+  forget(delivery: Delivery): number {
+    const commitNumber = this.#storage.discarded(delivery)
+    this.#environment.gaps.finished(this, delivery.content)
+    delivery.releaseContent()
+    return commitNumber
+  }
+
+  relieve(): void {
+    if (this.hasCapacity) this.backPressure.relieve()
   }
 
   /** A PUBACK arrived: the QoS 1 message is complete. */
@@ -231,7 +289,8 @@ export class Outbound implements Subscriber, ExpiringQueue {
     const orphans: Delivery[] = []
     for (const delivery of this.inflight.inOrder()) {
       // A QoS 2 message that was sent must not be sent to another member [MQTT-4.8.2-5].
-      if (delivery.via.sharedFilter !== undefined && delivery.qos === 1) orphans.push(delivery)
+      const isOfAnyone = delivery.via.sharedFilter !== undefined && (delivery.qos === 1 || !delivery.sentBefore)
+      if (isOfAnyone) orphans.push(delivery)
       this.#queue.removeSize(delivery.content)
     }
     for (let delivery = this.#queue.shift(); delivery !== undefined; delivery = this.#queue.shift()) {
@@ -240,7 +299,7 @@ export class Outbound implements Subscriber, ExpiringQueue {
     }
     this.#environment.expiry.forget(this)
     this.#retained = undefined
-    this.#awaitingCommit = undefined
+    this.#commitWait?.clear()
     this.inflight.clear()
     this.backPressure.relieve()
     return orphans
@@ -249,27 +308,9 @@ export class Outbound implements Subscriber, ExpiringQueue {
   /** Removes and returns the queued messages of a shared subscription that the session leaves. */
   leaveGroup(sharedFilter: string): Delivery[] {
     const orphans = this.#queue.removeGroup(sharedFilter)
-    if (orphans.length === 0) return orphans
     for (const delivery of orphans) this.#discard(delivery)
-    this.#storeInOrder(new Set(orphans.map(({ content }) => content)))
+    if (orphans.length > 0) storeInOrder(this.#storage, this.#queue, orphans)
     return orphans
-  }
-
-  /**
-   * The storage discards by message id, so it also removes copies from other subscriptions. To preserve the order, all
-   * messages from the first such copy on are stored again.
-   */
-  #storeInOrder(removed: ReadonlySet<QueuedMessage>): void {
-    const queued = [...this.#queue]
-    const first = queued.findIndex(({ content }) => removed.has(content))
-    if (first === -1) return
-    const rest = queued.slice(first)
-    const discarded = new Set(removed)
-    for (const delivery of rest) {
-      if (!discarded.has(delivery.content)) this.#storage.discarded(delivery)
-      discarded.add(delivery.content)
-    }
-    for (const delivery of rest) this.#storage.queued(undefined, delivery)
   }
 
   /** Restores a delivery from the storage; a delivery with a Packet Identifier is inflight. */
@@ -290,11 +331,15 @@ export class Outbound implements Subscriber, ExpiringQueue {
 
   #append(delivery: Delivery, publication: Publication | undefined): void {
     delivery.content.detach()
-    if (delivery.storage === 'none') this.#storage.queued(publication, delivery)
+    if (delivery.storage === 'none') {
+      const isSecond = isSecondCopy(delivery, this.#queue.last(), this.#storage)
+      this.#storage.queued(isSecond ? separate(delivery, this.#queue) : publication, delivery)
+    }
     this.#push(delivery)
   }
 
   #push(delivery: Delivery): void {
+    if (isSecondCopy(delivery, this.#queue.last(), this.#storage)) this.#environment.shared.fix(delivery)
     this.#queue.push(delivery)
     if (delivery.message.expiresAt !== Infinity) this.#environment.expiry.watch(this)
   }
@@ -313,26 +358,9 @@ export class Outbound implements Subscriber, ExpiringQueue {
     return true
   }
 
-  onExpired(): void {
-    this.sendPending()
-  }
-
   /** Whether the message is queued or inflight, or was read from the storage. */
   hasSeen(id: MessageId): boolean {
-    if (this.recoveredIds?.has(id) === true) return true
-    const text = messageIdText(id)
-    for (const { content } of this.deliveries()) {
-      if (content.stored !== undefined && messageIdText(content.stored) === text) return true
-    }
-    return false
-  }
-
-  /** Whether a replayed message or a message of a peer was already received. */
-  #isDuplicate({ queued, replay, fromPeer }: Publication): boolean {
-    const { stored } = queued
-    if (stored === undefined) return false
-    if (replay !== undefined) return this.hasSeen(stored)
-    return fromPeer && this.recoveredIds?.has(stored) === true
+    return this.recoveredIds?.has(id) === true || isAmong(this.deliveries(), id)
   }
 
   #canSend(connection: SessionConnection): boolean {
@@ -342,36 +370,38 @@ export class Outbound implements Subscriber, ExpiringQueue {
     )
   }
 
-  #start(connection: SessionConnection, delivery: Delivery, publication: Publication | undefined): void {
+  /** Returns the reason if the message was to be sent at once and the Client does not receive it. */
+  #start(
+    connection: SessionConnection,
+    delivery: Delivery,
+    publication: Publication | undefined,
+  ): DropReason | undefined {
     const { content } = delivery
     if (this.#isEnded || content.isRejected || isExpired(this.#environment, this, content.message)) {
       this.#discard(delivery)
-      return
+      return undefined
     }
     this.inflight.start(delivery)
     if (delivery.storage === 'none') this.#storage.queued(publication, delivery)
     else this.#storage.sent(delivery)
-    this.#sendWhenCommitted(connection, delivery)
+    return this.#sendWhenCommitted(connection, delivery)
   }
 
   /** The Packet Identifier must be committed before the Client sees it, because the Client will acknowledge it. */
-  #sendWhenCommitted(connection: SessionConnection, delivery: Delivery): void {
-    if (this.#awaitingCommit === undefined && this.#storage.isCommitted(delivery.commitNumber)) {
-      this.#send(connection, delivery)
-      return
+  #sendWhenCommitted(connection: SessionConnection, delivery: Delivery): DropReason | undefined {
+    if (this.#commitWait?.isEmpty !== false && this.#storage.isCommitted(delivery.commitNumber)) {
+      return this.#send(connection, delivery)
     }
-    this.#awaitingCommit ??= new RingQueue()
-    this.#awaitingCommit.push(delivery)
-    this.#waitForCommit()
+    this.#commitWait ??= new CommitWait(this.#storage, () => this.sendPending())
+    this.#commitWait.push(delivery)
+    return undefined
   }
 
   #sendCommitted(connection: SessionConnection): void {
-    for (let next = this.#awaitingCommit?.peek(); next !== undefined; next = this.#awaitingCommit?.peek()) {
-      if (!this.#storage.isCommitted(next.commitNumber)) return this.#waitForCommit()
-      this.#awaitingCommit?.shift()
-      if (this.inflight.get(next.packetId) === next && !this.#expiresUnsent(next)) this.#send(connection, next)
+    for (let next = this.#commitWait?.shift(); next !== undefined; next = this.#commitWait?.shift()) {
+      if (this.inflight.get(next.packetId) !== next || this.#expiresUnsent(next)) continue
+      reportRefused(this.#environment, this, next, this.#send(connection, next))
     }
-    this.#awaitingCommit = undefined
   }
 
   /** Drops a message that expired while it waited for the commit of its Packet Identifier, or for a new connection. */
@@ -381,28 +411,21 @@ export class Outbound implements Subscriber, ExpiringQueue {
     return true
   }
 
-  #waitForCommit(): void {
-    if (this.#waitsForCommit) return
-    this.#waitsForCommit = true
-    this.#storage.afterCommit(() => {
-      this.#waitsForCommit = false
-      this.sendPending()
-    })
-  }
-
-  /** Writes a delivery with a Packet Identifier, for the first time or again. */
-  #send(connection: SessionConnection, delivery: Delivery): void {
+  /** Writes a delivery with a Packet Identifier. Returns the reason if it is not sent; it is complete then. */
+  #send(connection: SessionConnection, delivery: Delivery): DropReason | undefined {
     if (delivery.phase === 'awaiting pubcomp') {
       connection.pubrel(delivery.packetId) // The PUBLISH must not be sent again [MQTT-4.3.3-6].
-      return
+      return undefined
     }
-    const isWritten = writeDelivery(this.#environment, this, connection, delivery)
-    if (this.#isEnded) return // A hook may have ended the session.
-    if (!isWritten) this.#abandon(delivery)
-    else {
-      delivery.sentBefore = true
-      if (this.inflight.quotaInUse > MAX_VIEWS) delivery.content.detach()
+    const refusal = writeDelivery(this.#environment, this, connection, delivery)
+    if (this.#isEnded) return undefined // A hook may have ended the session.
+    if (refusal !== undefined) {
+      this.#abandon(delivery)
+      return refusal === 'rejected' ? undefined : refusal
     }
+    delivery.sentBefore = true
+    if (this.inflight.quotaInUse > MAX_VIEWS) delivery.content.detach()
+    return undefined
   }
 
   /** Drops a queued message. */

@@ -9,8 +9,8 @@ export interface ExpiringQueue {
   readonly nextExpiry: number
   /** Drops one message that has expired; returns false if there is none. */
   expireOne(now: number): boolean
-  /** Some messages expired, so that others may be sent or accepted now. */
-  onExpired(): void
+  /** Some messages expired: others may be sent now, and publishers may go on. */
+  sendPending(): void
 }
 
 // Messages that are dropped before the rest of the program runs.
@@ -50,7 +50,7 @@ export class QueueExpiry {
     for (let queue = this.#due.peek(); queue !== undefined; queue = this.#due.peek()) {
       const before = count
       while (count < MAX_PER_TURN && queue.expireOne(now)) count += 1
-      if (count > before) queue.onExpired()
+      if (count > before) queue.sendPending()
       if (count >= MAX_PER_TURN) {
         this.#continueLater()
         return

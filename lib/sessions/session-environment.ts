@@ -9,6 +9,7 @@ import type { Timers } from '../timers.ts'
 import type { Delivery } from './delivery.ts'
 import type { QueueTotals } from './outbound-queue.ts'
 import type { QueueExpiry } from './queue-expiry.ts'
+import type { SharedQueues } from './shared-queues.ts'
 
 /** The parts of the broker that a session uses. */
 export interface SessionEnvironment {
@@ -19,7 +20,13 @@ export interface SessionEnvironment {
   readonly retained: RetainedMessages
   readonly queueTotals: QueueTotals
   readonly expiry: QueueExpiry
+  readonly shared: SharedQueues
   readonly gaps: SessionGaps
+  /**
+   * Gives a message of a shared subscription that this member cannot take to another one. Returns false if there is none
+   * that can.
+   */
+  passOn(delivery: Delivery, clientId: string): boolean
   /** Called for a message that a subscriber does not receive. */
   dropped(message: Message, clientId: string, why: DropReason): void
 }

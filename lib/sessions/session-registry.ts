@@ -1,6 +1,6 @@
 import { MqttError } from '../errors.ts'
 import type { Cluster } from '../cluster/cluster.ts'
-import type { Router } from '../messages/router.ts'
+import type { GroupDelivery } from '../messages/group-delivery.ts'
 import type { Subscription } from '../messages/subscriber.ts'
 import type { Subscriptions } from '../messages/subscriptions.ts'
 import type { WillMessages } from '../messages/will-messages.ts'
@@ -36,7 +36,7 @@ export interface SessionRegistryContext {
     'connectionEnded' | 'sessionResumed' | 'sessionEnded' | 'publishAt' | 'isUndecided'
   >
   readonly predecessors: Pick<Predecessors, 'succeeded'>
-  readonly router: Pick<Router, 'redistribute'>
+  readonly groups: Pick<GroupDelivery, 'redistribute'>
   readonly subscriptions: Pick<Subscriptions, 'add' | 'remove'>
   readonly cluster: Pick<Cluster, 'memberChanged'>
   /** Undefined without a storage. */
@@ -180,7 +180,7 @@ export class SessionRegistry {
     this.#removeSubscriptions(session)
     this.#context.wills.sessionEnded(session)
     if (session.isRecorded) this.#deleteStored(session)
-    this.#context.router.redistribute(session.end())
+    this.#context.groups.redistribute(session.end(), session.clientId)
   }
 
   /** A session with an undecided Will stays stored, so that the next start publishes the Will if this process ends. */
@@ -216,6 +216,7 @@ export class SessionRegistry {
   #removeSubscriptions(session: Session): void {
     for (const subscription of session.subscriptions.values()) {
       this.#context.subscriptions.remove(subscription)
+      if (subscription.shareName !== undefined) session.outbound.leave(subscription)
       this.#context.cluster.memberChanged(session, subscription, false)
     }
     session.subscriptions.clear()
@@ -234,7 +235,11 @@ export class SessionRegistry {
     const previous = session.subscriptions.get(topicFilter)
     // The new one first, so that no message is lost in between [MQTT-3.8.4-4].
     this.#context.subscriptions.add(subscription)
-    if (previous !== undefined) this.#context.subscriptions.remove(previous)
+    if (previous !== undefined) {
+      this.#context.subscriptions.remove(previous)
+      if (previous.shareName !== undefined) session.outbound.leave(previous)
+    }
+    if (subscription.shareName !== undefined) session.outbound.join(subscription)
     session.subscriptions.set(topicFilter, subscription)
     this.#context.cluster.memberChanged(session, subscription, true)
     session.subscriptionBytes +=
@@ -250,7 +255,9 @@ export class SessionRegistry {
     this.#context.cluster.memberChanged(session, subscription, false)
     session.subscriptionBytes -= bytesOf(subscription)
     const group = this.#context.subscriptions.remove(subscription)
-    if (group !== undefined) this.#context.router.redistribute(session.outbound.leaveGroup(group.sharedFilter))
+    if (group === undefined) return true
+    session.outbound.leave(subscription)
+    this.#context.groups.redistribute(session.outbound.leaveGroup(group.sharedFilter), session.clientId)
     return true
   }
 

@@ -21,8 +21,8 @@ export interface SessionStorage {
   released(packetId: number): void
   /** The last acknowledgement arrived. */
   completed(delivery: Delivery): void
-  /** A queued message was dropped. */
-  discarded(delivery: Delivery): void
+  /** A queued message was dropped. Returns the commit number of the change; 0 if it was not stored. */
+  discarded(delivery: Delivery): number
   subscribed(subscription: Subscription): void
   unsubscribed(topicFilter: string): void
   /** A QoS 2 message arrived from the Client: its Packet Identifier is in use. */
@@ -59,7 +59,9 @@ class NoStorage implements SessionStorage {
   sent(): void {}
   released(): void {}
   completed(): void {}
-  discarded(): void {}
+  discarded(): number {
+    return 0
+  }
   subscribed(): void {}
   unsubscribed(): void {}
   received(): void {}
@@ -129,8 +131,8 @@ class DurableSession implements SessionStorage {
     if (delivery.storage !== 'none') this.#commits.complete(this.#clientId, delivery.packetId)
   }
 
-  discarded(delivery: Delivery): void {
-    if (delivery.storage !== 'none') this.#commits.discard(this.#clientId, delivery)
+  discarded(delivery: Delivery): number {
+    return delivery.storage === 'none' ? 0 : this.#commits.discard(this.#clientId, delivery)
   }
 
   subscribed(subscription: Subscription): void {

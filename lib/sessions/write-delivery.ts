@@ -1,8 +1,9 @@
 import type { Client } from '../../types/client.ts'
+import type { DropReason } from '../../types/events.ts'
 import type { Message } from '../messages/message.ts'
 import type { OutgoingPublish } from '../messages/outgoing-publish.ts'
 import type { Publication } from '../messages/publication.ts'
-import type { DeliverySource } from '../messages/subscriber.ts'
+import { type DeliverySource, Readiness, type Refusal } from '../messages/subscriber.ts'
 import type { Delivery } from './delivery.ts'
 import type { SessionConnection } from './session-connection.ts'
 import type { SessionEnvironment } from './session-environment.ts'
@@ -22,54 +23,71 @@ export function isExpired(environment: SessionEnvironment, { clientId }: Recipie
   return true
 }
 
-/** Writes a copy at QoS 0, or drops it. */
+export function qos0Readiness(connection: SessionConnection | undefined): Readiness {
+  if (connection === undefined) return Readiness.away
+  if (connection.outboundFull) return Readiness.full
+  return connection.outboundBusy ? Readiness.congested : Readiness.now
+}
+
+/** A Client does not receive a message: another member of the shared subscription does, or it is dropped. */
+export function reportRefused(
+  environment: SessionEnvironment,
+  { clientId }: Recipient,
+  delivery: Delivery,
+  reason: Refusal | undefined,
+): void {
+  if (reason === undefined || reason === 'away') return
+  const { via, qos, sentBefore, message } = delivery
+  // A QoS 2 message that was sent must not be sent to another member [MQTT-4.8.2-5].
+  const isOfAnyone = via.sharedFilter !== undefined && reason !== 'expired' && !(qos === 2 && sentBefore)
+  if (isOfAnyone && environment.passOn(delivery, clientId)) return
+  environment.dropped(message, clientId, reason)
+}
+
+/** Writes a copy at QoS 0. Returns the reason if the Client does not receive it. */
 export function writeQos0(
   environment: SessionEnvironment,
-  recipient: Recipient,
+  { client }: Recipient,
   connection: SessionConnection,
   publication: Publication,
   retain: boolean,
   via: DeliverySource,
-): void {
+): DropReason | undefined {
   const { message, encodings } = publication
-  if (isExpired(environment, recipient, message)) return
-  const permitted = authorized(environment, recipient, message)
-  if (permitted === undefined) return
+  if (message.expiresAt !== Infinity && message.expiresAt <= environment.timers.now()) return 'expired'
+  const permitted = authorized(environment, client, message)
+  if (permitted === undefined) return 'not-authorized'
   const shared = permitted === message ? encodings : undefined
-  if (connection.publishQos0(permitted, retain, via.identifiers, shared)) return
-  environment.dropped(message, recipient.clientId, 'too-large')
+  return connection.publishQos0(permitted, retain, via.identifiers, shared) ? undefined : 'too-large'
 }
 
 /**
- * Writes a delivery with a Packet Identifier, for the first time or again; returns false if it is not sent. A sent
+ * Writes a delivery with a Packet Identifier, for the first time or again. Returns the reason if it is not sent. A sent
  * message does not expire [MQTT-4.3.3-7], but a Client that lost its permission does not receive it.
  */
 export function writeDelivery(
   environment: SessionEnvironment,
-  recipient: Recipient,
+  { client }: Recipient,
   connection: SessionConnection,
   delivery: Delivery,
-): boolean {
+): DropReason | 'rejected' | undefined {
   const { content } = delivery
   const { message } = content
-  const permitted = authorized(environment, recipient, message)
-  if (permitted === undefined || content.isRejected) return false
-  if (connection.publish(permitted === message ? delivery : replaced(delivery, permitted))) return true
-  environment.dropped(message, recipient.clientId, 'too-large')
-  return false
+  const permitted = authorized(environment, client, message)
+  if (permitted === undefined) return 'not-authorized'
+  if (content.isRejected) return 'rejected'
+  return connection.publish(permitted === message ? delivery : replaced(delivery, permitted)) ? undefined : 'too-large'
 }
 
-function authorized(environment: SessionEnvironment, recipient: Recipient, message: Message): Message | undefined {
-  const { hooks } = environment
-  if (!hooks.checksDeliver) return message
-  const { client, clientId } = recipient
-  if (client === undefined) return message
+function authorized(
+  { hooks, timers }: SessionEnvironment,
+  client: Client | undefined,
+  message: Message,
+): Message | undefined {
+  if (!hooks.checksDeliver || client === undefined) return message
   const permitted = hooks.authorizeDeliver(message, client)
-  if (permitted === undefined) {
-    environment.dropped(message, clientId, 'not-authorized')
-    return undefined
-  }
-  return permitted === message ? message : message.replacedBy(permitted, environment.timers)
+  if (permitted === undefined) return undefined
+  return permitted === message ? message : message.replacedBy(permitted, timers)
 }
 
 /** A delivery with the message that a hook returned instead of the original. */

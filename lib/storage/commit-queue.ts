@@ -162,11 +162,13 @@ export class CommitQueue {
     this.#append({ kind: 'complete', clientId, messageId })
   }
 
-  discard(clientId: string, delivery: Delivery): void {
+  /** Removes a queued message. Returns the commit number. */
+  discard(clientId: string, delivery: Delivery): number {
     if (this.#published === delivery.content) this.#isPublishOver = true
     const { brokerId, brokerCounter } = this.#storedPacketOf(delivery.content)
     const foreign = foreignOf(clientId, delivery)
     this.#append({ kind: 'discard', clientIds: [clientId], brokerId, brokerCounter, foreign })
+    return this.#openCommitNumber
   }
 
   session(clientId: string, session: PersistedSessionInfo): void {

@@ -45,6 +45,7 @@ export async function recover(environment: RecoveryEnvironment, commits: CommitQ
       sessions.push({ session, state: { ...state, queue: [] } })
     }
   }
+  environment.shared.restoreOrder()
   // After all sessions are restored: a Will may be delivered to any of them, also as a member of a shared subscription.
   for (const { session, state } of sessions) startExpiry(environment, session, state)
   environment.timers.catchUp() // Sessions that expired before the start must end before the first CONNECT.

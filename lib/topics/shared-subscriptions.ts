@@ -24,14 +24,10 @@ export class SharedGroup<T extends object> {
     return this.#members
   }
 
-  /**
-   * Returns the next member that `accepts`, otherwise the next one that `willDo`. Each member is asked at most once.
-   * A member that is passed over has its turn in the next round.
-   */
-  next(accepts: (member: T) => boolean, willDo?: (member: T) => boolean): T | undefined {
+  /** Returns the next member that `accepts`. A member that is passed over has its turn in the next round. */
+  next(accepts: (member: T) => boolean): T | undefined {
     const members = this.#members
     const first = this.#turn < members.length ? this.#turn : 0
-    let second = -1
     for (let step = 0; step < members.length; step += 1) {
       const position = first + step < members.length ? first + step : first + step - members.length
       const member = members[position]!
@@ -39,11 +35,29 @@ export class SharedGroup<T extends object> {
         this.#turn = position + 1
         return member
       }
-      if (second === -1 && willDo?.(member) === true) second = position
     }
-    if (second === -1) return undefined
-    this.#turn = second + 1
-    return members[second]
+    return undefined
+  }
+
+  /**
+   * Returns the member with the greatest rank, the next one of several; undefined if all ranks are undefined. A member
+   * that is passed over has its turn in the next round.
+   */
+  best<A, B>(rankOf: (member: T, a: A, b: B) => number | undefined, a: A, b: B): T | undefined {
+    const members = this.#members
+    const first = this.#turn < members.length ? this.#turn : 0
+    let best = -1
+    let bestRank = -Infinity
+    for (let step = 0; step < members.length; step += 1) {
+      const position = first + step < members.length ? first + step : first + step - members.length
+      const rank = rankOf(members[position]!, a, b)
+      if (rank === undefined || rank <= bestRank) continue
+      best = position
+      bestRank = rank
+    }
+    if (best === -1) return undefined
+    this.#turn = best + 1
+    return members[best]
   }
 
   /** Returns false if it is already a member. A new member has its turn in this round. */

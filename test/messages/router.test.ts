@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FlushScheduler } from '../../lib/flush-scheduler.ts'
+import { GroupDelivery } from '../../lib/messages/group-delivery.ts'
 import { Message } from '../../lib/messages/message.ts'
 import { Publication } from '../../lib/messages/publication.ts'
 import { RetainedMessages } from '../../lib/messages/retained-messages.ts'
 import { Router } from '../../lib/messages/router.ts'
-import { type DeliverySource, type Subscriber, Subscription } from '../../lib/messages/subscriber.ts'
+import { type DeliverySource, Readiness, type Subscriber, Subscription } from '../../lib/messages/subscriber.ts'
 import { Subscriptions } from '../../lib/messages/subscriptions.ts'
 import { BackPressure } from '../../lib/sessions/back-pressure.ts'
+import { SharedQueues } from '../../lib/sessions/shared-queues.ts'
 import { Timers } from '../../lib/timers.ts'
 import type { QoS } from '../../types/packets.ts'
 import type { Subscription as PublicSubscription } from '../../types/subscription.ts'
@@ -26,11 +28,19 @@ function make(): Setting {
   const subscriptions = new Subscriptions()
   const retained = new RetainedMessages(timers, defaultLimits, () => undefined)
   const scheduler = new FlushScheduler(assert.ifError)
+  const groups = new GroupDelivery({
+    subscriptions,
+    shared: new SharedQueues(),
+    joinsBrokers: false,
+    published: () => undefined,
+    dropped: () => undefined,
+  })
   const router = new Router({
     subscriptions,
     retained,
     scheduler,
     commits: undefined,
+    groups,
     joinsBrokers: false,
     published: () => undefined,
   })
@@ -47,6 +57,14 @@ class Receiver implements Subscriber {
 
   constructor(clientId: string | undefined) {
     this.clientId = clientId
+  }
+
+  readiness(): Readiness {
+    return this.canSendNow ? Readiness.now : this.connected ? Readiness.soon : Readiness.later
+  }
+
+  offer(publication: Publication, qos: QoS, retain: boolean, via: DeliverySource): undefined {
+    this.deliver(publication, qos, retain, via)
   }
 
   deliver({ message }: Publication, qos: QoS, retain: boolean, { identifiers }: DeliverySource): void {

@@ -33,6 +33,7 @@ interface Subscription {
 /** A message for one member of a shared subscription; which one is the Server's choice. */
 interface SharedCopy {
   readonly filter: string
+  readonly message: Message
   /** Those who may have been chosen. One is left once it is known. */
   readonly candidates: Set<Session>
   /** Nobody may get it: it was at QoS 0 for a member that is away, too large for one, or lost its only member. */
@@ -100,6 +101,8 @@ export class ReferenceServer {
   now = 0
   readonly #sessions = new Map<string, Session>()
   readonly #retained = new Map<string, Message>()
+  /** Copies above QoS 0 that no member has been sent. */
+  readonly #waitingCopies = new Set<SharedCopy>()
   #connections = 0
 
   // ─── what Clients do ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -362,7 +365,7 @@ export class ReferenceServer {
       // One at QoS 2 that was begun goes to nobody else [MQTT-4.8.2-5]; one at QoS 1 should.
       if (state !== 'waiting' && delivery.qos === 1) {
         const mayBeLost = !session.subscriptions.has(copy.filter) || delivery.mayBeGone
-        this.#offer({ filter: copy.filter, candidates: new Set(), mayBeLost }, message)
+        this.#offer({ filter: copy.filter, message, candidates: new Set(), mayBeLost }, message)
       }
     }
     session.subscriptions.clear()
@@ -388,17 +391,36 @@ export class ReferenceServer {
   #offer(copy: SharedCopy, message: Message, except?: Session): void {
     const members = this.#members(copy.filter, except)
     if (members.length === 0 && copy.candidates.size === 0) copy.mayBeLost = true
+    if (message.qos > 0) this.#waitingCopies.add(copy)
     for (const session of members) {
       const subscription = session.subscriptions.get(copy.filter) as Subscription
       const qos = Math.min(subscription.qos, message.qos) as QoS // [MQTT-4.8.2-3]
-      // A subscription that was replaced meanwhile may have another QoS.
-      if (session.deliveries.some((one) => one.copy === copy && one.qos === qos)) continue
       if (qos === 0 && session.connection === undefined) {
-        copy.mayBeLost = true
+        copy.mayBeLost ||= message.qos === 0
         continue
       }
-      copy.candidates.add(session)
-      session.deliveries.push(newDelivery(message, qos, [subscription], message.retain, copy))
+      this.#mayGet(session, copy, newDelivery(message, qos, [subscription], message.retain, copy))
+    }
+  }
+
+  #mayGet(session: Session, copy: SharedCopy, delivery: Delivery): void {
+    copy.candidates.add(session)
+    // A subscription that was replaced meanwhile may have other options.
+    const options = ({ qos, retain, identifiers }: Delivery): unknown => ({ qos, retain, identifiers })
+    const isKnown = session.deliveries.some(
+      (one) => one.copy === copy && isDeepStrictEqual(options(one), options(delivery)),
+    )
+    if (!isKnown) session.deliveries.push(delivery)
+  }
+
+  /** What waits for one member may be taken by any other one, with the options of its own subscription. */
+  #mayTake(session: Session): void {
+    for (const copy of this.#waitingCopies) {
+      const { filter, message } = copy
+      const subscription = session.subscriptions.get(filter)
+      if (subscription === undefined || copy.candidates.size === 0) continue
+      const qos = Math.min(subscription.qos, message.qos) as QoS // [MQTT-4.8.2-3]
+      this.#mayGet(session, copy, newDelivery(message, qos, [subscription], message.retain, copy))
     }
   }
 
@@ -424,7 +446,7 @@ export class ReferenceServer {
       if (qos > 0 || session.connection !== undefined)
         session.deliveries.push(newDelivery(message, qos, own, message.retain, undefined))
     }
-    for (const filter of groups) this.#offer({ filter, candidates: new Set(), mayBeLost: false }, message)
+    for (const filter of groups) this.#offer({ filter, message, candidates: new Set(), mayBeLost: false }, message)
     return reached
   }
 
@@ -444,6 +466,7 @@ export class ReferenceServer {
   receivedPublish(clientId: string, packet: PublishPacket): void {
     const session = this.#sessionOf(clientId)
     const connection = session.connection as Connection
+    this.#mayTake(session)
     if (packet.qos > 0 && inUse(session) >= connection.quota)
       throw new Violation('beyond Receive Maximum [MQTT-3.3.4-9]')
     const isWaiting = (one: Delivery): boolean =>
@@ -492,6 +515,7 @@ export class ReferenceServer {
     }
     copy.candidates.clear()
     copy.candidates.add(session)
+    this.#waitingCopies.delete(copy)
   }
 
   #faultIn(packet: PublishPacket, due: Delivery, { level }: Connection): string | undefined {
@@ -531,6 +555,11 @@ export class ReferenceServer {
     for (const session of this.#sessions.values()) {
       const { connection } = session
       if (connection === undefined || inUse(session) >= connection.quota) continue
+      for (const { filter, message, candidates, mayBeLost } of this.#waitingCopies) {
+        if (mayBeLost || candidates.size === 0 || !session.subscriptions.has(filter)) continue
+        if (message.expiresAt > this.now)
+          throw new Violation(`${session.clientId} is idle, and ${show(message)} waits for ${filter}`)
+      }
       // Nothing is in the way: what is due has come, and what has not come went to somebody else.
       for (const one of session.deliveries) {
         if (one.state !== 'waiting' || one.copy === undefined || !isMaybe(one)) continue

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { QueuedMessage } from '../../lib/messages/queued-message.ts'
 import { Delivery } from '../../lib/sessions/delivery.ts'
 import { OutboundQueue, QueueTotals } from '../../lib/sessions/outbound-queue.ts'
+import { type Home, SharedQueues } from '../../lib/sessions/shared-queues.ts'
 import type { Limits } from '../../types/options.ts'
 import { defaultLimits } from '../broker/limits.ts'
 import { direct, messageOf, shared } from './scene.ts'
@@ -15,8 +16,11 @@ function contentOf(bytes: number): QueuedMessage {
   return new QueuedMessage(messageOf(Buffer.alloc(bytes)))
 }
 
+const home: Home = { clientId: 'c', giveUp: () => undefined, forget: () => 0, relieve: () => undefined }
+
 function make(limits: Partial<Limits> = {}, queueTotals = new QueueTotals()): OutboundQueue {
-  return new OutboundQueue({ ...defaultLimits, ...limits }, queueTotals)
+  const settings = { limits: { ...defaultLimits, ...limits } }
+  return new OutboundQueue({ settings, queueTotals, shared: new SharedQueues() }, home)
 }
 
 /** As a session does it: counts the message, then lets it wait. */

@@ -11,6 +11,7 @@ import type { DeliverySource } from '../../lib/messages/subscriber.ts'
 import type { Delivery } from '../../lib/sessions/delivery.ts'
 import type { SessionConnection } from '../../lib/sessions/session-connection.ts'
 import { QueueTotals } from '../../lib/sessions/outbound-queue.ts'
+import { SharedQueues } from '../../lib/sessions/shared-queues.ts'
 import { QueueExpiry } from '../../lib/sessions/queue-expiry.ts'
 import { noGaps, type SessionEnvironment } from '../../lib/sessions/session-environment.ts'
 import type { SessionStorage } from '../../lib/sessions/session-storage.ts'
@@ -48,7 +49,9 @@ export function scene(limits: Partial<Limits> = {}): Scene {
     retained,
     queueTotals: new QueueTotals(),
     expiry: new QueueExpiry(timers),
+    shared: new SharedQueues(),
     gaps: noGaps,
+    passOn: () => false,
     dropped: (message, _clientId, why) => dropped.push(`${message.payload.toString()} ${why}`),
   }
   return { environment, clock, timers, hooks, retained, dropped }
@@ -158,8 +161,9 @@ export class ManualStorage implements SessionStorage {
     this.#add('completed', delivery)
   }
 
-  discarded(delivery: Delivery): void {
+  discarded(delivery: Delivery): number {
     this.#add('discarded', delivery)
+    return this.open
   }
 
   released(packetId: number): void {

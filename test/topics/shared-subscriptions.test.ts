@@ -75,14 +75,26 @@ suite('shared subscriptions', () => {
     assert.deepEqual(turns, ['0', '1', '2', '0', '1', '2', '0'])
   })
 
-  test('a member that does not accept is passed over, and one that will do comes second', () => {
+  test('a member that does not accept is passed over', () => {
     const { group } = groupWith(3)
     assert.equal(group.next(isNot('0'))?.name, '1')
-    assert.equal(group.next(nobody, isNot('2'))?.name, '0')
-    assert.equal(group.next(everyone, everyone)?.name, '1')
-    assert.equal(group.next(nobody, nobody), undefined)
+    assert.equal(group.next(isNot('2'))?.name, '0')
+    assert.equal(group.next(everyone)?.name, '1')
     assert.equal(group.next(nobody), undefined)
     assert.equal(group.next(everyone)?.name, '2')
+  })
+
+  test('of the members with the greatest rank the next one in turn is the best', () => {
+    const { group } = groupWith(4)
+    const rank = (member: { readonly name: string }, ranks: readonly (number | undefined)[]): number | undefined =>
+      ranks[Number(member.name)]
+    const best = (...ranks: (number | undefined)[]): string | undefined => group.best(rank, ranks, undefined)?.name
+    assert.equal(best(1, 2, 2, 0), '1')
+    assert.equal(best(1, 2, 2, 0), '2')
+    assert.equal(best(1, 2, 2, 0), '1')
+    assert.equal(best(undefined, undefined, undefined, 0), '3')
+    assert.equal(best(), undefined)
+    assert.equal(best(0, 0, 0, 0), '0')
   })
 
   test('each member is asked at most once per message', () => {
