@@ -399,9 +399,12 @@ test('S15 a plugin whose set-up fails lets nobody in and nothing listens', async
     plugins: [{ name: 'broken', setup: () => Promise.reject(new MqttError('server-unavailable', 'no rules')) }],
   })
   brokers.push(broker)
+  const errors: Error[] = []
+  broker.on('error', (error) => errors.push(error))
   await assert.rejects(broker.listen({ tcp: 0 }), /no rules/)
   const client = memoryClient(broker)
   assert.match(await client.sends('10 <NAME 02 0000 NONE "c">').reaction(), /^(connack 88, )?close$/)
+  assert.match(errors.join(), /^Error: setup of plugin broken failed: no rules$/)
 })
 
 test('S19 nothing that comes with a CONNECT is looked at before it is accepted [MQTT-3.1.4-5]', async () => {
