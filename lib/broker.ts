@@ -8,17 +8,18 @@ import type { Listener, ListenOptionsMap, UpgradeOptions, WebSocketSettings } fr
 import type { LocalSubscription, SubscribeOptions } from '../types/local-subscription.ts'
 import type { Message, MessageInit } from '../types/message.ts'
 import type { BrokerOptions } from '../types/options.ts'
+import type { PluginFor } from '../types/plugin-for.ts'
 import type { ReasonName } from '../types/reason-codes.ts'
 import type { ClientSession } from '../types/session.ts'
 import type { BrokerStatistics } from '../types/statistics.ts'
 import { clearRetained } from './administration/retained-removal.ts'
 import { Assembly } from './assembly.ts'
-import { InvalidOptionError } from './errors.ts'
+import { InvalidOptionError, MqttError } from './errors.ts'
 import { publishLocally } from './messages/local-publisher.ts'
 import { checkCloseOptions, checkPlugin, checkSignal, isObject, parseOptions } from './options.ts'
 import { reasonCodeOf } from './packets/reason-codes.ts'
 import { snapshot } from './statistics.ts'
-import { hasWildcard } from './topics/topic-filter.ts'
+import { hasWildcard, parseTopicFilter } from './topics/topic-filter.ts'
 import { knownOf } from './transports/known-of.ts'
 import { memoryPair } from './transports/memory.ts'
 import { refuseMembersOfAedes } from './usage/aedes-members.ts'
@@ -101,7 +102,7 @@ export class Broker<S = unknown> extends BrokerEmitter<S> implements AsyncDispos
    * @throws InvalidOptionError when it is not a plugin or has an unknown hook
    * @throws MqttError with `ERR_MQTT_SERVER_SHUTTING_DOWN` when the broker is closed
    */
-  use(plugin: Plugin<S>): this {
+  use(plugin: PluginFor<S>): this {
     checkPlugin(plugin)
     this.#parts.lifecycle.refuseClosed()
     this.#parts.addPlugin(plugin as Plugin<never>, this.#asPluginBroker)
@@ -218,8 +219,23 @@ export class Broker<S = unknown> extends BrokerEmitter<S> implements AsyncDispos
     return this.#parts.localSubscriptions.subscribe(filters, listener, options ?? {})
   }
 
-  /** The retained messages that match a Topic Filter (section 3.3.1.3). Default: all but those of topics with `$`. */
-  async *retained(filter = '#'): AsyncIterableIterator<Message> {
+  /**
+   * The retained messages that match a Topic Filter (section 3.3.1.3). Default: all but those of topics with `$`.
+   *
+   * @throws MqttError when the filter is not a Topic Filter (section 4.7)
+   */
+  retained(filter = '#'): AsyncIterableIterator<Message> {
+    const isFilter = typeof filter === 'string' && parseTopicFilter(filter, Infinity) !== undefined
+    if (!isFilter) {
+      throw new MqttError(
+        'topic-filter-invalid',
+        `expected a Topic Filter, got ${JSON.stringify(filter)?.slice(0, 80)}`,
+      )
+    }
+    return this.#retained(filter)
+  }
+
+  async *#retained(filter: string): AsyncIterableIterator<Message> {
     const { lifecycle, retained } = this.#parts
     await lifecycle.restored
     if (hasWildcard(filter)) {
@@ -293,9 +309,9 @@ export class Broker<S = unknown> extends BrokerEmitter<S> implements AsyncDispos
 
 /** Throws an `InvalidOptionError` for a call of `Broker.subscribe` as aedes has it, and for values of other types. */
 function checkSubscribeCall(filter: unknown, listener: unknown, third: unknown, fourth: unknown): void {
-  const isList = Array.isArray(filter) && filter.every((each) => typeof each === 'string')
+  const isList = Array.isArray(filter) && filter.length > 0 && filter.every((each) => typeof each === 'string')
   if (typeof filter !== 'string' && !isList) {
-    throw new InvalidOptionError('subscribe: expected a Topic Filter or an array of Topic Filters')
+    throw new InvalidOptionError('subscribe: expected a Topic Filter, or an array of them that is not empty')
   }
   if (typeof third === 'function' || typeof fourth === 'function') {
     throw new InvalidOptionError('subscribe: takes no callback after the listener; it has subscribed when it returns')

@@ -30,14 +30,17 @@ export interface MqttErrorOptions extends ErrorOptions {
   readonly userProperties?: UserProperties
   /** Another Server to use, with `use-another-server` and `server-moved` (section 4.11). Default: none. */
   readonly serverReference?: string
-  /** Reason String for the Client (MQTT 5.0), if it is not to see the message; '' for none. Default: the message. */
+  /**
+   * Reason String for the Client (MQTT 5.0), if it is not to see the message. '' for none; in a DISCONNECT a text for the
+   * Reason Code. Default: the message.
+   */
   readonly reasonString?: string
 }
 
 /**
  * Thrown by a hook to refuse with a Reason Code: `throw new MqttError('quota-exceeded', 'come back tomorrow')`.
  * The message becomes the Reason String for MQTT 5.0 Clients (section 4.13); without one, the error has the name of the
- * reason as its message and the Client receives no Reason String.
+ * reason as its message and the Client receives no Reason String but, in a DISCONNECT, that of the Reason Code.
  */
 export class MqttError extends Error {
   override readonly name = 'MqttError'

@@ -1,8 +1,9 @@
 import type { Message } from '../types/message.ts'
 import type { Subscription } from '../types/subscription.ts'
+import { isTooLarge } from './packets/publish-size.ts'
 import { faultIn, faultInMessageProperties } from './packets/properties.ts'
 
-/** Whether a hook returned a message that can be published. Its topic is checked where the message is used. */
+/** Whether a hook returned a message that can be published and sent. Its topic is checked where the message is used. */
 export function isMessage(value: unknown): boolean {
   const message = value as Partial<Message> | null
   return (
@@ -11,7 +12,9 @@ export function isMessage(value: unknown): boolean {
     typeof message.topic === 'string' &&
     message.payload instanceof Uint8Array &&
     isQoS(message.qos) &&
-    (message.properties === undefined || faultInMessageProperties(message.properties) === undefined)
+    (message.retain === undefined || typeof message.retain === 'boolean') &&
+    (message.properties === undefined || faultInMessageProperties(message.properties) === undefined) &&
+    !isTooLarge(message as Message)
   )
 }
 

@@ -72,7 +72,7 @@ export class Lifecycle {
    * broker; one that waits for the promise receives the error.
    */
   rejectClosed(): Promise<never> {
-    const rejected = Promise.reject<never>(closedError())
+    const rejected = Promise.reject(closedError())
     rejected.catch(ignore)
     return rejected
   }

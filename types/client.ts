@@ -47,7 +47,7 @@ export interface AuthenticationExchange {
 
 /** Properties of the DISCONNECT packet with which the Server ends a connection (section 3.14.2.2, MQTT 5.0). */
 export interface DisconnectOptions {
-  /** Reason String, for diagnosis. Default: none. */
+  /** Reason String, for diagnosis. Default: a text for the Reason Code. */
   readonly reasonString?: string
   /** Another Server to use, with `use-another-server` and `server-moved` (section 4.11). Default: none. */
   readonly serverReference?: string

@@ -35,8 +35,11 @@ export interface BrokerEvents<S = unknown> {
   clientError: [error: Error, info: ConnectionInfo, client: Client<S> | undefined]
   /** A connection was refused, before or with its CONNACK. The message of the error says why; it is never empty. */
   connectionRefused: [info: ConnectionInfo, error: Error & { reasonCode?: number }, connect: RefusedConnect]
-  /** A message from a Client was accepted, or from the application; then `client` is undefined. */
-  published: [message: Message, client: Client<S> | undefined]
+  /**
+   * A message from a Client was accepted, or from the application; then `client` is undefined. `isWill` is true for a Will
+   * (section 3.1.2.5); its `client` is undefined when the broker has started anew since its CONNECT.
+   */
+  published: [message: Message, client: Client<S> | undefined, isWill: boolean]
   /** A subscription was created or replaced. */
   subscribed: [subscription: Subscription, client: Client<S>]
   /** A Client ended a subscription with UNSUBSCRIBE. */

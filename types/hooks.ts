@@ -8,9 +8,16 @@ import type { Subscription } from './subscription.ts'
 /** A value or a promise of it. A value that is not a promise is used at once, in the same turn of the event loop. */
 export type MaybePromise<T> = T | Promise<T>
 
+/**
+ * The value of an `authenticate` hook that accepts a Client. A plugin without a type for it asks nothing of
+ * `client.session`, and fits a broker of every type.
+ */
+// oxlint-disable-next-line typescript/no-explicit-any -- unknown would fit no other type
+export type SessionOf<S> = unknown extends S ? any : S
+
 /** The result of a `reauthenticate` hook: completed, or one more step. `data` is the Authentication Data to send. */
 export type ReauthenticateAnswer<S> =
-  | { readonly done: true; readonly session?: S; readonly data?: Uint8Array }
+  | { readonly done: true; readonly session?: SessionOf<S>; readonly data?: Uint8Array }
   | { readonly done: false; readonly data?: Uint8Array }
 
 /** The part of the broker that a plugin needs. The object is the `Broker` itself. */
@@ -49,7 +56,7 @@ export interface Plugin<S = unknown> {
     info: ConnectionInfo,
     signal: AbortSignal,
     authentication: AuthenticationExchange,
-  ): MaybePromise<S | false | undefined>
+  ): MaybePromise<SessionOf<S> | false | null | undefined>
 
   /** Called when a connected Client authenticates again with AUTH (section 4.12.1). `false` disconnects it. */
   reauthenticate?(

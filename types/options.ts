@@ -1,7 +1,7 @@
 import type { Client } from './client.ts'
 import type { Emitter } from './emitter.ts'
-import type { Plugin } from './hooks.ts'
 import type { Persistence } from './persistence.ts'
+import type { PluginFor } from './plugin-for.ts'
 import type { Storage } from './storage.ts'
 
 /** Limits for one Client and for all Clients. Whole numbers from 0, or in the range given; Infinity is no limit. */
@@ -85,7 +85,7 @@ export interface BrokerOptions<S = unknown> {
   /** Name of this broker in `$SYS` and among its peers; not empty. Default: random. */
   readonly id?: string
   /** Plugins, called in this order. Default: none. */
-  readonly plugins?: readonly Plugin<S>[]
+  readonly plugins?: readonly PluginFor<S>[]
   /** Limits that differ from their defaults. */
   readonly limits?: Partial<Limits>
   /**

@@ -3,7 +3,7 @@ import type { ClientSubscribeOptions } from '../../types/session.ts'
 import type { Cluster, RemoteSessionInfo } from '../cluster/cluster.ts'
 import { InvalidOptionError, MqttError } from '../errors.ts'
 import type { Lifecycle } from '../lifecycle.ts'
-import { checkMessage } from '../messages/local-publisher.ts'
+import { checkMessage, checkMessageSize } from '../messages/message-fields.ts'
 import { Message } from '../messages/message.ts'
 import type { Session } from '../sessions/session.ts'
 import { checkClientId, checkSubscriptions, filtersOf, noSession, subscriptionsOf } from './checks.ts'
@@ -122,7 +122,9 @@ export class Administration implements SessionOperations {
     checkMessage(init, settings.limits.maxTopicLevels)
     if (init.retain === true)
       throw new InvalidOptionError('retain: expected false, because the message is for one Client')
-    const { topic, payload, qos, retain, properties } = Message.of(init, undefined, timers)
+    const complete = Message.of(init, undefined, timers)
+    checkMessageSize(complete)
+    const { topic, payload, qos, retain, properties } = complete
     await this.#ready()
     const message = { topic, payload, qos, retain, properties }
     if ((await this.#change({ kind: 'publish', clientId, message })) === undefined) throw noSession(clientId)

@@ -3,7 +3,8 @@ import type { QoS } from '../../types/packets.ts'
 import type { Subscription as PublicSubscription } from '../../types/subscription.ts'
 import { MqttError } from '../errors.ts'
 import type { Notify } from '../events.ts'
-import { checkMessage, committed } from '../messages/local-publisher.ts'
+import { committed } from '../messages/local-publisher.ts'
+import { checkMessage, checkMessageSize } from '../messages/message-fields.ts'
 import { Message } from '../messages/message.ts'
 import { Publication } from '../messages/publication.ts'
 import type { RetainedMessages } from '../messages/retained-messages.ts'
@@ -122,6 +123,7 @@ export class LocalOperations {
     const { settings, timers, commits, router } = this.#context
     checkMessage(init, settings.limits.maxTopicLevels)
     const message = Message.of(init, undefined, timers)
+    checkMessageSize(message)
     const { outbound } = session
     const publication = new Publication(message)
     if (message.qos > 0 && !outbound.hasRoomFor(publication)) {

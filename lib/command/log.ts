@@ -79,8 +79,8 @@ export function logEvents(
     broker.on('unsubscribed', (topicFilter, client) => {
       line('unsubscribed', 'blue', client.id, topicFilter, { clientId: client.id, topicFilter })
     })
-    broker.on('published', ({ topic, payload, qos, retain }, client) => {
-      const size = `${payload.length} B${retain ? ', retained' : ''}`
+    broker.on('published', ({ topic, payload, qos, retain }, client, isWill) => {
+      const size = `${payload.length} B${retain ? ', retained' : ''}${isWill ? ', Will' : ''}`
       const shown =
         options.log === 'verbose' ? `: ${Buffer.from(payload.subarray(0, MAX_PAYLOAD_BYTES)).toString()}` : ''
       line('published', 'magenta', client?.id ?? '', `${topic} at QoS ${qos}, ${size}${shown}`, {
@@ -88,6 +88,7 @@ export function logEvents(
         topic,
         qos,
         retain,
+        ...(isWill && { will: true }),
         bytes: payload.length,
         ...(options.log === 'verbose' && { payload: Buffer.from(payload).toString() }),
       })

@@ -291,7 +291,9 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Fl
   }
 
   #disconnect(reasonCode: number, options: DisconnectOptions, error: Error | undefined): void {
-    if (this.isConnected && this.protocolLevel === 5) this.send(serverDisconnect(reasonCode, options))
+    if (this.isConnected && this.protocolLevel === 5) {
+      this.send(serverDisconnect(reasonCode, options, this.sender.wantsProblemInformation))
+    }
     this.#close(false, { reasonCode, byClient: false, error })
   }
 

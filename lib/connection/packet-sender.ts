@@ -8,11 +8,12 @@ import type { Message } from '../messages/message.ts'
 import type { OutgoingPublish } from '../messages/outgoing-publish.ts'
 import { writePlainAcknowledgement } from '../packets/acknowledgement.ts'
 import { encodeInto } from '../packets/encoder.ts'
+import { LARGEST_PACKET } from '../packets/publish-size.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import type { SessionConnection } from '../sessions/session-connection.ts'
 import type { Statistics } from '../statistics.ts'
 import { Output, type OutputOwner } from './output.ts'
-import { NO_MAXIMUM, PublishWriter } from './publish-writer.ts'
+import { PublishWriter } from './publish-writer.ts'
 import { reasonProperties, withoutReasonProperties } from './refusals.ts'
 
 /** The connection that sends the packets. */
@@ -35,7 +36,8 @@ export class PacketSender implements SessionConnection {
   readonly #statistics: Statistics
   readonly #output: Output
   readonly #messages: PublishWriter
-  #wantsProblemInformation = true
+  /** Request Problem Information of the CONNECT [MQTT-3.1.2-29]. */
+  wantsProblemInformation = true
   #isStopped = false
 
   constructor(stream: Duplex, owner: PacketSenderOwner, context: PacketSenderContext) {
@@ -59,10 +61,10 @@ export class PacketSender implements SessionConnection {
   accept({ protocolLevel, properties }: ConnectPacket): void {
     this.protocolLevel = protocolLevel
     this.receiveMaximum = properties?.receiveMaximum ?? 65_535
-    this.#messages.maximumPacketSize = properties?.maximumPacketSize ?? NO_MAXIMUM
+    this.#messages.maximumPacketSize = Math.min(properties?.maximumPacketSize ?? LARGEST_PACKET, LARGEST_PACKET)
     const { maxOutboundTopicAliases } = this.#context.settings.limits
     this.#messages.useAliases(Math.min(properties?.topicAliasMaximum ?? 0, maxOutboundTopicAliases))
-    this.#wantsProblemInformation = properties?.requestProblemInformation !== 0
+    this.wantsProblemInformation = properties?.requestProblemInformation !== 0
   }
 
   /** Omits the reason properties of a packet that is too large for the Client; returns false if it still is. */
@@ -117,7 +119,7 @@ export class PacketSender implements SessionConnection {
 
   /** Returns the reason properties of an optional reply; undefined if the Client did not request them. */
   reasonPropertiesOf(refusal: MqttError): AcknowledgementProperties | undefined {
-    if (this.protocolLevel !== 5 || !this.#wantsProblemInformation) return undefined
+    if (this.protocolLevel !== 5 || !this.wantsProblemInformation) return undefined
     return reasonProperties(refusal.reasonString, refusal.userProperties)
   }
 

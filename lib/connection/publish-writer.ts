@@ -3,12 +3,13 @@ import { type Encodings, encodePropertiesOf } from '../messages/encodings.ts'
 import type { Message } from '../messages/message.ts'
 import type { OutgoingPublish } from '../messages/outgoing-publish.ts'
 import { encodedPublishSize, type OwnProperties, writePublish } from '../packets/publish.ts'
+import { LARGEST_PACKET } from '../packets/publish-size.ts'
 import type { Writer } from '../packets/writer.ts'
 import type { Timers } from '../timers.ts'
 import { OutboundTopicAliases } from '../topics/topic-aliases.ts'
 
-// Above every packet. Infinity would take an object of its own for each connection.
-export const NO_MAXIMUM: number = 0x7fff_ffff
+// A packet with a larger payload may be too large for any Client.
+const LARGE_PAYLOAD = 128 * 1024 * 1024
 // Maximum bytes that a Topic Alias adds to a packet, with the lengths before it.
 const MAX_ALIAS_BYTES = 5
 // Reused for every packet, to allocate nothing.
@@ -27,7 +28,8 @@ const outgoingQos0: { -readonly [Field in keyof OutgoingPublish]: OutgoingPublis
 /** Writes PUBLISH packets for one Client: in its protocol version, with Topic Aliases, no larger than it accepts. */
 export class PublishWriter {
   protocolLevel: ProtocolLevel = 4
-  maximumPacketSize: number = NO_MAXIMUM
+  /** Maximum Packet Size of the Client; without one, the largest packet that there is. */
+  maximumPacketSize: number = LARGEST_PACKET
   readonly #writer: Writer
   readonly #timers: Timers
   #aliases: OutboundTopicAliases | undefined
@@ -107,7 +109,7 @@ export class PublishWriter {
     own.subscriptionIdentifiers = subscriptionIdentifiers
     own.topicAlias = 0
     // Measured before an alias is assigned, because the Client must receive each packet that sets one.
-    const isMeasured = this.maximumPacketSize < NO_MAXIMUM
+    const isMeasured = this.maximumPacketSize !== LARGEST_PACKET || payload.length > LARGE_PAYLOAD
     const size = isMeasured ? encodedPublishSize(level, topic, payload, qos, properties, own) : 0
     if (size > this.maximumPacketSize) return false
     if (size + MAX_ALIAS_BYTES <= this.maximumPacketSize) {

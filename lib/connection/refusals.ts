@@ -3,7 +3,7 @@ import type { ConnackPacket, DisconnectPacket, Packet, ProtocolLevel } from '../
 import type { AcknowledgementProperties } from '../../types/properties.ts'
 import { MqttError, type ProtocolError } from '../errors.ts'
 import { refusalCodeFor } from '../packets/reason-code-lists.ts'
-import { connectReturnCode, ReasonCode } from '../packets/reason-codes.ts'
+import { connectReturnCode, ReasonCode, reasonNameOf } from '../packets/reason-codes.ts'
 
 // Refusals as packets: Reason Code and reason properties.
 
@@ -40,14 +40,32 @@ export function mayRefuseFirstPacket(
   return claimedLevel === 5 // A malformed CONNECT of MQTT 3 has no reply [MQTT-3.1.4-1].
 }
 
-/** The DISCONNECT of the Server. */
-export function serverDisconnect(reasonCode: number, options: DisconnectOptions): DisconnectPacket {
-  const { reasonString = '', userProperties, serverReference } = options
+/** Reason Strings for a DISCONNECT without one of its own; other codes have their name. */
+const texts: Readonly<Record<number, string>> = {
+  [ReasonCode.success]: 'the server ended the connection',
+  [ReasonCode.serverShuttingDown]: 'the server is shutting down',
+  [ReasonCode.keepAliveTimeout]: 'no packet within one and a half times the Keep Alive',
+  [ReasonCode.sessionTakenOver]: 'another connection took over the session',
+  [ReasonCode.administrativeAction]: 'an administrator ended the connection',
+}
+
+/**
+ * The DISCONNECT of the Server. Without a Reason String of its own it has a text for its Reason Code, because many programs
+ * log nothing else; not if the Client wants no problem information, which is its choice (section 3.1.2.11.7).
+ */
+export function serverDisconnect(
+  reason: number,
+  options: DisconnectOptions,
+  wantsProblemInformation: boolean,
+): DisconnectPacket {
+  const { userProperties, serverReference } = options
+  const reasonCode = reason === ReasonCode.success ? reason : refusalCodeFor('disconnect', reason)
+  const text = wantsProblemInformation ? (texts[reasonCode] ?? reasonNameOf(reasonCode)) : ''
   return {
     type: 'disconnect',
-    reasonCode: reasonCode === ReasonCode.success ? reasonCode : refusalCodeFor('disconnect', reasonCode),
+    reasonCode,
     properties: {
-      ...reasonProperties(reasonString, userProperties),
+      ...reasonProperties(options.reasonString || text, userProperties),
       ...(serverReference !== undefined && { serverReference }),
     },
   }

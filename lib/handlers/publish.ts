@@ -84,7 +84,7 @@ function accept(connection: Connection, packet: PublishPacket, asked: Message, p
   const publication = new Publication(message)
   if (packet.qos === 2 && !session.ended) session.storage.received(publication, packet.packetId)
   const subscriberCount = broker.router.publish(publication, connection.input)
-  broker.notify('published', publication.message, client)
+  broker.notify('published', publication.message, client, false)
   if (packet.qos === 0) {
     if (message.retain) commits?.backPressure.pausePublisher(connection.input)
     return

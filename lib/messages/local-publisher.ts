@@ -1,13 +1,12 @@
 import type { MessageInit } from '../../types/message.ts'
 import type { Limits } from '../../types/options.ts'
-import { InvalidOptionError, MqttError } from '../errors.ts'
+import { MqttError } from '../errors.ts'
 import type { Notify } from '../events.ts'
 import type { Lifecycle } from '../lifecycle.ts'
-import { faultInMessageProperties } from '../packets/properties.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import { storageRefusal } from '../storage/storage-refusal.ts'
 import type { Timers } from '../timers.ts'
-import { isValidTopicName } from '../topics/topic-name.ts'
+import { checkMessage, checkMessageSize } from './message-fields.ts'
 import { Message } from './message.ts'
 import { Publication } from './publication.ts'
 import type { RetainedMessages } from './retained-messages.ts'
@@ -29,13 +28,14 @@ export async function publishLocally(broker: LocalPublisherContext, init: Messag
   const { limits, timers, lifecycle, retained, router, commits, notify } = broker
   checkMessage(init, limits.maxTopicLevels)
   const message = Message.of(init, undefined, timers)
+  checkMessageSize(message)
   await lifecycle.restored
   if (message.retain && !retained.hasRoomFor(message)) {
     throw new MqttError('quota-exceeded', 'too many retained messages')
   }
   const publication = new Publication(message)
   router.publish(publication)
-  notify('published', publication.message, undefined)
+  notify('published', publication.message, undefined, false)
   if (commits?.isInOpenBatch(publication) !== true) return
   commits.markRejectable(publication)
   await committed(commits, () => router.rollback(publication))
@@ -53,16 +53,4 @@ export function committed(commits: Pick<CommitQueue, 'afterCommit'>, undo: () =>
 
 function nothing(): void {
   // There is nothing to undo, or the change is committed later.
-}
-
-/** Throws for a message that is not valid. */
-export function checkMessage(init: MessageInit, maxTopicLevels: number): void {
-  if (typeof init?.topic !== 'string' || !isValidTopicName(init.topic, maxTopicLevels)) {
-    throw new MqttError('topic-name-invalid', `expected a Topic Name, got ${JSON.stringify(init?.topic)?.slice(0, 80)}`)
-  }
-  if (init.qos !== undefined && init.qos !== 0 && init.qos !== 1 && init.qos !== 2) {
-    throw new InvalidOptionError(`qos: expected 0, 1 or 2, got ${String(init.qos)}`)
-  }
-  const fault = init.properties && faultInMessageProperties(init.properties)
-  if (fault !== undefined) throw new InvalidOptionError(fault)
 }

@@ -24,7 +24,7 @@ interface WillMessagesContext extends TopicRules {
   readonly commits:
     | (TopicRules['commits'] & { will(clientId: string, will: PersistedWill | undefined): void })
     | undefined
-  notify(name: 'published', message: PublicMessage, client: Client | undefined): void
+  notify(name: 'published', message: PublicMessage, client: Client | undefined, isWill: true): void
   /** Reports an error that no Client has caused. */
   reportError(error: Error): void
 }
@@ -120,7 +120,7 @@ export class WillMessages {
     const message = Message.of(permitted, undecided.session.clientId, timers)
     router.publish(new Publication(message))
     this.decided(undecided) // In the same commit as the publication.
-    this.#context.notify('published', message, undecided.client)
+    this.#context.notify('published', message, undecided.client, true)
   }
 
   /** The hook refused or failed: the Will is not published. */

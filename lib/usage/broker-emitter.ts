@@ -6,11 +6,19 @@ import { checkListener } from './event-names.ts'
 /** A listener of an event of the broker. */
 type EventListener<S, Name extends keyof BrokerEvents<S>> = (...values: BrokerEvents<S>[Name]) => void
 
+/** Typed here and not by the type argument of `EventEmitter`, whose meaning differs between versions of Node.js. */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the base class has these methods
+export interface BrokerEmitter<S> {
+  off<Name extends keyof BrokerEvents<S>>(name: Name, listener: EventListener<S, Name>): this
+  removeListener<Name extends keyof BrokerEvents<S>>(name: Name, listener: EventListener<S, Name>): this
+  emit<Name extends keyof BrokerEvents<S>>(name: Name, ...values: BrokerEvents<S>[Name]): boolean
+}
+
 /**
  * The `EventEmitter` that a broker is. A listener can be added for the events that there are, and nothing else: the
  * types of Node.js accept any name from version 24 on. A handler as in aedes cannot be assigned or defined.
  */
-export abstract class BrokerEmitter<S> extends EventEmitter<BrokerEvents<S>> {
+export abstract class BrokerEmitter<S> extends EventEmitter {
   /** @param base - the class with all members of a broker; a class below it belongs to the application */
   constructor(base: { readonly prototype: object }) {
     super()
@@ -30,7 +38,7 @@ export abstract class BrokerEmitter<S> extends EventEmitter<BrokerEvents<S>> {
    */
   override on<Name extends keyof BrokerEvents<S>>(name: Name, listener: EventListener<S, Name>): this {
     checkListener(name, listener)
-    return super.on(name, listener as never)
+    return super.on(name, listener)
   }
 
   override addListener<Name extends keyof BrokerEvents<S>>(name: Name, listener: EventListener<S, Name>): this {
@@ -39,16 +47,16 @@ export abstract class BrokerEmitter<S> extends EventEmitter<BrokerEvents<S>> {
 
   override prependListener<Name extends keyof BrokerEvents<S>>(name: Name, listener: EventListener<S, Name>): this {
     checkListener(name, listener)
-    return super.prependListener(name, listener as never)
+    return super.prependListener(name, listener)
   }
 
   override once<Name extends keyof BrokerEvents<S>>(name: Name, listener: EventListener<S, Name>): this {
     checkListener(name, listener)
-    return super.once(name, listener as never)
+    return super.once(name, listener)
   }
 
   override prependOnceListener<Name extends keyof BrokerEvents<S>>(name: Name, listener: EventListener<S, Name>): this {
     checkListener(name, listener)
-    return super.prependOnceListener(name, listener as never)
+    return super.prependOnceListener(name, listener)
   }
 }

@@ -359,6 +359,13 @@ test('retained() lists what a filter matches', async (t) => {
   assert.deepEqual(await list('nothing'), [])
 })
 
+test('retained() of what is no Topic Filter throws', (t) => {
+  const { broker } = start(t)
+  for (const filter of ['', 'a#', '#/a', 'a+', 'a\0', 5, null, {}, () => undefined]) {
+    assert.throws(() => broker.retained(filter as string), { code: 'ERR_MQTT_TOPIC_FILTER_INVALID' })
+  }
+})
+
 test('stats() counts', async (t) => {
   const { broker, client } = start(t)
   const one = await client('one')

@@ -5,6 +5,7 @@ import { connect } from 'node:net'
 import { test } from 'node:test'
 import { Broker } from '../../lib/broker.ts'
 import { InvalidOptionError } from '../../lib/errors.ts'
+import { log } from '../../lib/storage/log/log-persistence.ts'
 import { defaultLimits } from './limits.ts'
 import { start } from '../support/client.ts'
 
@@ -226,4 +227,22 @@ test('control characters are refused unless they are allowed (section 1.5.4)', a
   )
   assert.equal((await two.receives('connack')).reasonCode, 0)
   assert.ok(lax.broker.clients.has('a\u0007bc'))
+})
+
+test('options of the log that there are not, or that have a wrong value, are refused', () => {
+  for (const [options, option] of [
+    [undefined, 'log:'],
+    ['data', 'log:'],
+    [{ dir: 'data', durabilty: 'none' }, 'log.durabilty:'],
+    [{ path: 'data' }, 'log.path:'],
+    [{ dir: 'data', repair: 'no' }, 'log.repair:'],
+    [{ dir: 5 }, 'dir:'],
+    [{ dir: 'data', durability: 'sync' }, 'durability:'],
+    [{ dir: 'data', segmentBytes: 5 }, 'segmentBytes:'],
+  ] as [never, string][]) {
+    assert.throws(
+      () => log(options),
+      (error: Error) => error instanceof InvalidOptionError && error.message.startsWith(option),
+    )
+  }
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
+import { runInThisContext } from 'node:vm'
 import { Broker } from '../../lib/broker.ts'
 import { InvalidOptionError } from '../../lib/errors.ts'
 import { start } from '../support/client.ts'
@@ -16,6 +17,12 @@ function refused(act: () => unknown, ...words: readonly string[]): void {
   })
 }
 
+/** An assignment of a program that is not in strict mode. */
+const assignLoosely = runInThisContext('(broker, name, value) => { broker[name] = value }') as (
+  broker: Loose,
+  name: string,
+  value: unknown,
+) => void
 const letAllIn = (): boolean => true
 const handlers = {
   preConnect: 'connect(info)',
@@ -39,7 +46,7 @@ for (const [name, instead] of Object.entries(handlers)) {
     refused(() => Object.assign(Object.create(broker) as Loose, { [name]: letAllIn }), instead)
     refused(() => Object.assign(Object.freeze(new Broker({ sysInterval: false })), { [name]: letAllIn }), instead)
     // As a program that is not in strict mode does.
-    refused(() => new Function('broker', 'name', 'value', 'broker[name] = value')(broker, name, letAllIn), instead)
+    refused(() => assignLoosely(broker, name, letAllIn), instead)
     assert.throws(() => Object.defineProperty(broker, name, { value: letAllIn }), TypeError)
     refused(() => broker[name], instead)
   })
@@ -54,9 +61,7 @@ for (const [name, instead] of Object.entries(handlers)) {
     class Method extends Broker {}
     Object.defineProperty(Method.prototype, name, { value: letAllIn })
     class Below extends Method {}
-    const Field = new Function('Broker', `return class extends Broker { ${name} = () => true }`)(
-      Broker,
-    ) as typeof Broker
+    const Field = runInThisContext(`(Broker) => class extends Broker { ${name} = () => true }`)(Broker) as typeof Broker
     for (const Each of [Assigns, Method, Below, Field]) {
       refused(() => new Each({ sysInterval: false }), `broker.${name}`, instead)
     }
@@ -107,9 +112,8 @@ for (const [name, instead] of Object.entries({
 
 test('what would have no effect cannot be assigned: persistence, mq, id, emitter, clients', () => {
   const broker = new Broker({ sysInterval: false }) as unknown as Loose
-  const assign = new Function('broker', 'name', 'broker[name] = {}') as (broker: Loose, name: string) => void
   for (const name of ['persistence', 'mq', 'id', 'emitter', 'clients', 'openListeners']) {
-    refused(() => assign(broker, name), `broker.${name}`)
+    refused(() => assignLoosely(broker, name, {}), `broker.${name}`)
   }
 })
 

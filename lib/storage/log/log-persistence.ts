@@ -2,6 +2,7 @@ import type { PersistedSessionState, PersistedState, PersistenceOperation } from
 import type { Storage } from '../../../types/storage.ts'
 import { join } from 'node:path'
 import { InvalidOptionError } from '../../errors.ts'
+import { expected, isBoolean, isObject, refuseUnknown } from '../../options.ts'
 import { sequencesOf, StoredState } from '../memory/stored-state.ts'
 import { compact, rewriteSegment } from './compaction.ts'
 import { DirectoryLock } from './directory-lock.ts'
@@ -31,6 +32,15 @@ export interface LogOptions {
   /** Receives the same warnings, if there is no `onWarning`. */
   readonly logger?: { warn(message: string): void }
 }
+
+const optionNames: readonly (keyof LogOptions)[] = [
+  'dir',
+  'durability',
+  'segmentBytes',
+  'repair',
+  'onWarning',
+  'logger',
+]
 
 const MEBIBYTE = 1024 * 1024
 const DEFAULT_SEGMENT_BYTES = 64 * MEBIBYTE
@@ -62,7 +72,10 @@ export class LogPersistence implements Storage {
 
   /** @param files - for tests. */
   constructor(options: LogOptions, files: Files = machineFiles) {
+    if (!isObject(options)) expected('log', "an object such as { dir: 'data' }", options)
+    refuseUnknown('log.', options, optionNames)
     const { dir, durability = 'fsync', segmentBytes = DEFAULT_SEGMENT_BYTES, repair = false } = options
+    isBoolean('log.repair', repair)
     if (typeof dir !== 'string' || dir === '')
       throw new InvalidOptionError(`dir: expected a path, got ${JSON.stringify(dir)}`)
     if (!['fsync', 'os', 'none'].includes(durability)) {
