@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { isAnyArrayBuffer } from 'node:util/types'
 import type { DisconnectOptions } from '../../types/client.ts'
 import type { ConnectionInfo } from '../../types/connection-info.ts'
 import type { DisconnectReason, RefusedConnect } from '../../types/events.ts'
@@ -104,6 +105,9 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Fl
       this.fail(new ProtocolError(ReasonCode.maximumConnectTime, 'no CONNECT within the time limit'))
     })
     if (permission !== undefined) this.input.waitFor(permission)
+    // The application may have paused the stream to look at its first bytes, and corked it.
+    if (this.#stream.readableFlowing === false) this.#stream.resume()
+    while (this.#stream.writableCorked > 0) this.#stream.uncork()
   }
 
   get isOpen(): boolean {
@@ -128,13 +132,20 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Fl
   readonly #onData = (chunk: Buffer): void => {
     if (!this.isOpen) return // Bytes after the end are ignored [MQTT-3.14.4-1].
     if (!Buffer.isBuffer(chunk)) {
-      this.fail(new TypeError('the stream gave something else than bytes'))
+      this.#onOtherData(chunk)
       return
     }
     this.broker.statistics.bytesReceived += chunk.length
     const { handled } = this.input
     this.input.push(chunk)
     this.#keepAlive?.received(chunk.length, this.input.handled !== handled)
+  }
+
+  /** A stream in object mode may give other views of bytes. */
+  #onOtherData(chunk: unknown): void {
+    if (ArrayBuffer.isView(chunk)) this.#onData(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength))
+    else if (isAnyArrayBuffer(chunk)) this.#onData(Buffer.from(chunk))
+    else this.fail(new TypeError('the stream gives strings or objects, not bytes; do not call setEncoding on it'))
   }
 
   readonly #onEnd = (): void => {
