@@ -83,7 +83,7 @@ export class WebSocketEndpoint {
 
   #open(webSocket: WebSocket, request: IncomingMessage, socket: Duplex, listener: string | undefined): void {
     prepareSocket(socket)
-    const stream = new WebSocketStream(webSocket)
+    const stream = new WebSocketStream(webSocket, socket)
     stream.on('error', ignore) // 'close' follows
     this.#streams.set(stream, webSocket)
     webSocket.once('close', () => this.#streams.delete(stream))

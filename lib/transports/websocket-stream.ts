@@ -1,23 +1,28 @@
-import type { WebSocket } from './ws.ts'
 import { ProtocolError } from '../errors.ts'
 import { closeTimeoutMs } from './listener.ts'
+import { PacketFrames } from './packet-frames.ts'
 import { Duplex } from './streams.ts'
+import type { WebSocket } from './ws.ts'
 
 const highWaterMark = 64 * 1024
 /** Status codes of RFC 6455, section 7.4.1. */
 export const status = { normal: 1000, goingAway: 1001, unsupportedData: 1003 }
 
 /**
- * A WebSocket as a stream of bytes. Packets need not match frames [MQTT-6.0.0-2], so all bytes that are written while a
- * frame is being sent are in the next frame.
+ * A WebSocket as a stream of MQTT packets. Each packet is a message, and all packets that are written together leave in
+ * one write. The frames go to the socket directly: `ws` writes its own, such as Pong, in one piece too.
  */
 export class WebSocketStream extends Duplex {
   readonly #webSocket: WebSocket
+  readonly #socket: Duplex
+  readonly #frames = new PacketFrames()
   #closeCode: number = status.normal
 
-  constructor(webSocket: WebSocket) {
+  /** `socket` is the connection of the WebSocket. */
+  constructor(webSocket: WebSocket, socket: Duplex) {
     super({ allowHalfOpen: false, highWaterMark })
     this.#webSocket = webSocket
+    this.#socket = socket
     webSocket.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary))
     // ws has already sent the status code (1002, 1007, 1009).
     webSocket.on('error', (error) => this.destroy(new ProtocolError(0x81, error.message)))
@@ -49,11 +54,14 @@ export class WebSocketStream extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
-    this.#send(chunk, callback)
+    this.#send([chunk], callback)
   }
 
   override _writev(chunks: { chunk: Buffer }[], callback: () => void): void {
-    this.#send(Buffer.concat(chunks.map(({ chunk }) => chunk)), callback)
+    this.#send(
+      chunks.map(({ chunk }) => chunk),
+      callback,
+    )
   }
 
   override _final(callback: () => void): void {
@@ -69,10 +77,20 @@ export class WebSocketStream extends Duplex {
     callback(error)
   }
 
-  #send(bytes: Buffer, callback: () => void): void {
+  #send(chunks: readonly Buffer[], callback: () => void): void {
     // As with TCP, bytes to a closed connection are lost without an error; 'close' follows.
     if (this.#webSocket.readyState !== this.#webSocket.OPEN) return callback()
+    const parts = this.#frames.frame(chunks)
+    const last = parts.at(-1)
+    if (last === undefined) return callback()
     // The callback runs when the bytes are written to the system; until then this stream buffers up to 64 KiB.
-    this.#webSocket.send(bytes, { binary: true, compress: false }, () => callback())
+    if (parts.length === 1) {
+      this.#socket.write(last, () => callback())
+      return
+    }
+    this.#socket.cork() // One system call for all parts.
+    for (const part of parts.slice(0, -1)) this.#socket.write(part)
+    this.#socket.write(last, () => callback())
+    this.#socket.uncork()
   }
 }

@@ -54,6 +54,11 @@ export class Program {
     t.after(() => this.kill())
   }
 
+  /** The lines that it has written. */
+  get lines(): readonly string[] {
+    return this.#lines
+  }
+
   /** Waits for a line of its output that matches, also one that has come already. */
   async line(pattern: RegExp): Promise<string> {
     let ended = false

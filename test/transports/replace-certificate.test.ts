@@ -25,10 +25,10 @@ const encrypted = { key: authority.encrypted(renewed, secret), cert: renewed.cer
 
 async function start(t: TestContext, options: TlsSettings, way: 'tls' | 'wss' = 'tls') {
   const listen = way === 'tls' ? listenTls : listenSecureWebSocket
-  // A byte says that the connection is accepted: with TLS 1.3 the Client does not know before.
+  // A packet says that the connection is accepted: with TLS 1.3 the Client does not know before.
   const listener = await listen({ port: 0, ...options }, (stream) => {
     stream.on('error', () => undefined)
-    stream.end('x')
+    stream.end('x\0')
   })
   t.after(() => listener.close())
   const port = typeof listener.address === 'string' ? 0 : listener.address.port

@@ -5,11 +5,13 @@ import { connect as connectTcp } from 'node:net'
 import { after, test, type TestContext } from 'node:test'
 import WebSocket, { type ClientOptions } from 'ws'
 import { ProtocolError } from '../../lib/errors.ts'
+import { encode } from '../../lib/packets/encoder.ts'
 import { certificateIdentity } from '../../lib/transports/certificate-identity.ts'
 import { attachWebSocket } from '../../lib/transports/attached-websocket.ts'
 import { listenSecureWebSocket, listenWebSocket } from '../../lib/transports/websocket.ts'
 import { WebSocketEndpoint } from '../../lib/transports/websocket-endpoint.ts'
 import type { Listener, WebSocketListenOptions } from '../../types/listen.ts'
+import { publishPacket } from '../support/client.ts'
 import { Accepted, read } from './accepted.ts'
 import { CertificateAuthority } from './certificates.ts'
 
@@ -75,6 +77,9 @@ function exchange(port: number, bytes: string): Promise<string> {
   })
 }
 
+/** A PUBLISH packet with a payload of this size. */
+const packet = (payloadSize: number): Buffer => encode(publishPacket('t', Buffer.alloc(payloadSize)), 4)
+
 test('a WebSocket is handed over as a stream, with its request', async (t) => {
   const { accepted, listener, port, client } = await start(t)
   assert.equal(listener.url, `ws://127.0.0.1:${port}/mqtt`)
@@ -113,17 +118,40 @@ test('a packet may be spread over many frames, and a frame may hold many packets
   )
 })
 
-test('what is written together leaves in one binary frame', async (t) => {
+test('each packet is a WebSocket message, and what is written together leaves in one write', async (t) => {
   const { accepted, client } = await start(t)
   const socket = client()
-  const frames: Buffer[] = []
-  socket.on('message', (data: Buffer) => frames.push(data))
+  const messages: Buffer[] = []
+  const reads: Buffer[] = []
+  socket.on('message', (data: Buffer) => messages.push(data))
+  socket.once('upgrade', ({ socket: connection }) => connection.on('data', (chunk: Buffer) => reads.push(chunk)))
   const { stream } = await accepted.next()
+  await once(socket, 'open')
+  const packets = [0, 1, 200, 20_000, 70_000, 300_000, 2].map(packet)
   stream.cork()
-  for (let part = 0; part < 5; part += 1) stream.write(Buffer.from([part]))
+  for (const one of packets.slice(0, 3)) stream.write(one)
   stream.uncork()
   await once(socket, 'message')
-  assert.deepEqual(frames, [Buffer.from([0, 1, 2, 3, 4])])
+  assert.equal(reads.filter((chunk) => chunk[0] === 0x82).length, 1)
+  for (const one of packets.slice(3)) stream.write(one)
+  while (messages.length < packets.length) await once(socket, 'message')
+  assert.deepEqual(messages, packets)
+})
+
+test('a Pong and a large packet in parts do not damage one another', async (t) => {
+  const { accepted, client } = await start(t)
+  const socket = client()
+  await once(socket, 'open')
+  const { stream } = await accepted.next()
+  stream.resume()
+  const large = packet(500_000)
+  const message = once(socket, 'message')
+  stream.write(large.subarray(0, 300_000))
+  const pong = once(socket, 'pong')
+  socket.ping('between')
+  assert.equal(String((await pong)[0]), 'between')
+  stream.write(large.subarray(300_000))
+  assert.deepEqual((await message)[0], large)
 })
 
 test('a text frame closes the WebSocket with 1003 [MQTT-6.0.0-1]', async (t) => {
@@ -299,7 +327,7 @@ test('a Client that does not read makes the stream say "enough", and reading mak
   })
   socket.pause()
   const { stream } = await accepted.next()
-  const chunk = Buffer.alloc(64 * 1024)
+  const chunk = packet(64 * 1024)
   let written = 0
   for (let turn = 0; turn < 2000 && !(stream.writableNeedDrain && turn > 1000); turn += 1) {
     if (!stream.writableNeedDrain) {
@@ -326,11 +354,11 @@ test('ending the stream closes the WebSocket with 1000, after all that was writt
   const { stream } = await accepted.next()
   const closed = once(stream, 'close')
   stream.resume()
-  stream.write('a')
-  stream.write('b')
-  stream.end('c')
+  stream.write('a\0')
+  stream.write('b\0')
+  stream.end('c\0')
   assert.equal(await closeCode(socket), 1000)
-  assert.equal(messages.join(''), 'abc')
+  assert.deepEqual(messages, ['a\0', 'b\0', 'c\0'])
   await closed
 })
 
@@ -378,7 +406,7 @@ test('closing a listener does not wait for ever for a Client that does not answe
   await once(socket, 'open')
   socket.pause()
   const { stream } = await accepted.next()
-  stream.write(Buffer.alloc(30_000_000))
+  stream.write(packet(30_000_000))
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const closing = listener.close()
   t.mock.timers.tick(2000)
@@ -393,8 +421,8 @@ test('stopAccepting frees the port and leaves open WebSockets alone', async (t) 
   const { stream } = await accepted.next()
   await listener.stopAccepting()
   await start(t, { port })
-  stream.write('still here')
-  assert.equal((await once(socket, 'message'))[0].toString(), 'still here')
+  stream.write(Buffer.from('d000', 'hex'))
+  assert.equal((await once(socket, 'message'))[0].toString('hex'), 'd000')
 })
 
 test('WebSockets on an HTTP server of the application: its own path, and 404 when nobody else would answer', async (t) => {
