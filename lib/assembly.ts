@@ -42,6 +42,7 @@ import { UndecidedConnects } from './sessions/undecided-connects.ts'
 import { Statistics } from './statistics.ts'
 import type { CommitQueue } from './storage/commit-queue.ts'
 import { createStorage } from './storage/create-storage.ts'
+import { LivingBrokers } from './storage/living-brokers.ts'
 import { recover } from './storage/recovery.ts'
 import { Timers } from './timers.ts'
 
@@ -96,6 +97,8 @@ export class Assembly {
 
   readonly localSubscriptions: LocalSubscriptions
   readonly #sysTopics: SysTopics | undefined
+  /** The brokers that use the same store; undefined for a store of this broker alone. */
+  #livingBrokers: LivingBrokers | undefined
   /** The storage, once it is open and must be closed. */
   #openStorage: CommitQueue | undefined
 
@@ -181,6 +184,11 @@ export class Assembly {
     const { storage } = commits
     await commits.open()
     this.#openStorage = commits
+    if (storage.shared !== undefined) {
+      const { bootId, timers, settings } = this
+      this.#livingBrokers = new LivingBrokers({ bootId, timers, hasEmitter: settings.emitter !== undefined }, commits)
+      await this.#livingBrokers.start()
+    }
     if (storage.shared === undefined || this.cluster === singleBroker) {
       await recover(this, commits)
       return
@@ -215,6 +223,7 @@ export class Assembly {
       () => this.localSubscriptions.close(),
       () => lifecycle.tearDown(),
       () => this.#sysTopics?.stop(),
+      () => this.#livingBrokers?.stop(),
       () => lifecycle.restored?.catch(ignore),
       () => this.cluster.stopReading(),
       () => this.#openStorage?.close(),

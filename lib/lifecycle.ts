@@ -145,7 +145,7 @@ export class Lifecycle {
   }
 }
 
-function closedError(): MqttError {
+export function closedError(): MqttError {
   return new MqttError('server-shutting-down', 'the broker is closed')
 }
 

@@ -1,3 +1,4 @@
+import { LIVING_BROKERS } from '../storage/living-brokers.ts'
 import { startExpiry } from '../storage/recovery.ts'
 import type { SharedReading } from '../../types/storage.ts'
 import { type AdoptedSession, type Ownership, type OwnershipEnvironment, TAKE_OVER_MS } from './ownership.ts'
@@ -82,6 +83,7 @@ export class Inventory {
   /** Adds the sessions of the storage that no broker has. */
   async readSessions(shared: SharedReading): Promise<void> {
     for await (const description of shared.readSessions()) {
+      if (description.clientId === LIVING_BROKERS) continue
       if (this.#remote.get(description.clientId)?.info === undefined) this.#ownership.know(description, undefined)
     }
   }

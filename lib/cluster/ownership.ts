@@ -4,6 +4,7 @@ import type { Subscription } from '../messages/subscriber.ts'
 import type { Predecessors } from '../sessions/predecessors.ts'
 import type { Session } from '../sessions/session.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
+import { LIVING_BROKERS } from '../storage/living-brokers.ts'
 import { type RecoveryEnvironment, restoreSession } from '../storage/recovery.ts'
 import { storageRefusal } from '../storage/storage-refusal.ts'
 import { persistedSubscription } from '../storage/stored-subscription.ts'
@@ -315,6 +316,7 @@ export class Ownership {
 
   /** Notifies the peers of a committed change of a session of this broker. */
   committed(operation: PersistenceOperation): void {
+    if ('clientId' in operation && operation.clientId === LIVING_BROKERS) return
     switch (operation.kind) {
       case 'session':
         return this.#describe(operation.clientId)

@@ -19,6 +19,8 @@ import { packetOf } from './stored-message.ts'
 import { dropSuperseded, rollback } from './superseded.ts'
 
 interface CommitQueueOptions {
+  /** The store as the application gave it; undefined if the broker made it. */
+  readonly store?: object | undefined
   readonly broker: StorageBroker
   readonly timers: Timers
   /** Time limit of one commit in milliseconds. */
@@ -31,6 +33,8 @@ interface CommitQueueOptions {
   readonly report: (error: Error) => void
 }
 
+// Stores that brokers of this process have open: one object serves one broker.
+const inUse = new WeakSet<object>()
 // Above this size of the open batch publishers are paused.
 const MAX_OPEN_BYTES = 16 * 1024 * 1024
 const NO_BYTES = Buffer.alloc(0)
@@ -84,9 +88,21 @@ export class CommitQueue {
     return this.#storage
   }
 
-  /** Opens the storage. Rejects when it cannot be used. */
-  open(): Promise<void> {
-    return this.#storage.open(this.#options.broker)
+  /** Opens the storage. Rejects when it cannot be used, or when another broker of this process has the same object. */
+  async open(): Promise<void> {
+    const { store } = this.#options
+    if (store !== undefined) {
+      if (inUse.has(store)) {
+        throw new Error('another broker of this program uses this store object; give each broker one of its own')
+      }
+      inUse.add(store)
+    }
+    try {
+      await this.#storage.open(this.#options.broker)
+    } catch (error) {
+      if (store !== undefined) inUse.delete(store)
+      throw error
+    }
   }
 
   /** The commit number of the open batch. */
@@ -224,7 +240,11 @@ export class CommitQueue {
     this.#isClosed = true
     const lost = this.#open.operations.length
     if (lost > 0) this.#options.report(new Error(`the store failed until the end: ${lost} changes are lost`))
-    await this.#storage.close()
+    try {
+      await this.#storage.close()
+    } finally {
+      if (this.#options.store !== undefined) inUse.delete(this.#options.store)
+    }
   }
 
   // ─── batches ─────────────────────────────────────────────────────────────────────────────────────────────────────

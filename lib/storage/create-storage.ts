@@ -31,6 +31,7 @@ export function createStorage(
   const storage = storageOfOptions(settings, warn)
   if (storage === undefined) return undefined
   return new CommitQueue(storage, {
+    store: settings.persistence,
     broker: { id: bootId, emitter: environment.emitter, warn, now: () => timers.toWallClock(timers.now()) },
     timers,
     timeoutMs: limits.storeTimeoutMs,

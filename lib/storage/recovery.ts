@@ -11,6 +11,7 @@ import { NEVER_EXPIRES } from '../sessions/session-registry.ts'
 import { storageOf } from '../sessions/session-storage.ts'
 import { Session } from '../sessions/session.ts'
 import type { CommitQueue } from './commit-queue.ts'
+import { LIVING_BROKERS } from './living-brokers.ts'
 import { queuedMessageOf } from './stored-message.ts'
 import { subscriptionOf } from './stored-subscription.ts'
 
@@ -40,7 +41,7 @@ export async function recover(environment: RecoveryEnvironment, commits: CommitQ
   const sessions: { session: Session; state: PersistedSessionState }[] = []
   for await (const state of commits.storage.readAll()) {
     if (state.kind === 'retained') restoreRetained(environment, commits, messages.of(state.packet))
-    else {
+    else if (state.clientId !== LIVING_BROKERS) {
       const session = restoreSession(environment, commits, state, undefined, messages)
       sessions.push({ session, state: { ...state, queue: [] } })
     }
