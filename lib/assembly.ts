@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { EventEmitter } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { ConnectionInfo } from '../types/connection-info.ts'
 import type { DropReason } from '../types/events.ts'
@@ -7,6 +8,7 @@ import type { MaybePromise, Plugin, PluginBroker } from '../types/hooks.ts'
 import type { Message } from '../types/message.ts'
 import type { Limits } from '../types/options.ts'
 import { Administration } from './administration/administration.ts'
+import { healthOf, respondHealth } from './administration/health.ts'
 import { EmitterCluster } from './cluster/emitter-cluster.ts'
 import { type Cluster, singleBroker } from './cluster/cluster.ts'
 import { Acceptor } from './connection/acceptor.ts'
@@ -242,6 +244,10 @@ export class Assembly {
   }
 
   // ─── for other parts ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  respondHealth(request: IncomingMessage, response: ServerResponse): void {
+    respondHealth(healthOf(this), request, response)
+  }
 
   newConnection(stream: Duplex, info: ConnectionInfo): Connection {
     return new Connection(this, handlePacket, stream, info)

@@ -1,8 +1,9 @@
-import type { IncomingMessage, Server as HttpServer } from 'node:http'
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Client } from '../types/client.ts'
 import type { ConnectionInfo } from '../types/connection-info.ts'
 import type { Emitter } from '../types/emitter.ts'
+import type { BrokerHealth } from '../types/health.ts'
 import type { MaybePromise, Plugin, PluginBroker } from '../types/hooks.ts'
 import type { Listener, ListenOptionsMap, UpgradeOptions, WebSocketSettings } from '../types/listen.ts'
 import type { LocalSubscription, SubscribeOptions } from '../types/local-subscription.ts'
@@ -12,6 +13,7 @@ import type { PluginFor } from '../types/plugin-for.ts'
 import type { ReasonName } from '../types/reason-codes.ts'
 import type { ClientSession } from '../types/session.ts'
 import type { BrokerStatistics } from '../types/statistics.ts'
+import { healthOf } from './administration/health.ts'
 import { clearRetained } from './administration/retained-removal.ts'
 import { Assembly } from './assembly.ts'
 import { InvalidOptionError, MqttError } from './errors.ts'
@@ -282,6 +284,20 @@ export class Broker<S = unknown> extends BrokerEmitter<S> implements AsyncDispos
   clearRetained(filter: string): Promise<number> {
     refuseCallback('broker.clearRetained(filter)', arguments)
     return clearRetained(this.#parts, filter)
+  }
+
+  /** Whether the broker does its work: the state of its listeners, its store and the brokers that it is joined with. */
+  health(): BrokerHealth {
+    return healthOf(this.#parts)
+  }
+
+  /**
+   * Responds to an HTTP request with `health()` as JSON and 200, or 503 if the broker is not healthy, for a server of the
+   * application. GET and HEAD; other methods get 405. Bound, so that it can be given to a router as it is. A listener of
+   * the broker has the option `healthPath` instead.
+   */
+  readonly healthHandler = (request: IncomingMessage, response: ServerResponse): void => {
+    this.#parts.respondHealth(request, response)
   }
 
   /** Numbers by name: counters since the start of the broker, and gauges of now; see `statisticKinds`. */

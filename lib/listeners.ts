@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server as HttpServer } from 'node:http'
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
 import { isIPv4, Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Listener, ListenOptionsMap, UpgradeOptions, WebSocketSettings } from '../types/listen.ts'
@@ -24,6 +24,7 @@ interface ListenersContext {
   readonly lifecycle: Pick<Lifecycle, 'ready' | 'refuseClosed'>
   /** Whether Clients of other machines may connect. */
   readonly admitsOtherMachines: boolean
+  respondHealth(request: IncomingMessage, response: ServerResponse): void
 }
 
 /** The listeners of one broker, with those of HTTP servers of the application. */
@@ -38,6 +39,7 @@ export class Listeners {
     this.#broker = broker
     this.#context = {
       maxPayload: broker.limits.maxPacketSize + WEBSOCKET_SLACK_BYTES,
+      onHealth: (request, response) => broker.respondHealth(request, response),
       onClose: (listener) => this.#open.delete(listener),
     }
     this.#upgrades = new WebSocketEndpoint({}, broker.acceptor.accept, this.#context)

@@ -74,6 +74,11 @@ export interface WebSocketSettings {
 export type UpgradeOptions = Pick<WebSocketSettings, 'origins'>
 
 export interface WebSocketListenOptions extends ListenAddress, WebSocketSettings {
+  /**
+   * Path of the URL at which GET and HEAD requests return `broker.health()` as JSON, with 200 or 503; other than `path`.
+   * Everybody who reaches the port can read it. @defaultValue none
+   */
+  readonly healthPath?: string
   /** Time limit for the HTTP request of the WebSocket handshake in milliseconds. @defaultValue 5000 */
   readonly handshakeTimeoutMs?: number
 }
@@ -104,6 +109,8 @@ export interface Listener {
   readonly url: string
   /** Address of the Node server; the path of a Unix domain socket; empty while an attached server does not listen. */
   readonly address: AddressInfo | string
+  /** Whether it accepts connections. */
+  readonly listening: boolean
   /** Accepts no new connections; open connections stay. Resolves when the port is free. */
   stopAccepting(): Promise<void>
   /** Accepts no new connections and ends those of this listener. Resolves within 2 seconds, never rejects. */

@@ -15,7 +15,13 @@ export function healthOf({ lifecycle, listeners, commits, cluster }: HealthConte
   const { state } = lifecycle
   const open = listeners.open.map(({ protocol, listening }) => ({ protocol, listening }))
   const store =
-    commits === undefined ? 'none' : lifecycle.restored !== undefined ? 'opening' : commits.isFailing ? 'failing' : 'working'
+    commits === undefined
+      ? 'none'
+      : lifecycle.restored !== undefined
+        ? 'opening'
+        : commits.isFailing
+          ? 'failing'
+          : 'working'
   const brokers = cluster.health
   const healthy =
     state === 'open' &&

@@ -5,12 +5,14 @@ import { noGaps, type SessionGaps } from '../sessions/session-environment.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Change } from '../storage/commit-batch.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
+import type { BrokerHealth } from '../../types/health.ts'
 import type { SharedReading } from '../../types/storage.ts'
 
 /** The other brokers, as the rest of this one sees them. */
 export interface Cluster {
   /** Sessions that wait for messages of other brokers. */
   readonly gaps: SessionGaps
+  readonly health: BrokerHealth['brokers']
   /** Joins the other brokers; resolves when they are known. */
   start(): Promise<void>
   /** The storage is shared, so sessions are too. Resolves when the sessions without an owner are adopted. */
@@ -64,6 +66,7 @@ const NO_CLIENTS: ReadonlySet<string> = new Set()
 /** For a broker that works alone. */
 export const singleBroker: Cluster = {
   gaps: noGaps,
+  health: { state: 'alone', peers: 0 },
   start: async () => undefined,
   shareSessions: async () => undefined,
   publish: nothing,

@@ -10,6 +10,7 @@ import type { SessionGaps } from '../sessions/session-environment.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Change } from '../storage/commit-batch.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
+import type { BrokerHealth } from '../../types/health.ts'
 import type { SharedReading } from '../../types/storage.ts'
 import { messageFields, validFields } from '../storage/records.ts'
 import { messageOf, packetOf } from '../storage/stored-message.ts'
@@ -56,6 +57,10 @@ export class EmitterCluster implements Cluster, MembershipListener {
     this.#environment = environment
     this.#peers = new Membership(emitter, environment.bootId, environment.timers, this)
     this.#foreign = new ForeignMessages(environment, (topic) => this.#roleFor(topic))
+  }
+
+  get health(): BrokerHealth['brokers'] {
+    return { state: this.#peers.state, peers: this.#peers.members.size }
   }
 
   start(): Promise<void> {

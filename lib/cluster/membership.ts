@@ -103,6 +103,14 @@ export class Membership {
     this.#reconnects = new Reconnects(emitter)
   }
 
+  /** `failing` while no packet of this broker comes back, so that none of the others comes either. */
+  get state(): 'joining' | 'joined' | 'failing' {
+    const silence = this.#timers.now() - this.#receivedOwnAt
+    if (this.#starting !== undefined) return 'joining'
+    const isSilent = silence > (MAX_MISSED_OWN_HEARTBEATS + 1) * this.#settings.heartbeatMs
+    return this.#isStopped || !this.#isListening || isSilent ? 'failing' : 'joined'
+  }
+
   /** Joins the others; resolves when all of them have responded, or after two heartbeats. */
   start(): Promise<void> {
     this.#started ??= this.#start()

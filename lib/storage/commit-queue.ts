@@ -105,6 +105,11 @@ export class CommitQueue {
     }
   }
 
+  /** Commits fail at present. */
+  get isFailing(): boolean {
+    return this.#failing
+  }
+
   /** The commit number of the open batch. */
   get openCommitNumber(): number {
     return this.#openCommitNumber

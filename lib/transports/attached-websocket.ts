@@ -41,6 +41,10 @@ class ServerAttachments {
     return this.#endpoints.has(path)
   }
 
+  get(path: string): WebSocketEndpoint | undefined {
+    return this.#endpoints.get(path)
+  }
+
   add(path: string, endpoint: WebSocketEndpoint): void {
     if (this.#endpoints.size === 0) this.#server.on('upgrade', this.#onUpgrade)
     this.#endpoints.set(path, endpoint)
@@ -94,6 +98,9 @@ export function attachWebSocket(
     },
     get address() {
       return server.address() ?? ''
+    },
+    get listening() {
+      return server.listening && attached.get(path) === endpoint
     },
     stopAccepting,
     async close() {

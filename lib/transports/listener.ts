@@ -1,3 +1,4 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ListenOptions, Server, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { expected, isBoolean, isObject, refuseUnknown } from '../options.ts'
@@ -11,6 +12,8 @@ export type Accept = (stream: Duplex, info: ConnectionInfo) => void
 export interface ListenContext {
   /** Bytes of one WebSocket message, when the options of the listener do not say. @defaultValue 4 MiB */
   readonly maxPayload?: number
+  /** Responds to an HTTP request at the health path. */
+  readonly onHealth?: (request: IncomingMessage, response: ServerResponse) => void
   /** Called when `close` of a listener is called, before its connections end. */
   onClose?(listener: Listener): void
 }

@@ -39,6 +39,9 @@ export async function listenForSockets(
     protocol,
     url,
     address: server.address() ?? '',
+    get listening() {
+      return server.listening
+    },
     stopAccepting,
     async close() {
       context.onClose?.(listener)

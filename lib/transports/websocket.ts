@@ -2,6 +2,7 @@ import { createServer as createHttpServer, type IncomingMessage, type Server as 
 import { createServer as createHttpsServer } from 'node:https'
 import type { Duplex } from 'node:stream'
 import type { Listener, SecureWebSocketListenOptions, WebSocketListenOptions } from '../../types/listen.ts'
+import { InvalidOptionError } from '../errors.ts'
 import { type Accept, addressKeys, checkKeys, listen, type ListenContext, stopListening, urlOf } from './listener.ts'
 import { ListenerTls, tlsKeys } from './tls-options.ts'
 import {
@@ -13,7 +14,7 @@ import {
   WebSocketEndpoint,
 } from './websocket-endpoint.ts'
 
-const webSocketKeys = new Set([...addressKeys, ...endpointKeys, 'handshakeTimeoutMs'])
+const webSocketKeys = new Set([...addressKeys, ...endpointKeys, 'handshakeTimeoutMs', 'healthPath'])
 const secureWebSocketKeys = new Set([...webSocketKeys, ...tlsKeys])
 
 /** MQTT over WebSocket, port 8083 by custom. */
@@ -25,6 +26,7 @@ export async function listenWebSocket(
   const settings = typeof options === 'number' ? { port: options } : options
   checkKeys('ws', settings, webSocketKeys)
   checkSettings('listen.ws', settings)
+  checkHealthPath('listen.ws', settings)
   return listenHttp('ws', createHttpServer(httpLimits(settings)), settings, accept, context)
 }
 
@@ -36,6 +38,7 @@ export async function listenSecureWebSocket(
 ): Promise<Listener> {
   checkKeys('wss', options, secureWebSocketKeys)
   checkSettings('listen.wss', options)
+  checkHealthPath('listen.wss', options)
   const tls = new ListenerTls('wss', options)
   const server = createHttpsServer({ ...tls.options, ...httpLimits(options) })
   // A failed handshake ends only its connection.
@@ -43,6 +46,15 @@ export async function listenSecureWebSocket(
   const listener = await listenHttp('wss', server, options, accept, context)
   listener.replaceCertificate = (certificate) => tls.replaceCertificate(server, certificate)
   return listener
+}
+
+function checkHealthPath(where: string, { healthPath, path = defaultPath }: WebSocketListenOptions): void {
+  if (healthPath === undefined) return
+  if (typeof healthPath !== 'string' || !/^\/[^?#]*$/.test(healthPath) || healthPath === path) {
+    throw new InvalidOptionError(
+      `${where}.healthPath: expected a path that begins with "/", other than path, got ${JSON.stringify(healthPath)}`,
+    )
+  }
 }
 
 /** The limits of a connection before its upgrade to a WebSocket. */
@@ -64,7 +76,16 @@ async function listenHttp(
 ): Promise<Listener> {
   const path = settings.path ?? defaultPath
   const endpoint = new WebSocketEndpoint(settings, accept, context)
-  server.on('request', (_request, response) => {
+  server.on('request', (request, response) => {
+    if (
+      settings.healthPath !== undefined &&
+      pathOf(request) === settings.healthPath &&
+      context.onHealth !== undefined
+    ) {
+      response.setHeader('Connection', 'close')
+      context.onHealth(request, response)
+      return
+    }
     response
       .writeHead(426, { Connection: 'close', Upgrade: 'websocket' })
       .end('This port speaks MQTT over WebSocket.\n')
@@ -85,6 +106,9 @@ async function listenHttp(
     protocol,
     url,
     address: server.address() ?? '',
+    get listening() {
+      return server.listening
+    },
     stopAccepting,
     async close() {
       context.onClose?.(listener)
