@@ -44,22 +44,21 @@ function readiness(
 }
 
 /** The member that the publishing broker chose. If that broker knew no member, each broker chooses one of its own. */
-function chosenByPeer(group: Group, { replication }: Publication): Subscription | undefined {
-  if (replication?.isForExclusive === true) return undefined
-  const chosen = replication?.chosen(group.sharedFilter)
+function chosenByPeer(group: Group, replication: ReplicationInfo): Subscription | undefined {
+  if (replication.isForExclusive) return undefined
+  const chosen = replication.chosen(group.sharedFilter)
   if (chosen === undefined) return group.next(isOwn)
   return group.members.find(({ subscriber }) => subscriber.clientId === chosen)
 }
 
-const NOBODY: ReadonlySet<never> = new Set()
+const NOBODY: readonly never[] = []
 // Messages that were sent come before those that wait, in their order.
 const BEFORE_ALL = -(2 ** 52)
 
 /** Delivers each message to one member of a shared subscription: the next one that can take it (section 4.8.2). */
 export class GroupDelivery {
   readonly #environment: GroupDeliveryEnvironment
-  /** The member that took the last message. */
-  #taker: Subscriber | undefined
+  #congested: Subscriber | undefined
   /** The member that refused the last message. */
   #refusing: string | undefined
 
@@ -67,25 +66,28 @@ export class GroupDelivery {
     this.#environment = environment
   }
 
-  /** The member that took the last message; undefined if it was dropped. */
-  get taker(): Subscriber | undefined {
-    return this.#taker
+  /** The member that took the last message, if it is congested: then all connected members are. */
+  get congested(): Subscriber | undefined {
+    return this.#congested
   }
 
   /** Delivers a message, or drops it if no member can take it. Returns false if no member is here. */
   deliver(group: Group, publication: Publication): boolean {
-    this.#taker = undefined
-    const first = publication.fromPeer ? chosenByPeer(group, publication) : group.next(canSendNow)
-    if (first === undefined && publication.fromPeer) return false
-    let refusal: Refusal | undefined = 'away'
-    if (first !== undefined) refusal = this.#offer(first, group, publication)
-    if (refusal !== undefined && refusal !== 'expired') {
-      const refusedBy = first === undefined ? NOBODY : new Set([first.subscriber.clientId])
-      refusal = this.#offerToAny(group, publication, refusal, refusedBy)
-    }
-    if (refusal !== undefined && refusal !== 'away') {
-      this.#environment.dropped(publication.message, this.#refusing ?? '', refusal)
-    }
+    this.#congested = undefined
+    const { replication } = publication
+    if (replication?.fromPeer === true) return this.#deliverFromPeer(group, publication, replication)
+    const member = group.next(canSendNow)
+    const refusal = member === undefined ? 'away' : this.#offer(member, group, publication)
+    if (refusal !== undefined) this.#deliverToAny(group, publication, member, refusal)
+    return true
+  }
+
+  /** The publishing broker chose the member. If that is of another broker, it delivers the message. */
+  #deliverFromPeer(group: Group, publication: Publication, replication: ReplicationInfo): boolean {
+    const member = chosenByPeer(group, replication)
+    if (member === undefined) return false
+    const refusal = this.#offer(member, group, publication)
+    if (refusal !== undefined && isOwn(member)) this.#deliverToAny(group, publication, member, refusal)
     return true
   }
 
@@ -95,10 +97,17 @@ export class GroupDelivery {
     const { subscriber } = member
     if (replication?.fromPeer === false) replication.choose(group.sharedFilter, subscriber.clientId)
     const qos = Math.min(member.qos, message.qos) as QoS // [MQTT-4.8.2-3]
-    const refusal = subscriber.offer(publication, qos, member.retainAsPublished && message.retain, member)
-    this.#taker = refusal === undefined ? subscriber : undefined
-    if (refusal !== undefined) this.#refusing = subscriber.clientId
-    return refusal
+    return subscriber.offer(publication, qos, member.retainAsPublished && message.retain, member)
+  }
+
+  /** The first member that was asked, if any, did not take the message. */
+  #deliverToAny(group: Group, publication: Publication, first: Subscription | undefined, refusal: Refusal): void {
+    this.#refusing = first?.subscriber.clientId
+    const isOver = refusal === 'expired'
+    const refusedBy = first === undefined ? NOBODY : [first.subscriber.clientId]
+    const last = isOver ? refusal : this.#offerToAny(group, publication, refusal, refusedBy)
+    if (last === undefined || last === 'away') return
+    this.#environment.dropped(publication.message, this.#refusing ?? '', last)
   }
 
   /** Offers the message to one member after the other, the readiest first. `refusal` is of one that was asked before. */
@@ -106,19 +115,24 @@ export class GroupDelivery {
     group: Group,
     publication: Publication,
     refusal: Refusal,
-    refusedBefore: ReadonlySet<string | undefined>,
+    refusedBefore: Iterable<string | undefined>,
   ): Refusal | undefined {
+    const refusedBy = new Set(refusedBefore)
     let last = refusal
-    let refusedBy = refusedBefore
     for (;;) {
-      const member = group.best(readiness, publication, refusedBy)
+      const member = group.best(readiness, publication, refusedBy, Readiness.now)
       if (member === undefined) return last
+      const { subscriber } = member
       const isLast = (readiness(member, publication, refusedBy) ?? Readiness.away) <= Readiness.full
       const answer = this.#offer(member, group, publication)
-      if (answer === undefined) return undefined
+      if (answer === undefined) {
+        if (subscriber.backPressure?.isCongested === true) this.#congested = subscriber
+        return undefined
+      }
+      this.#refusing = subscriber.clientId
       if (answer !== 'away' || last === 'away') last = answer
       if (isLast || answer === 'expired') return last // All others are away or full, too.
-      refusedBy = new Set([...refusedBy, member.subscriber.clientId])
+      refusedBy.add(subscriber.clientId)
     }
   }
 

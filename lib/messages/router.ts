@@ -23,7 +23,7 @@ export interface RouterEnvironment {
   readonly retained: RetainedMessages
   readonly scheduler: FlushScheduler
   readonly commits: CommitQueue | undefined
-  readonly groups: Pick<GroupDelivery, 'deliver' | 'taker'>
+  readonly groups: Pick<GroupDelivery, 'deliver' | 'congested'>
   /** The broker is in a cluster, so publications are replicated to peers. */
   readonly joinsBrokers: boolean
   /** Called with every publication of this broker, for the emitter. */
@@ -135,7 +135,7 @@ export class Router {
     for (const group of route.groups) {
       if (!groups.deliver(group, publication)) continue
       subscriberCount += 1
-      if (groups.taker?.backPressure?.isCongested === true) congested = groups.taker // All members are congested.
+      if (groups.congested !== undefined) congested = groups.congested
     }
     this.#environment.scheduler.used += subscriberCount
     if (congested !== undefined && publisher !== undefined) congested.backPressure?.pausePublisher(publisher)

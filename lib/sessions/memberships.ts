@@ -19,7 +19,7 @@ export class Memberships {
   readonly #shared: SharedQueues
   readonly #byFilter = new Map<string, Subscription>()
   /** The homes of messages that this session has taken since `relieveHomes`. */
-  #homes = new Set<Home>()
+  #homes: Set<Home> | undefined
 
   constructor(shared: SharedQueues) {
     this.#shared = shared
@@ -27,6 +27,11 @@ export class Memberships {
 
   get size(): number {
     return this.#byFilter.size
+  }
+
+  /** Whether a message waits for any member of any shared subscription. */
+  get canTake(): boolean {
+    return !this.#shared.isEmpty
   }
 
   join(subscription: Subscription): void {
@@ -44,7 +49,7 @@ export class Memberships {
    * each shared subscription in turn. Returns undefined if there is none, or if `own` is to be sent.
    */
   next(own: Delivery | undefined): NextDelivery | undefined {
-    if (this.#shared.isEmpty) return undefined
+    if (!this.canTake) return undefined
     if (own !== undefined) {
       const { sharedFilter } = own.via
       if (sharedFilter === undefined || this.#shared.isFixed(own)) return undefined
@@ -74,6 +79,7 @@ export class Memberships {
     const retain = membership.retainAsPublished && message.retain
     const taken = new Delivery(publication.queued, qos, retain, membership)
     home.giveUp(delivery)
+    this.#homes ??= new Set()
     this.#homes.add(home)
     if (isStored && qos > 0) {
       // In this order a store that is not atomic has the message twice rather than never.
@@ -89,9 +95,9 @@ export class Memberships {
 
   /** Publishers that wait for the members whose messages were taken go on. */
   relieveHomes(): void {
-    if (this.#homes.size === 0) return
+    if (this.#homes === undefined) return
     const homes = this.#homes
-    this.#homes = new Set()
+    this.#homes = undefined
     for (const home of homes) home.relieve()
   }
 }

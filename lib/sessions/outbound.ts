@@ -34,6 +34,7 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
   readonly inflight: InflightMessages = new InflightMessages()
   /** Ids of messages read from the storage. The broker that published such a message may still send or replay it. */
   recoveredIds: MessageIdSet | undefined
+  ended = false
   expiryTimer: Timer | undefined
   readonly #environment: SessionEnvironment
   readonly #storage: SessionStorage
@@ -46,7 +47,6 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
   #retained: RetainedSender | undefined
   /** Undefined without a shared subscription. */
   #memberships: Memberships | undefined
-  #isEnded = false
 
   constructor(
     environment: SessionEnvironment,
@@ -64,10 +64,6 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
 
   get connected(): boolean {
     return this.#connection !== undefined
-  }
-
-  get ended(): boolean {
-    return this.#isEnded
   }
 
   get connection(): SessionConnection | undefined {
@@ -89,7 +85,7 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
   }
 
   /** Whether `deliver` accepts this message at QoS 1 and 2. Expired messages make room. */
-  hasRoomFor({ queued }: Publication, isSentNow: boolean = this.#isSentNow): boolean {
+  hasRoomFor({ queued }: Publication, isSentNow: boolean = this.sendsAtOnce): boolean {
     if (this.#queue.hasRoomFor(queued, isSentNow)) return true
     const now = this.#environment.timers.now()
     while (this.expireOne(now)) if (this.#queue.hasRoomFor(queued, isSentNow)) return true
@@ -97,7 +93,7 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
   }
 
   /** Whether a new message is sent at once: no other one is before it. */
-  get #isSentNow(): boolean {
+  get sendsAtOnce(): boolean {
     return this.canSendNow && !this.inflight.hasUnsent
   }
 
@@ -134,10 +130,10 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
 
   readiness(publication: Publication, qos: QoS): Readiness {
     if (qos === 0) return qos0Readiness(this.#connection)
-    if (this.#isEnded) return Readiness.away
+    if (this.ended) return Readiness.away
     if (!this.hasRoomFor(publication)) return Readiness.full
     if (this.#connection === undefined) return Readiness.later
-    if (this.#isSentNow) return Readiness.now
+    if (this.sendsAtOnce) return Readiness.now
     return this.#queue.isAboveHighWaterMark ? Readiness.congested : Readiness.soon
   }
 
@@ -149,7 +145,7 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
 
   offer(publication: Publication, qos: QoS, retain: boolean, via: DeliverySource): Refusal | undefined {
     if (qos === 0) return this.#offerQos0(publication, retain, via)
-    if (this.#isEnded) return 'away'
+    if (this.ended) return 'away'
     const content = publication.queued
     const delivery = new Delivery(content, qos, retain, via)
     if (publication.replay !== undefined || publication.replication !== undefined) {
@@ -159,8 +155,8 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
     const isStoredByPeer = delivery.storage !== 'none'
     if (isStoredByPeer && this.#environment.gaps.defer(this, delivery)) return undefined
     const connection = this.#connection
-    const isSentNow = this.#isSentNow
-    if (!this.hasRoomFor(publication, isSentNow)) {
+    const isSentNow = this.sendsAtOnce
+    if (!this.#queue.hasRoomFor(content, isSentNow) && !this.hasRoomFor(publication, isSentNow)) {
       if (isStoredByPeer) this.#storage.discarded(delivery)
       return 'queue-full'
     }
@@ -205,7 +201,14 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
       if (delivery === undefined || this.#expiresUnsent(delivery)) continue
       reportRefused(this.#environment, this, delivery, this.#sendWhenCommitted(connection, delivery))
     }
-    while ((this.#queue.length > 0 || this.#memberships !== undefined) && this.#canSend(connection)) {
+    if (this.#queue.length > 0 || this.#memberships?.canTake === true) this.#sendQueued(connection)
+    if (!this.hasCapacity) return
+    this.backPressure.relieve()
+    this.#retained?.run()
+  }
+
+  #sendQueued(connection: SessionConnection): void {
+    while (this.#canSend(connection)) {
       const next = this.#memberships?.next(this.#queue.peek())
       if (next !== undefined && next.home !== this) {
         this.#memberships?.take(next, this.#storage.isDurable, this)
@@ -216,9 +219,6 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
       reportRefused(this.#environment, this, delivery, this.#start(connection, delivery, undefined))
     }
     this.#memberships?.relieveHomes()
-    if (!this.hasCapacity) return
-    this.backPressure.relieve()
-    this.#retained?.run()
   }
 
   join(subscription: Subscription): void {
@@ -285,7 +285,7 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
 
   /** Ends the outbound side. Returns the messages that another member of a shared subscription should receive. */
   end(): Delivery[] {
-    this.#isEnded = true
+    this.ended = true
     const orphans: Delivery[] = []
     for (const delivery of this.inflight.inOrder()) {
       // A QoS 2 message that was sent must not be sent to another member [MQTT-4.8.2-5].
@@ -377,7 +377,7 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
     publication: Publication | undefined,
   ): DropReason | undefined {
     const { content } = delivery
-    if (this.#isEnded || content.isRejected || isExpired(this.#environment, this, content.message)) {
+    if (this.ended || content.isRejected || isExpired(this.#environment, this, content.message)) {
       this.#discard(delivery)
       return undefined
     }
@@ -418,7 +418,7 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
       return undefined
     }
     const refusal = writeDelivery(this.#environment, this, connection, delivery)
-    if (this.#isEnded) return undefined // A hook may have ended the session.
+    if (this.ended) return undefined // A hook may have ended the session.
     if (refusal !== undefined) {
       this.#abandon(delivery)
       return refusal === 'rejected' ? undefined : refusal

@@ -24,18 +24,15 @@ export interface SharedDelivery {
 class SharedQueue {
   readonly #ring = new RingQueue<SharedDelivery>()
   #count = 0
-  #lastPlace = 0
   #isSorted = true
 
   get isEmpty(): boolean {
     return this.#count === 0
   }
 
-  /** Adds a queued delivery, at `place` if it had one already. */
-  add(shared: SharedDelivery, place: number | undefined): void {
-    if (place !== undefined) this.#isSorted = false
-    else this.#lastPlace += 1
-    shared.delivery.sendSequence = place ?? this.#lastPlace
+  /** Adds a queued delivery at its place; `isLast` if that is after all others. */
+  add(shared: SharedDelivery, isLast: boolean): void {
+    if (!isLast) this.#isSorted = false
     this.#ring.push(shared)
     this.#count += 1
     // At most half of the entries have left, so that their removal costs constant time for each.
@@ -61,12 +58,8 @@ class SharedQueue {
     this.#isSorted = true
   }
 
-  /** After a restart: places are numbered in the present order. */
-  numberPlaces(): void {
-    for (const { delivery } of this.#ring) {
-      this.#lastPlace += 1
-      delivery.sendSequence = this.#lastPlace
-    }
+  [Symbol.iterator](): IterableIterator<SharedDelivery> {
+    return this.#ring[Symbol.iterator]()
   }
 
   #queued(): SharedDelivery[] {
@@ -85,6 +78,8 @@ class SharedQueue {
  */
 export class SharedQueues {
   readonly #queues = new Map<string, SharedQueue>()
+  /** Of all queues, because a message may return to a queue that was empty meanwhile. */
+  #lastPlace = 0
   /** The places of messages whose home left the shared subscription; by their copies for the next home. */
   readonly #places = new WeakMap<QueuedMessage, number>()
   /** The members that could not take a message; then only its home may send it. */
@@ -113,7 +108,9 @@ export class SharedQueues {
       queue = new SharedQueue()
       this.#queues.set(sharedFilter, queue)
     }
-    queue.add({ delivery, home }, this.#places.get(delivery.content))
+    const place = this.#places.get(delivery.content)
+    delivery.sendSequence = place ?? this.#nextPlace()
+    queue.add({ delivery, home }, place === undefined)
   }
 
   /** A delivery left the queue of its home. */
@@ -151,7 +148,12 @@ export class SharedQueues {
   restoreOrder(): void {
     for (const queue of this.#queues.values()) {
       queue.sort((one, other) => compareMessageIds(one.delivery.content.stored, other.delivery.content.stored))
-      queue.numberPlaces()
+      for (const { delivery } of queue) delivery.sendSequence = this.#nextPlace()
     }
+  }
+
+  #nextPlace(): number {
+    this.#lastPlace += 1
+    return this.#lastPlace
   }
 }

@@ -41,9 +41,14 @@ export class SharedGroup<T extends object> {
 
   /**
    * Returns the member with the greatest rank, the next one of several; undefined if all ranks are undefined. A member
-   * that is passed over has its turn in the next round.
+   * that is passed over has its turn in the next round. No rank is greater than `greatest`.
    */
-  best<A, B>(rankOf: (member: T, a: A, b: B) => number | undefined, a: A, b: B): T | undefined {
+  best<A, B>(
+    rankOf: (member: T, a: A, b: B) => number | undefined,
+    a: A,
+    b: B,
+    greatest: number = Infinity,
+  ): T | undefined {
     const members = this.#members
     const first = this.#turn < members.length ? this.#turn : 0
     let best = -1
@@ -54,6 +59,7 @@ export class SharedGroup<T extends object> {
       if (rank === undefined || rank <= bestRank) continue
       best = position
       bestRank = rank
+      if (rank >= greatest) break
     }
     if (best === -1) return undefined
     this.#turn = best + 1

@@ -261,6 +261,28 @@ function grounds(title: string, make: () => Ground | Promise<Ground>, skip: stri
       assert.ok(takers.every(({ got }) => got.length > 0))
     })
 
+    test('a member elsewhere that cannot take a message of a shared subscription leaves it to another one there', async () => {
+      const topic = name('t')
+      const small = await b.client(name('s'), { properties: { sessionExpiryInterval: 100, maximumPacketSize: 100 } })
+      await small.subscribe(`$share/g/${topic}`, { qos: 1 })
+      const large = await b.client(name('s'), lasting)
+      await large.subscribe(`$share/g/${topic}`, { qos: 1 })
+      const publisher = await a.client(name('p'))
+      await until(
+        async () => (await publisher.publish(topic, '', { qos: 1 })) === 0,
+        'the subscription at the publisher',
+      )
+      const taker = new Taker(large)
+      const expected = ['1', '2', '3', '4'].map((payload) => payload.padEnd(200, '.'))
+      for (const payload of expected) assert.equal(await publisher.publish(topic, payload, { qos: 1 }), 0)
+      await until(() => taker.got.filter((payload) => payload !== '').length >= expected.length, 'all messages')
+      assert.deepEqual(
+        taker.got.filter((payload) => payload !== ''),
+        expected,
+      )
+      for (const member of [small, large]) await member.disconnect(0, 0)
+    })
+
     test('a subscription is known to the other brokers soon after its SUBACK', async (t) => {
       const waits: number[] = []
       const publisher = await b.client(name('p'))
