@@ -20,6 +20,7 @@ export interface Settings {
   readonly allowAnonymous: boolean
   readonly sessionOwner: 'user' | 'anyone' | ((client: Client) => string | undefined) | undefined
   readonly allowControlCharacters: boolean
+  readonly allowLongClientIdentifiers: boolean
   readonly responseInformation: (clientId: string) => string | undefined
   readonly sysInterval: number | false
   readonly emitter: Emitter | undefined
@@ -136,6 +137,7 @@ const types: Record<keyof BrokerOptions, (option: string, value: unknown) => voi
     }
   },
   allowControlCharacters: isBoolean,
+  allowLongClientIdentifiers: isBoolean,
   responseInformation: (option, value) => {
     if (typeof value !== 'string' && typeof value !== 'function') expected(option, 'a string or a function', value)
   },
@@ -290,6 +292,7 @@ export function parseOptions<S>(options: BrokerOptions<S> = {}): Settings {
     allowAnonymous: options.allowAnonymous ?? false,
     sessionOwner: options.sessionOwner as Settings['sessionOwner'],
     allowControlCharacters: options.allowControlCharacters ?? false,
+    allowLongClientIdentifiers: options.allowLongClientIdentifiers ?? false,
     responseInformation: typeof responseInformation === 'function' ? responseInformation : () => responseInformation,
     sysInterval: options.sysInterval ?? 10_000,
     emitter: options.emitter,

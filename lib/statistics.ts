@@ -13,6 +13,7 @@ export const statisticKinds: Readonly<Record<keyof BrokerStatistics, StatisticKi
   publishReceived: 'counter',
   publishSent: 'counter',
   publishDropped: 'counter',
+  publishRefused: 'counter',
   publishBytesReceived: 'counter',
   publishBytesSent: 'counter',
   sessions: 'gauge',
@@ -38,6 +39,7 @@ export class Statistics {
   publishReceived = 0
   publishSent = 0
   publishDropped = 0
+  publishRefused = 0
   publishBytesReceived = 0
   publishBytesSent = 0
 }

@@ -101,6 +101,8 @@ export interface BrokerOptions<S = unknown> {
   readonly sessionOwner?: 'user' | 'anyone' | ((client: Client<S>) => string | undefined)
   /** Accepts U+0001 to U+001F, U+007F to U+009F and non-characters in strings (section 1.5.4). Default: false. */
   readonly allowControlCharacters?: boolean
+  /** Accepts MQTT 3.1 Client Identifiers of more than 23 characters, which MQTT 3.1 does not allow. Default: false. */
+  readonly allowLongClientIdentifiers?: boolean
   /** Response Information for Clients that request it (section 3.2.2.3.15). Default: none. */
   readonly responseInformation?: string | ((clientId: string) => string | undefined)
   /** Milliseconds between updates of the `$SYS` topics, from 1; false for none. Default: 10,000. */

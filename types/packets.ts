@@ -29,6 +29,8 @@ export interface Will {
 export interface ConnectPacket {
   readonly type: 'connect'
   readonly protocolLevel: ProtocolLevel
+  /** The highest bit of the Protocol Level is set: the Client is a bridge of mosquitto. Only in MQTT 3. */
+  readonly bridgeMode?: true
   /** Clean Start of MQTT 5.0, Clean Session of MQTT 3. */
   readonly cleanStart: boolean
   /** Keep Alive in seconds, 0 to 65,535; 0 turns it off (section 3.1.2.10). */

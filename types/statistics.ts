@@ -26,6 +26,8 @@ export type BrokerStatistics = {
   readonly publishSent: number
   /** Counter: `dropped` events. */
   readonly publishDropped: number
+  /** Counter: messages from Clients that a hook, a rule, a limit or the store refused, Wills at their publication included. */
+  readonly publishRefused: number
   /** Counter: bytes of the payloads from Clients. */
   readonly publishBytesReceived: number
   /** Counter: bytes of the payloads to Clients. */

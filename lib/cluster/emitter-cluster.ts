@@ -14,6 +14,7 @@ import type { BrokerHealth } from '../../types/health.ts'
 import type { SharedReading } from '../../types/storage.ts'
 import { messageFields, validFields } from '../storage/records.ts'
 import { messageOf, packetOf } from '../storage/stored-message.ts'
+import { isOfBroker } from '../topics/sys-topic.ts'
 import { isValidTopicName } from '../topics/topic-name.ts'
 import type { Cluster, RemoteSessionInfo } from './cluster.ts'
 import { ForeignMessages, type ForeignRole } from './foreign-messages.ts'
@@ -120,7 +121,7 @@ export class EmitterCluster implements Cluster, MembershipListener {
   /** Sends a message to the other brokers; one that the storage must commit, after its commit. */
   publish(publication: Publication): void {
     const { topic, qos } = publication.message
-    if (topic.startsWith('$SYS/')) return // Each broker has its own.
+    if (isOfBroker(topic)) return // Each broker has its own.
     const { commits } = this.#environment
     // A peer may store it for a session whose subscription is not known here yet; its place is this one.
     if (qos > 0 && this.#sessions !== undefined) commits?.identify(publication)
@@ -199,7 +200,7 @@ export class EmitterCluster implements Cluster, MembershipListener {
   #publicationOf(received: EmitterMessage): Publication | undefined {
     const { topic, payload, qos, retain, properties } = received
     const { settings, timers } = this.#environment
-    if (!isValidTopicName(topic, settings.limits.maxTopicLevels) || topic.startsWith('$SYS/')) return undefined
+    if (!isValidTopicName(topic, settings.limits.maxTopicLevels) || isOfBroker(topic)) return undefined
     if (!(payload instanceof Uint8Array) || (qos !== 0 && qos !== 1 && qos !== 2)) return undefined
     const isWithProperties = typeof properties === 'object' && properties !== null
     if (isWithProperties && faultInMessageProperties(properties) !== undefined) return undefined

@@ -50,6 +50,8 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Fl
   client: Client | undefined
   /** The enhanced authentication that has not ended. */
   authentication: Authentication | undefined
+  /** The Client is a bridge: it wants no message of its own back, and the RETAIN flag as published. */
+  bridgeMode = false
   /** Authentication Method of the CONNECT. */
   authenticationMethod: string | undefined
   /** Session Expiry Interval of the CONNECT in seconds, as requested. */
@@ -220,6 +222,7 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Fl
     this.broker.timers.cancel(this.#connectTimer)
     this.#connectTimer = undefined // With its closure it would stay as long as the connection.
     this.sender.accept(packet)
+    this.bridgeMode = packet.bridgeMode === true
     this.authenticationMethod = packet.properties?.authenticationMethod
     this.sessionExpiryInterval = packet.properties?.sessionExpiryInterval ?? 0
   }

@@ -13,6 +13,7 @@ import { isPromise } from '../promises.ts'
 import { detachedCopy } from '../messages/detached-bytes.ts'
 import { checkPublishedTopic, checkRewrittenTopic } from '../messages/published-topic.ts'
 import { protocolVersions } from '../packets/connect.ts'
+import type { Settings } from '../options.ts'
 import type { StoredWill } from '../sessions/session.ts'
 import type { UndecidedConnect } from '../sessions/undecided-connects.ts'
 import { openSession } from './open-session.ts'
@@ -29,8 +30,8 @@ export async function handleConnect(connection: Connection, packet: ConnectPacke
 }
 
 async function connect(connection: Connection, packet: ConnectPacket): Promise<void> {
-  const { undecidedConnects } = connection.broker
-  const undecided = undecidedConnects.add(chooseClientId(packet), connection)
+  const { undecidedConnects, settings } = connection.broker
+  const undecided = undecidedConnects.add(chooseClientId(packet, settings), connection)
   try {
     await decide(connection, packet, undecided)
   } finally {
@@ -42,7 +43,7 @@ async function decide(connection: Connection, packet: ConnectPacket, undecided: 
   const { broker } = connection
   const { clientId } = undecided
   const will = packet.will && detachedWill(packet.will)
-  if (will !== undefined) checkPublishedTopic(broker, will.topic)
+  if (will !== undefined) checkPublishedTopic(broker, will.topic, clientId)
 
   const authentication = new Authentication(connection, packet.properties?.authenticationData)
   const request = requestOf(packet, clientId, will)
@@ -63,9 +64,10 @@ async function decide(connection: Connection, packet: ConnectPacket, undecided: 
 }
 
 /** Returns the Client Identifier of the packet, or a new one if it is empty [MQTT-3.1.3-6]. */
-function chooseClientId(packet: ConnectPacket): string {
+function chooseClientId(packet: ConnectPacket, { allowLongClientIdentifiers }: Settings): string {
   const { clientId, protocolLevel, cleanStart } = packet
-  if (protocolLevel === 3 && (clientId.length < 1 || clientId.length > 23)) {
+  const maximum = allowLongClientIdentifiers ? Infinity : 23
+  if (protocolLevel === 3 && (clientId.length < 1 || clientId.length > maximum)) {
     throw new MqttError('client-identifier-not-valid', 'MQTT 3.1 has Client Identifiers of 1 to 23 characters')
   }
   if (clientId !== '') return clientId
@@ -148,7 +150,7 @@ function authorizeWill(connection: Connection, will: Will, client: Client): Mayb
   const { willDelayInterval = 0, ...properties } = will.properties ?? {}
   const message: WillMessage = { ...will, properties: will.properties && properties }
   const accept = (permitted: Message): StoredWill => {
-    if (permitted !== message) checkRewrittenTopic(connection.broker, permitted.topic)
+    if (permitted !== message) checkRewrittenTopic(connection.broker, permitted.topic, client.id)
     return { message, permitted, delay: willDelayInterval, client }
   }
   const permitted = connection.broker.hooks.authorizePublish(message, client)

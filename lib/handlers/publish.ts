@@ -24,7 +24,9 @@ export function handlePublish(connection: Connection, packet: PublishPacket): vo
 
   const topic = packet.properties === undefined ? packet.topic : topicOf(connection, packet)
   if (packet.qos === 2 && session.incoming.has(packet.packetId)) return acceptedBefore(connection, packet)
-  if (packet.qos > 0 && connection.openExchanges >= broker.settings.limits.receiveMaximum) {
+  // MQTT 3 has no Receive Maximum.
+  const isLimited = packet.qos > 0 && connection.protocolLevel === 5
+  if (isLimited && connection.openExchanges >= broker.settings.limits.receiveMaximum) {
     throw new ProtocolError(ReasonCode.receiveMaximumExceeded, 'more messages at once than the Receive Maximum')
   }
   const properties = packet.properties && messageProperties(packet.properties)
@@ -32,7 +34,11 @@ export function handlePublish(connection: Connection, packet: PublishPacket): vo
   const isAsSent = topic === packet.topic && properties === packet.properties
   const message = new Message(isAsSent ? packet : { ...packet, topic, properties }, session.clientId, expiresAt)
   try {
-    checkPublishedTopic(broker, topic)
+    checkPublishedTopic(broker, topic, session.clientId)
+  } catch (error) {
+    return refuseTopic(connection, packet, error)
+  }
+  try {
     if (!broker.hooks.checksPublish) return accept(connection, packet, message, message)
     const permitted = broker.hooks.authorizePublish(message, client)
     if (!isPromise(permitted)) return accept(connection, packet, message, permitted)
@@ -74,7 +80,7 @@ function accept(connection: Connection, packet: PublishPacket, asked: Message, p
   if (session === undefined) return
   if (session.released && packet.qos > 0) return // The Client sends it again to the owner broker.
   const message = permitted === asked ? asked : Message.of(permitted, session.clientId, broker.timers)
-  if (message !== asked) checkRewrittenTopic(broker, message.topic)
+  if (message !== asked) checkRewrittenTopic(broker, message.topic, session.clientId)
   const hasReasonCode = packet.qos > 0 && connection.protocolLevel === 5
   if (message.retain && hasReasonCode && !broker.retained.hasRoomFor(message)) {
     throw new MqttError('quota-exceeded', 'too many retained messages')
@@ -106,6 +112,7 @@ function accept(connection: Connection, packet: PublishPacket, asked: Message, p
     (error) => {
       broker.router.rollback(publication)
       const refusal = storageRefusal(error)
+      broker.statistics.publishRefused += 1
       settle?.(refusal)
       if (packet.qos === 2 && session.incoming.release(packet.packetId) && connection.openExchanges > 0)
         connection.openExchanges -= 1
@@ -125,7 +132,10 @@ function outcomeOf(session: Session, packetId: number): (refusal: MqttError | un
   })
   outcome.catch(() => undefined) // Mostly there is no duplicate.
   session.incoming.reserve(packetId, outcome)
-  return (refusal) => settle?.(refusal)
+  return (refusal) => {
+    settle?.(refusal)
+    session.incoming.settled(packetId, outcome)
+  }
 }
 
 /** Reserves the Packet Identifier until its PUBREL, and counts the message for the Receive Maximum. */
@@ -203,9 +213,19 @@ function acceptedBefore(connection: Connection, packet: PublishPacket): void | P
   })
 }
 
+/** Refuses a topic that no Client may publish to. A QoS 0 message has no acknowledgement to refuse it with. */
+function refuseTopic(connection: Connection, packet: PublishPacket, error: unknown): void {
+  const isInvalid = error instanceof MqttError && error.reasonCode === ReasonCode.topicNameInvalid
+  if (isInvalid && packet.qos === 0 && connection.protocolLevel === 5) {
+    throw new ProtocolError(ReasonCode.topicNameInvalid, error.message)
+  }
+  refuse(connection, packet, error)
+}
+
 /** MQTT 3 has no refusal, so the message is acknowledged and not published [MQTT-3.3.5-2 of 3.1.1]. */
 function refuse(connection: Connection, packet: PublishPacket, error: unknown): void {
   if (!(error instanceof MqttError)) throw error
+  connection.broker.statistics.publishRefused += 1
   if (packet.qos === 0) return
   const type = packet.qos === 1 ? 'puback' : 'pubrec'
   if (connection.protocolLevel === 5) {

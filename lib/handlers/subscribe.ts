@@ -45,6 +45,7 @@ function answerFrom(
   for (let index = from; index < requests.length; index += 1) {
     const answer = answerTo(connection, {
       ...(requests[index] as SubscriptionRequest),
+      ...(connection.bridgeMode && { noLocal: true, retainAsPublished: true }),
       subscriptionIdentifier: identifier,
     })
     if (isPromise(answer)) {

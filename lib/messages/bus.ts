@@ -1,6 +1,7 @@
 import mqemitter from 'mqemitter'
 import type { Emitter, EmitterListener, EmitterMessage } from '../../types/emitter.ts'
 import type { Cluster } from '../cluster/cluster.ts'
+import { isOfBroker } from '../topics/sys-topic.ts'
 import type { Publication } from './publication.ts'
 
 interface BusOptions {
@@ -33,7 +34,7 @@ export class Bus {
       this.#options.cluster.publish(publication)
       return
     }
-    if (this.#own.listeners === 0 || message.topic.startsWith('$SYS/')) return
+    if (this.#own.listeners === 0 || isOfBroker(message.topic)) return
     const { topic, payload, qos, retain, properties, publisher: clientId } = message
     const { brokerId } = this.#options
     try {

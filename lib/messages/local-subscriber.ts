@@ -122,7 +122,7 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
     }
     if (this.#closed) return
     this.#queue.push(copy)
-    if (this.#listener !== undefined) this.#listen()
+    if (this.#listener !== undefined) this.#listen(message.expiresAtOnce && this.#queue.length === 1)
     if (message.expiresAt < this.#firstExpiry && this.#queue.length > 0) this.#sweepAt(message.expiresAt)
     if (this.#queue.length >= this.#highWaterMark) this.backPressure.congest()
   }
@@ -168,10 +168,10 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
   }
 
   /** Calls the listener with one message after the other; while it has a promise pending the next message waits. */
-  #listen(): void {
+  #listen(isFirstLive = false): void {
     if (this.#isListening || this.#listener === undefined) return
     this.#isListening = true // First, because `#next` may resume publishers, which may deliver a message.
-    let message = this.#next()
+    let message = this.#next(isFirstLive)
     while (message !== undefined) {
       try {
         const result = this.#listener(message)
@@ -195,13 +195,14 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
     this.#listen()
   }
 
-  #next(): PublicMessage | undefined {
+  /** `isLive` if the next message was not queued, so that it is passed although its Message Expiry Interval is 0. */
+  #next(isLive = false): PublicMessage | undefined {
     if (this.#awaitsRetained) return undefined
     const step = this.#retained?.next()
     if (step?.done === false) return copyOf(step.value, this.#qos < step.value.qos ? this.#qos : step.value.qos, true)
     this.#retained = undefined
     let message = this.#queue.shift()
-    while (message !== undefined && expiryOf(message) < this.#timers.now()) message = this.#queue.shift()
+    while (message !== undefined && !isLive && expiryOf(message) < this.#timers.now()) message = this.#queue.shift()
     if (this.#queue.length > this.#highWaterMark >> 1) return message
     this.backPressure.relieve()
     if (this.#onRoom === undefined || this.#closed) return message

@@ -51,6 +51,11 @@ export class Message implements PublicMessage {
     return this.#expiresAt ?? Infinity
   }
 
+  /** The Message Expiry Interval is 0: only subscribers that can receive the message at once receive it. */
+  get expiresAtOnce(): boolean {
+    return this.properties?.messageExpiryInterval === 0
+  }
+
   /** Approximate bytes of the message in memory. */
   get size(): number {
     return OVERHEAD_BYTES + this.topic.length + this.payload.length + propertiesSize(this.properties)

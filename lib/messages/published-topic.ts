@@ -1,4 +1,5 @@
 import { MqttError } from '../errors.ts'
+import { isBridgeState } from '../topics/sys-topic.ts'
 import { countLevels, isValidTopicName } from '../topics/topic-name.ts'
 
 /** The settings for topics that may be published to. */
@@ -8,11 +9,12 @@ export interface TopicRules {
   readonly commits: { readonly storage: { readonly reserved?: string | undefined } } | undefined
 }
 
-/** Throws for a topic that no Client may publish to, also if a hook permits it. */
-export function checkPublishedTopic(rules: TopicRules, topic: string): void {
+/** Throws for a topic to which the Client with this identifier may not publish, also if a hook permits it. */
+export function checkPublishedTopic(rules: TopicRules, topic: string, clientId: string): void {
   const { maxTopicLevels } = rules.settings.limits
   if (topic.charCodeAt(0) === 0x24 /* $ */) {
-    if (topic === '$SYS' || topic.startsWith('$SYS/')) throw new MqttError('not-authorized', '$SYS is the broker’s')
+    const isSys = topic === '$SYS' || topic.startsWith('$SYS/')
+    if (isSys && !isBridgeState(topic, clientId)) throw new MqttError('not-authorized', '$SYS is the broker’s')
     if (topic === '$share' || topic.startsWith('$share/')) {
       throw new MqttError('topic-name-invalid', '$share is for subscriptions')
     }
@@ -27,9 +29,9 @@ export function checkPublishedTopic(rules: TopicRules, topic: string): void {
 }
 
 /** The same for a topic from a hook, which has not been checked yet. */
-export function checkRewrittenTopic(rules: TopicRules, topic: string): void {
+export function checkRewrittenTopic(rules: TopicRules, topic: string, clientId: string): void {
   if (!isValidTopicName(topic, rules.settings.limits.maxTopicLevels)) {
     throw new MqttError('topic-name-invalid', 'a hook changed the topic to one that is none')
   }
-  checkPublishedTopic(rules, topic)
+  checkPublishedTopic(rules, topic, clientId)
 }

@@ -44,12 +44,12 @@ export class RetainedMessages {
 
   /**
    * Stores or replaces the retained message [MQTT-3.3.1-5]; without a payload removes it [MQTT-3.3.1-6] [MQTT-3.3.1-7].
-   * If there is no room for the new message, the old one is removed too, because it is outdated. Returns whether the
-   * message is stored.
+   * If there is no room for the new message, the old one is removed too, because it is outdated. The same holds for a
+   * new message that has expired already. Returns whether the message is stored.
    */
   store(publication: Publication): boolean {
     const { message } = publication
-    if (message.payload.length === 0 || !this.hasRoomFor(message)) {
+    if (message.payload.length === 0 || message.expiresAtOnce || !this.hasRoomFor(message)) {
       this.remove(message.topic)
       return false
     }

@@ -3,6 +3,7 @@ import type { FlushScheduler } from '../flush-scheduler.ts'
 import type { Pausable } from '../sessions/back-pressure.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import type { SharedGroup } from '../topics/shared-subscriptions.ts'
+import { isOfBroker } from '../topics/sys-topic.ts'
 import type { QoS } from '../../types/packets.ts'
 import type { GroupDelivery } from './group-delivery.ts'
 import { Publication } from './publication.ts'
@@ -100,7 +101,7 @@ export class Router {
   /** Stores the retained message of the topic, or removes it if the payload is empty [MQTT-3.3.1-6]. */
   #retain(publication: Publication): void {
     // Each process publishes its own $SYS values.
-    if (this.#retainedChanges === undefined || publication.message.topic.startsWith('$SYS/')) {
+    if (this.#retainedChanges === undefined || isOfBroker(publication.message.topic)) {
       this.#environment.retained.store(publication)
     } else this.#retainedChanges.add(publication)
   }

@@ -14,6 +14,7 @@ import { checkRewrittenTopic, type TopicRules } from './published-topic.ts'
 
 interface WillMessagesContext extends TopicRules {
   readonly timers: Timers
+  readonly statistics: { publishRefused: number }
   readonly hooks: Pick<Hooks, 'authorizePublish'>
   readonly router: { publish(publication: Publication): void }
   readonly predecessors: Pick<Predecessors, 'add' | 'remove'>
@@ -116,7 +117,7 @@ export class WillMessages {
 
   send(undecided: UndecidedWill, permitted: PublicMessage): void {
     const { router, timers } = this.#context
-    checkRewrittenTopic(this.#context, permitted.topic)
+    checkRewrittenTopic(this.#context, permitted.topic, undecided.session.clientId)
     const message = Message.of(permitted, undecided.session.clientId, timers)
     router.publish(new Publication(message))
     this.decided(undecided) // In the same commit as the publication.
@@ -126,6 +127,7 @@ export class WillMessages {
   /** The hook refused or failed: the Will is not published. */
   failed(undecided: UndecidedWill, error: Error): void {
     this.decided(undecided)
+    this.#context.statistics.publishRefused += 1
     if (!(error instanceof MqttError)) this.#context.reportError(error)
   }
 

@@ -20,12 +20,17 @@ const WILL_RETAIN = 0x20
 const PASSWORD = 0x40
 const USER_NAME = 0x80
 
+// Bridges of mosquitto set this bit of the Protocol Level of MQTT 3.
+const BRIDGE_MODE = 0x80
+
 /** The Protocol Name and Protocol Level, with which a CONNECT packet begins. */
-export function decodeProtocolLevel(reader: Reader): ProtocolLevel {
+export function decodeProtocolLevel(reader: Reader): Pick<ConnectPacket, 'protocolLevel' | 'bridgeMode'> {
   const name = reader.string('Protocol Name')
   if (name !== 'MQTT' && name !== 'MQIsdp') throw protocolError('Protocol Name: expected MQTT or MQIsdp') // [MQTT-3.1.2-1]
   const level = reader.uint8('Protocol Level')
-  if (name === 'MQTT' ? level === 4 || level === 5 : level === 3) return level as ProtocolLevel
+  if (name === 'MQTT' ? level === 4 || level === 5 : level === 3) return { protocolLevel: level as ProtocolLevel }
+  const bridgeLevel = name === 'MQTT' ? 4 : 3
+  if (level === (BRIDGE_MODE | bridgeLevel)) return { protocolLevel: bridgeLevel, bridgeMode: true }
   throw new ProtocolError(
     ReasonCode.unsupportedProtocolVersion,
     `Protocol Level: expected ${name === 'MQTT' ? '4 or 5' : '3'} with ${name}, got ${level}`, // [MQTT-3.1.2-2]
@@ -35,6 +40,7 @@ export function decodeProtocolLevel(reader: Reader): ProtocolLevel {
 /** The fields that say who sends a CONNECT, as far as they are read. */
 export interface ConnectIdentity {
   readonly protocolLevel: ProtocolLevel
+  readonly bridgeMode?: true
   clientId: string
   username: string | undefined
 }
@@ -65,6 +71,7 @@ export function decodeConnect(reader: Reader, identity: ConnectIdentity): Connec
   return {
     type: 'connect',
     protocolLevel: level,
+    ...(identity.bridgeMode === true && { bridgeMode: true }),
     cleanStart: (flags & CLEAN_START) !== 0,
     keepAlive,
     clientId,
@@ -95,7 +102,7 @@ export function writeConnect(writer: Writer, packet: ConnectPacket): void {
   writer.uint8(PacketTypeCode.connect << 4)
   const start = writer.beginLength()
   writer.string(protocolLevel === 3 ? 'MQIsdp' : 'MQTT')
-  writer.uint8(protocolLevel)
+  writer.uint8(packet.bridgeMode === true ? protocolLevel | BRIDGE_MODE : protocolLevel)
   let flags = packet.cleanStart ? CLEAN_START : 0
   if (will !== undefined) flags |= WILL | (will.qos << WILL_QOS_SHIFT) | (will.retain ? WILL_RETAIN : 0)
   if (username !== undefined) flags |= USER_NAME

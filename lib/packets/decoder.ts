@@ -219,9 +219,9 @@ export class Decoder {
     const reader = this.#reader
     const type = firstByte >> 4
     if (type === PacketTypeCode.connect) {
-      const level = decodeProtocolLevel(reader)
-      this.protocolLevel ??= level
-      this.connect = { protocolLevel: level, clientId: '', username: undefined }
+      const version = decodeProtocolLevel(reader)
+      this.protocolLevel ??= version.protocolLevel
+      this.connect = { ...version, clientId: '', username: undefined }
       return decodeConnect(reader, this.connect)
     }
     const level = this.protocolLevel! // Defined: before CONNECT every other packet is refused at its first byte.

@@ -198,7 +198,7 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
     this.#sendCommitted(connection)
     while (this.inflight.hasUnsent && this.#canSend(connection)) {
       const delivery = this.inflight.nextUnsent()
-      if (delivery === undefined || this.#expiresUnsent(delivery)) continue
+      if (delivery === undefined || this.#expiresUnsent(delivery, false)) continue
       reportRefused(this.#environment, this, delivery, this.#sendWhenCommitted(connection, delivery))
     }
     if (this.#queue.length > 0 || this.#memberships?.canTake === true) this.#sendQueued(connection)
@@ -377,7 +377,8 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
     publication: Publication | undefined,
   ): DropReason | undefined {
     const { content } = delivery
-    if (this.ended || content.isRejected || isExpired(this.#environment, this, content.message)) {
+    const isLive = publication !== undefined
+    if (this.ended || content.isRejected || isExpired(this.#environment, this, content.message, isLive)) {
       this.#discard(delivery)
       return undefined
     }
@@ -399,14 +400,14 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
 
   #sendCommitted(connection: SessionConnection): void {
     for (let next = this.#commitWait?.shift(); next !== undefined; next = this.#commitWait?.shift()) {
-      if (this.inflight.get(next.packetId) !== next || this.#expiresUnsent(next)) continue
+      if (this.inflight.get(next.packetId) !== next || this.#expiresUnsent(next, true)) continue
       reportRefused(this.#environment, this, next, this.#send(connection, next))
     }
   }
 
   /** Drops a message that expired while it waited for the commit of its Packet Identifier, or for a new connection. */
-  #expiresUnsent(delivery: Delivery): boolean {
-    if (delivery.sentBefore || !isExpired(this.#environment, this, delivery.message)) return false
+  #expiresUnsent(delivery: Delivery, isLive: boolean): boolean {
+    if (delivery.sentBefore || !isExpired(this.#environment, this, delivery.message, isLive)) return false
     this.#abandon(delivery)
     return true
   }

@@ -49,7 +49,7 @@ export class Session {
   readonly principal: string | undefined
   readonly storage: SessionStorage
   readonly subscriptions: Map<string, Subscription> = new Map()
-  readonly incoming: IncomingQos2 = new IncomingQos2()
+  readonly incoming: IncomingQos2
   readonly outbound: Outbound
   /** The storage has the session, or only its Will. */
   isRecorded: boolean
@@ -75,6 +75,7 @@ export class Session {
     this.principal = principal
     this.storage = storage
     this.isRecorded = storage.isDurable
+    this.incoming = new IncomingQos2(environment.queueTotals)
     this.outbound = new Outbound(environment, clientId, storage, this.subscriptions)
   }
 

@@ -16,9 +16,20 @@ interface Recipient {
   readonly client: Client | undefined
 }
 
-/** Whether the message has expired [MQTT-3.3.2-5]. Reports an expired message as dropped. */
-export function isExpired(environment: SessionEnvironment, { clientId }: Recipient, message: Message): boolean {
-  if (message.expiresAt === Infinity || message.expiresAt > environment.timers.now()) return false
+/** Whether the message has expired [MQTT-3.3.2-5]. `isLive`: it was not queued, so its interval may be 0. */
+function hasExpired({ timers }: SessionEnvironment, message: Message, isLive: boolean): boolean {
+  if (message.expiresAt === Infinity || message.expiresAt > timers.now()) return false
+  return !(isLive && message.expiresAtOnce)
+}
+
+/** The same; reports an expired message as dropped. */
+export function isExpired(
+  environment: SessionEnvironment,
+  { clientId }: Recipient,
+  message: Message,
+  isLive: boolean,
+): boolean {
+  if (!hasExpired(environment, message, isLive)) return false
   environment.dropped(message, clientId, 'expired')
   return true
 }
@@ -54,7 +65,7 @@ export function writeQos0(
   via: DeliverySource,
 ): DropReason | undefined {
   const { message, encodings } = publication
-  if (message.expiresAt !== Infinity && message.expiresAt <= environment.timers.now()) return 'expired'
+  if (hasExpired(environment, message, true)) return 'expired'
   const permitted = authorized(environment, client, message)
   if (permitted === undefined) return 'not-authorized'
   const shared = permitted === message ? encodings : undefined

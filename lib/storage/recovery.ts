@@ -10,6 +10,7 @@ import type { SessionEnvironment } from '../sessions/session-environment.ts'
 import { NEVER_EXPIRES } from '../sessions/session-registry.ts'
 import { storageOf } from '../sessions/session-storage.ts'
 import { Session } from '../sessions/session.ts'
+import { isOfBroker } from '../topics/sys-topic.ts'
 import type { CommitQueue } from './commit-queue.ts'
 import { LIVING_BROKERS } from './living-brokers.ts'
 import { queuedMessageOf } from './stored-message.ts'
@@ -54,7 +55,7 @@ export async function recover(environment: RecoveryEnvironment, commits: CommitQ
 
 export function restoreRetained(environment: RecoveryEnvironment, commits: CommitQueue, queued: QueuedMessage): void {
   const { topic, expiresAt } = queued.message
-  if (topic.startsWith('$SYS/')) return
+  if (isOfBroker(topic)) return
   if (expiresAt <= environment.timers.now()) commits.forgetRetained(topic)
   else if (environment.retained.hasRoomFor(queued.message)) environment.retained.restore(queued)
 }

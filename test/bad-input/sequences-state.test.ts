@@ -60,7 +60,7 @@ for (const level of levels) {
 }
 
 for (const level of mqtt4And5) {
-  test(`S17 more messages at QoS 2 at once than the Receive Maximum end the connection: level ${level} [MQTT-3.3.4-7]`, async () => {
+  test(`S17 more messages at QoS 2 at once than the Receive Maximum end the connection of MQTT 5.0 only: level ${level} [MQTT-3.3.4-7]`, async () => {
     const broker = open({ limits: { receiveMaximum: 100 } })
     const client = memoryClient(broker, level)
     await client.connects('c')
@@ -69,8 +69,9 @@ for (const level of mqtt4And5) {
       all.push(`34 <"t" ${packetId.toString(16).padStart(4, '0')} NONE 78>`)
     }
     client.sends(all.join(' '))
-    for (let count = 0; count < 100; count += 1) await client.receives(level === 5 ? 'pubrec 10' : 'pubrec 00')
-    await client.receives(...(level === 5 ? ['disconnect 93'] : []), 'close')
+    const accepted = level === 5 ? 100 : 2000 // MQTT 3 has no Receive Maximum.
+    for (let count = 0; count < accepted; count += 1) await client.receives(level === 5 ? 'pubrec 10' : 'pubrec 00')
+    if (level === 5) await client.receives('disconnect 93', 'close')
     await client.drops()
     await turns()
     assert.equal(broker.stats().sessions, 0)

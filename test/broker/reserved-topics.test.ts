@@ -38,7 +38,7 @@ test('no filter of shared subscriptions is a Topic Name [MQTT-4.8.2-1]', async (
   const one = await client('one')
   assert.equal(await one.publish('$share/g/t', 'x', { qos: 1 }), 0x90)
   one.send(publishPacket('$share/g/t', 'x'))
-  await one.quiet()
+  await one.endedWith(0x90)
 })
 
 test('without sysInterval there is no $SYS', async (t) => {

@@ -148,7 +148,9 @@ const rules: readonly Rule[] = [
       [undefined, packet('10', '0004 4d515454 06 02 0000 0001 63')],
       [undefined, packet('10', '0004 4d515454 00 02 0000 0001 63')],
       [undefined, packet('10', '0004 4d515454 03 02 0000 0001 63')],
-      [undefined, packet('10', '0004 4d515454 84 02 0000 0001 63')],
+      [undefined, packet('10', '0004 4d515454 85 02 0000 0001 63')], // Bridges of mosquitto have 84 in MQTT 3.1.1,
+      [undefined, packet('10', '0004 4d515454 83 02 0000 0001 63')],
+      [undefined, packet('10', '0006 4d5149736470 84 02 0000 0001 63')], // and 83 in MQTT 3.1.
       [undefined, packet('10', '0006 4d5149736470 04 02 0000 0001 63')],
     ],
   },

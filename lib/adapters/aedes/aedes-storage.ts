@@ -11,6 +11,7 @@ import type {
 } from '../../../types/persistence.ts'
 import type { SharedReading, Storage, StorageBroker } from '../../../types/storage.ts'
 import { type BrokerHandle, brokerHandle } from '../../storage/broker-handle.ts'
+import { isOfBroker } from '../../topics/sys-topic.ts'
 import { Calls } from './calls.ts'
 import { KeyedQueue } from './keyed-queue.ts'
 import { type Capabilities, probe } from './probe.ts'
@@ -375,7 +376,7 @@ export class AedesStorage implements Storage {
     for await (const raw of this.#calls.list('createRetainedStream', (store) => store.createRetainedStream('#'))) {
       const { packet } = fromStored(raw)
       const { topic } = packet
-      if (topic.startsWith('$SYS/') || topic.startsWith(RESERVED) || topics.has(topic)) continue
+      if (isOfBroker(topic) || topic.startsWith(RESERVED) || topics.has(topic)) continue
       topics.add(topic)
       yield packet
     }
