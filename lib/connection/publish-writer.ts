@@ -39,7 +39,7 @@ export class PublishWriter {
     this.#timers = timers
   }
 
-  /** Assigns aliases to the first topics, up to this number [MQTT-3.1.2-26] [MQTT-3.1.2-27]. */
+  /** Assigns up to this number of aliases [MQTT-3.1.2-26] [MQTT-3.1.2-27]. */
   useAliases(maximum: number): void {
     if (maximum > 0) this.#aliases = new OutboundTopicAliases(maximum)
   }

@@ -29,16 +29,29 @@ export class InboundTopicAliases {
   }
 }
 
+// The number of candidates, and of aliases that are searched for one that can move; bounds the time of a packet.
+const MAX_CANDIDATES = 64
+// A candidate that was not sent in so many packets makes way for another topic; checked once in SWEEP packets.
+const MAX_AGE = 4096
+const SWEEP = 32
+
 /**
- * The Topic Aliases that the Server set. When all are in use, a new topic replaces one that was not sent recently,
- * by the CLOCK algorithm: `#hand` advances to the first alias that was not used since the previous round.
+ * The Topic Aliases that the Server set. A packet that gives an alias to a topic is 3 bytes longer than one without alias,
+ * so it must be worth it. The first topics receive the aliases. When all are in use, an alias moves to another topic only
+ * if that topic was sent twice since the last use of the alias; until then its packets have no alias. So topics that are
+ * sent in turn, more than there are aliases, do not take the aliases from each other.
  */
 export class OutboundTopicAliases {
   readonly #maximum: number
   #aliases: Map<string, number> | undefined = undefined
-  /** Index: alias - 1. The same for `#used`. */
+  /** Index: alias - 1. The same for `#lastUse`. */
   readonly #topics: string[] = []
-  readonly #used: boolean[] = []
+  /** The count of packets at the last use. */
+  readonly #lastUse: number[] = []
+  #packets = 0
+  /** Topics without alias, the longest unsent one first, with the count of packets; created when aliases are needed. */
+  #candidates: Map<string, number> | undefined = undefined
+  /** Where the next search for an alias begins. */
   #hand = 0
 
   /** @param maximum - the Client's Topic Alias Maximum, or a lower one. */
@@ -53,26 +66,50 @@ export class OutboundTopicAliases {
   assign(topic: string): number {
     if (this.#maximum === 0) return 0
     this.#aliases ??= new Map()
+    this.#packets += 1
     const known = this.#aliases.get(topic)
     if (known !== undefined) {
-      this.#used[known - 1] = true
+      this.#lastUse[known - 1] = this.#packets
       return known
     }
-    const place = this.#topics.length < this.#maximum ? this.#topics.length : this.#free(this.#aliases)
+    const place = this.#topics.length < this.#maximum ? this.#topics.length : this.#placeFor(topic)
+    if (place === -1) return 0
+    const previous = this.#topics[place]
+    if (previous !== undefined) this.#aliases.delete(previous)
     this.#topics[place] = topic
-    this.#used[place] = false
+    this.#lastUse[place] = this.#packets
     this.#aliases.set(topic, place + 1)
     return -(place + 1)
   }
 
-  #free(aliases: Map<string, number>): number {
-    while (this.#used[this.#hand] === true) {
-      this.#used[this.#hand] = false
-      this.#hand = (this.#hand + 1) % this.#maximum
+  /** Returns the index of an alias that was not used since this topic was sent before; -1 if there is none. */
+  #placeFor(topic: string): number {
+    this.#candidates ??= new Map()
+    const candidates = this.#candidates
+    const maximum = Math.min(this.#maximum, MAX_CANDIDATES)
+    const sentBefore = candidates.get(topic)
+    if (sentBefore !== undefined) {
+      candidates.delete(topic)
+      const place = this.#unusedSince(sentBefore, maximum)
+      if (place !== -1) return place
+    } else if (candidates.size >= maximum && this.#packets % SWEEP === 0) this.#removeOld(candidates)
+    if (candidates.size < maximum) candidates.set(topic, this.#packets)
+    return -1
+  }
+
+  #removeOld(candidates: Map<string, number>): void {
+    for (const [topic, packet] of candidates) {
+      if (this.#packets - packet > MAX_AGE) candidates.delete(topic)
+      return
     }
-    const place = this.#hand
-    this.#hand = (place + 1) % this.#maximum
-    aliases.delete(this.#topics[place]!)
-    return place
+  }
+
+  #unusedSince(packet: number, steps: number): number {
+    for (let step = 0; step < steps; step += 1) {
+      const place = this.#hand
+      this.#hand = (place + 1) % this.#maximum
+      if (this.#lastUse[place]! < packet) return place
+    }
+    return -1
   }
 }

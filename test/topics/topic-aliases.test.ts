@@ -31,17 +31,69 @@ suite('topic aliases', () => {
   test('a topic goes with its alias once, then the alias is enough', () => {
     const aliases = new OutboundTopicAliases(2)
     assert.deepEqual(
-      ['a', 'a', 'b', 'a', 'b', '__proto__'].map((topic) => aliases.assign(topic)),
-      [-1, 1, -2, 1, 2, -1],
+      ['a', 'a', 'b', 'a', 'b', '__proto__', '__proto__'].map((topic) => aliases.assign(topic)),
+      [-1, 1, -2, 1, 2, 0, -1],
     )
   })
 
-  test('when all are in use, a topic that is sent often keeps its alias', () => {
+  test('when all are in use, a topic that is sent often keeps its alias, and rare ones have none', () => {
     const aliases = new OutboundTopicAliases(3)
-    aliases.assign('often')
-    for (let index = 0; index < 50; index += 1) {
+    for (const topic of ['often', 'x', 'y']) aliases.assign(topic)
+    for (let index = 0; index < 500; index += 1) {
       assert.equal(aliases.assign('often'), 1)
-      assert.ok(aliases.assign(`rare ${index}`) < -1)
+      assert.equal(aliases.assign(`rare ${index}`), 0)
+    }
+  })
+
+  test('topics that are sent in turn, more than there are aliases, do not take them from each other', () => {
+    for (const maximum of [1, 2, 3, 16]) {
+      for (const count of [maximum + 1, maximum + 2, 2 * maximum, 2 * maximum + 1, 5 * maximum, 200]) {
+        if (count <= maximum) continue
+        const aliases = new OutboundTopicAliases(maximum)
+        let assigned = 0
+        for (let round = 0; round < 100; round += 1) {
+          for (let topic = 0; topic < count; topic += 1) {
+            const alias = aliases.assign(`topic ${topic}`)
+            if (alias < 0) assigned += 1
+            else assert.equal(alias, topic < maximum ? topic + 1 : 0)
+          }
+        }
+        assert.equal(assigned, maximum, `${count} topics, ${maximum} aliases`)
+      }
+    }
+  })
+
+  test('topics that are sent now take the aliases of topics that are not sent any more', () => {
+    for (const [maximum, count] of [
+      [1, 1],
+      [4, 4],
+      [4, 40],
+      [16, 12],
+      [16, 300],
+    ] as const) {
+      const aliases = new OutboundTopicAliases(maximum)
+      for (let topic = 0; topic < 50; topic += 1) for (let time = 0; time < 3; time += 1) aliases.assign(`old ${topic}`)
+      let shortened = 0
+      for (let round = 0; round < 60; round += 1) {
+        shortened = 0
+        for (let topic = 0; topic < count; topic += 1) if (aliases.assign(`new ${topic}`) > 0) shortened += 1
+      }
+      assert.equal(shortened, Math.min(maximum, count), `${count} topics, ${maximum} aliases`)
+    }
+  })
+
+  test('topics in turn cost no more bytes with aliases than without, but for 3 of each alias', () => {
+    for (const maximum of [1, 2, 16]) {
+      for (const count of [2, 3, 17, 18, 33, 100]) {
+        const aliases = new OutboundTopicAliases(maximum)
+        let bytes = 0
+        for (let number = 0; number < 100 * count; number += 1) {
+          const topic = `site/sensor/${number % count}`
+          const alias = aliases.assign(topic)
+          bytes += (alias === 0 ? 0 : 3) - (alias > 0 ? topic.length : 0)
+        }
+        assert.ok(bytes <= 3 * maximum)
+      }
     }
   })
 
@@ -56,7 +108,7 @@ suite('topic aliases', () => {
           for (const topic of sent.map(String)) {
             const alias = server.assign(topic)
             if (alias < 0) client.set(-alias, topic)
-            else assert.equal(client.get(alias), topic)
+            else if (alias > 0) assert.equal(client.get(alias), topic)
           }
         },
       ),
