@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { parseArgs } from 'node:util'
 import type { BrokerOptions } from '../types/options.ts'
+import type { QoS } from '../types/packets.ts'
 import type { ListenOptionsMap } from '../types/listen.ts'
 import { Broker } from './broker.ts'
 import { logEvents } from './command/log.ts'
@@ -33,6 +34,10 @@ const usage = `haltere ${version}: an MQTT 3.1, 3.1.1 and 5.0 broker
   --durability W          what it outlives with --store: fsync (power loss, the default), os (its own end), none
   --redis URL             Redis for what is to outlive the process, shared with other brokers that have it
   --config F              JSON file with these options by name and with "limits"
+  --maximum-qos N         highest QoS that Clients may publish with: 0, 1 or 2 (default 2)
+  --copy-per-subscription send a message once for each subscription of a Client that matches, as Node-RED expects
+  --allow-long-client-identifiers
+                          accept more than 23 characters in MQTT 3.1
   --allow-anonymous       let Clients of other machines in without a password
   --quiet                 print only where it listens
   --verbose               print every event, faults of Clients and payloads included
@@ -58,12 +63,23 @@ const known = {
   durability: { type: 'string' },
   redis: { type: 'string' },
   config: { type: 'string' },
+  'maximum-qos': { type: 'string' },
+  'copy-per-subscription': { type: 'boolean' },
+  'allow-long-client-identifiers': { type: 'boolean' },
   'allow-anonymous': { type: 'boolean' },
   quiet: { type: 'boolean' },
   verbose: { type: 'boolean' },
   json: { type: 'boolean' },
   version: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
+} as const
+
+/** Options of a configuration file only, with their names in the broker. */
+const availability = {
+  'retain-available': 'retainAvailable',
+  'wildcard-subscription-available': 'wildcardSubscriptionAvailable',
+  'subscription-identifiers-available': 'subscriptionIdentifiersAvailable',
+  'shared-subscription-available': 'sharedSubscriptionAvailable',
 } as const
 
 interface Command {
@@ -104,13 +120,15 @@ function readConfiguration(path: string): Values & { limits?: BrokerOptions['lim
     'limits',
     'sys-interval',
     'id',
+    ...Object.keys(availability),
   ]
   for (const [name, value] of Object.entries(values)) {
     if (!names.includes(name)) throw new UsageError(`--config ${path}: no such option: ${name}`)
     // Checked although the command line takes precedence, so that a file is valid or not for every command line.
     const type = known[name as keyof typeof known]?.type
     if (name.endsWith('port')) port(name, value)
-    else if (type === 'boolean') flag(name, value)
+    else if (name === 'maximum-qos') quality(value)
+    else if (type === 'boolean' || name in availability) flag(name, value)
     else if (type === 'string') [value].flat().forEach((one) => string(name, one))
   }
   return values as Values
@@ -122,6 +140,14 @@ function port(name: string, value: unknown): number {
     throw new UsageError(`--${name}: expected a port from 0 to 65535, got ${JSON.stringify(value)}`)
   }
   return number
+}
+
+function quality(value: unknown): QoS {
+  const qos = typeof value === 'string' && /^[012]$/.test(value) ? Number(value) : value
+  if (qos !== 0 && qos !== 1 && qos !== 2) {
+    throw new UsageError(`--maximum-qos: expected 0, 1 or 2, got ${JSON.stringify(value)}`)
+  }
+  return qos
 }
 
 function string(name: string, value: unknown): string {
@@ -191,6 +217,12 @@ async function parseCommand(values: Values): Promise<Command> {
   const broker = {
     ...(has('store') && (await directoryStore(string('store', given.store), given.durability))),
     allowAnonymous: isOn('allow-anonymous'),
+    allowLongClientIdentifiers: isOn('allow-long-client-identifiers'),
+    copyPerSubscription: isOn('copy-per-subscription'),
+    ...(has('maximum-qos') && { maximumQoS: quality(given['maximum-qos']) }),
+    ...Object.fromEntries(
+      Object.entries(availability).flatMap(([name, option]) => (has(name) ? [[option, isOn(name)]] : [])),
+    ),
     ...(has('limits') && { limits: given.limits as NonNullable<BrokerOptions['limits']> }),
     ...(has('sys-interval') && { sysInterval: given['sys-interval'] as number | false }),
     ...(has('id') && { id: string('id', given.id) }),

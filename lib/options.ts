@@ -4,6 +4,7 @@ import type { Emitter } from '../types/emitter.ts'
 import type { Plugin } from '../types/hooks.ts'
 import type { SubscribeOptions } from '../types/local-subscription.ts'
 import type { BrokerOptions, Clock, Limits, Logger } from '../types/options.ts'
+import type { QoS } from '../types/packets.ts'
 import type { Persistence } from '../types/persistence.ts'
 import type { Storage } from '../types/storage.ts'
 import { InvalidOptionError } from './errors.ts'
@@ -21,6 +22,12 @@ export interface Settings {
   readonly sessionOwner: 'user' | 'anyone' | ((client: Client) => string | undefined) | undefined
   readonly allowControlCharacters: boolean
   readonly allowLongClientIdentifiers: boolean
+  readonly maximumQoS: QoS
+  readonly retainAvailable: boolean
+  readonly wildcardSubscriptionAvailable: boolean
+  readonly subscriptionIdentifiersAvailable: boolean
+  readonly sharedSubscriptionAvailable: boolean
+  readonly copyPerSubscription: boolean | ((client: Client) => boolean)
   readonly responseInformation: (clientId: string) => string | undefined
   readonly sysInterval: number | false
   readonly emitter: Emitter | undefined
@@ -66,8 +73,8 @@ const defaultLimits: Readonly<Limits> = {
 
 // Minimum and maximum; a limit without a row accepts any whole number from 0.
 const ranges: Partial<Record<keyof Limits, readonly [number, number]>> = {
-  maxPacketSize: [64, 268_435_460],
-  maxConnectPacketSize: [64, 268_435_460],
+  maxPacketSize: [16, 268_435_460],
+  maxConnectPacketSize: [16, 268_435_460],
   connectTimeoutMs: [1, Infinity],
   hookTimeoutMs: [1, Infinity],
   storeTimeoutMs: [1, Infinity],
@@ -138,6 +145,14 @@ const types: Record<keyof BrokerOptions, (option: string, value: unknown) => voi
   },
   allowControlCharacters: isBoolean,
   allowLongClientIdentifiers: isBoolean,
+  maximumQoS: isQoS,
+  retainAvailable: isBoolean,
+  wildcardSubscriptionAvailable: isBoolean,
+  subscriptionIdentifiersAvailable: isBoolean,
+  sharedSubscriptionAvailable: isBoolean,
+  copyPerSubscription: (option, value) => {
+    if (typeof value !== 'boolean' && typeof value !== 'function') expected(option, 'true, false or a function', value)
+  },
   responseInformation: (option, value) => {
     if (typeof value !== 'string' && typeof value !== 'function') expected(option, 'a string or a function', value)
   },
@@ -160,6 +175,10 @@ const types: Record<keyof BrokerOptions, (option: string, value: unknown) => voi
     if (!(value instanceof AbortSignal)) expected(option, 'an AbortSignal', value)
   },
   clock: (option, value) => hasMethods(option, value, ['now', 'setTimeout', 'clearTimeout']),
+}
+
+function isQoS(option: string, value: unknown): void {
+  if (value !== 0 && value !== 1 && value !== 2) expected(option, '0, 1 or 2', value)
 }
 
 export function isBoolean(option: string, value: unknown): void {
@@ -211,9 +230,7 @@ export function checkDisconnect(reason: unknown, options: unknown): void {
 }
 
 const subscribeTypes: Record<keyof SubscribeOptions, (option: string, value: unknown) => void> = {
-  qos: (option, value) => {
-    if (value !== 0 && value !== 1 && value !== 2) expected(option, '0, 1 or 2', value)
-  },
+  qos: isQoS,
   retained: isBoolean,
   signal: types.signal,
   highWaterMark: (option, value) => {
@@ -293,6 +310,12 @@ export function parseOptions<S>(options: BrokerOptions<S> = {}): Settings {
     sessionOwner: options.sessionOwner as Settings['sessionOwner'],
     allowControlCharacters: options.allowControlCharacters ?? false,
     allowLongClientIdentifiers: options.allowLongClientIdentifiers ?? false,
+    maximumQoS: options.maximumQoS ?? 2,
+    retainAvailable: options.retainAvailable ?? true,
+    wildcardSubscriptionAvailable: options.wildcardSubscriptionAvailable ?? true,
+    subscriptionIdentifiersAvailable: options.subscriptionIdentifiersAvailable ?? true,
+    sharedSubscriptionAvailable: options.sharedSubscriptionAvailable ?? true,
+    copyPerSubscription: (options.copyPerSubscription ?? false) as Settings['copyPerSubscription'],
     responseInformation: typeof responseInformation === 'function' ? responseInformation : () => responseInformation,
     sysInterval: options.sysInterval ?? 10_000,
     emitter: options.emitter,

@@ -1,14 +1,15 @@
 import type { Client } from './client.ts'
 import type { Emitter } from './emitter.ts'
+import type { QoS } from './packets.ts'
 import type { Persistence } from './persistence.ts'
 import type { PluginFor } from './plugin-for.ts'
 import type { Storage } from './storage.ts'
 
 /** Limits for one Client and for all Clients. Whole numbers from 0, or in the range given; Infinity is no limit. */
 export interface Limits {
-  /** Maximum Packet Size in bytes for Clients, 64 to 268,435,460 (section 3.2.2.3.6). Default: 4 MiB. */
+  /** Maximum Packet Size in bytes for Clients, 16 to 268,435,460 (section 3.2.2.3.6). Default: 4 MiB. */
   maxPacketSize: number
-  /** Maximum bytes of a packet before the Client is connected, 64 to 268,435,460. Default: 64 KiB. */
+  /** Maximum bytes of a packet before the Client is connected, 16 to 268,435,460. Default: 64 KiB. */
   maxConnectPacketSize: number
   /** Network Connections. Default: 100,000. */
   maxConnections: number
@@ -103,6 +104,25 @@ export interface BrokerOptions<S = unknown> {
   readonly allowControlCharacters?: boolean
   /** Accepts MQTT 3.1 Client Identifiers of more than 23 characters, which MQTT 3.1 does not allow. Default: false. */
   readonly allowLongClientIdentifiers?: boolean
+  /**
+   * Maximum QoS of messages from Clients, 0, 1 or 2 (section 3.2.2.3.4). A higher QoS ends the connection; subscriptions
+   * are granted this QoS at most. Default: 2.
+   */
+  readonly maximumQoS?: QoS
+  /** Whether Clients may publish retained messages (section 3.2.2.3.5); else RETAIN ends the connection. Default: true. */
+  readonly retainAvailable?: boolean
+  /** Whether Clients may subscribe with wildcards (section 3.2.2.3.11). Default: true. */
+  readonly wildcardSubscriptionAvailable?: boolean
+  /** Whether Clients may use Subscription Identifiers (section 3.2.2.3.12). Default: true. */
+  readonly subscriptionIdentifiersAvailable?: boolean
+  /** Whether Clients may use shared subscriptions (section 3.2.2.3.13). Default: true. */
+  readonly sharedSubscriptionAvailable?: boolean
+  /**
+   * Whether a message that matches several subscriptions of a Client is sent once for each of them (section 3.3.4), each
+   * copy with the QoS and Subscription Identifier of its subscription; a function decides for each Client at CONNECT.
+   * A session in a store of aedes gets one copy in any case. Default: false, one copy with all identifiers.
+   */
+  readonly copyPerSubscription?: boolean | ((client: Client<S>) => boolean)
   /** Response Information for Clients that request it (section 3.2.2.3.15). Default: none. */
   readonly responseInformation?: string | ((clientId: string) => string | undefined)
   /** Milliseconds between updates of the `$SYS` topics, from 1; false for none. Default: 10,000. */

@@ -85,6 +85,8 @@ export interface PersistedSubscription {
   readonly requestedQos?: QoS | undefined
   /** The application made the subscription, not the Client. */
   readonly byApplication?: boolean | undefined
+  /** The subscription has a copy of its own of each message, also of those that other subscriptions match. */
+  readonly ownCopy?: boolean | undefined
   /** Fields of a later version. They are not read, and stay in the store unchanged. */
   readonly unknownFields?: Uint8Array | undefined
 }
@@ -93,7 +95,7 @@ export interface PersistedSubscription {
 export interface MatchedSubscription
   extends Omit<
     PersistedSubscription,
-    'subscriptionIdentifier' | 'grantedTopic' | 'requestedQos' | 'byApplication' | 'unknownFields'
+    'subscriptionIdentifier' | 'grantedTopic' | 'requestedQos' | 'byApplication' | 'ownCopy' | 'unknownFields'
   > {
   readonly clientId: string
 }

@@ -33,6 +33,11 @@ export interface Storage {
    * it.
    */
   readonly findIncoming?: FindIncoming | undefined
+  /**
+   * True if a queue can have each message only once, by its `brokerId` and `brokerCounter`. Then a Client whose session is
+   * stored gets one copy of a message, whatever `copyPerSubscription` says. Default: false.
+   */
+  readonly oneCopyPerQueue?: boolean | undefined
   /** The beginning of topics that the store reserves: Clients cannot use them. */
   readonly reserved?: string | undefined
   /**

@@ -65,7 +65,11 @@ export class LocalOperations {
     const made: NewSubscription[] = []
     for (const granted of checked) {
       // Two objects: only the requested one says that the application made it.
-      const subscription = new Subscription(session.outbound, { ...granted, byApplication: true }, granted)
+      const subscription = new Subscription(
+        session.outbound,
+        { ...granted, byApplication: true, ownCopy: session.copyPerSubscription },
+        granted,
+      )
       made.push({ subscription, previous: sessions.subscribe(session, subscription) })
       if (session.client !== undefined) notify('subscribed', granted, session.client)
     }

@@ -16,6 +16,7 @@ import { protocolVersions } from '../packets/connect.ts'
 import type { Settings } from '../options.ts'
 import type { StoredWill } from '../sessions/session.ts'
 import type { UndecidedConnect } from '../sessions/undecided-connects.ts'
+import { faultOfMessage } from './capabilities.ts'
 import { openSession } from './open-session.ts'
 
 /** CONNECT (section 3.1): check, authenticate, open the session, reply with CONNACK. */
@@ -43,7 +44,11 @@ async function decide(connection: Connection, packet: ConnectPacket, undecided: 
   const { broker } = connection
   const { clientId } = undecided
   const will = packet.will && detachedWill(packet.will)
-  if (will !== undefined) checkPublishedTopic(broker, will.topic, clientId)
+  if (will !== undefined) {
+    checkPublishedTopic(broker, will.topic, clientId)
+    const fault = faultOfMessage(broker.settings, will)
+    if (fault !== undefined) throw fault
+  }
 
   const authentication = new Authentication(connection, packet.properties?.authenticationData)
   const request = requestOf(packet, clientId, will)
@@ -60,7 +65,10 @@ async function decide(connection: Connection, packet: ConnectPacket, undecided: 
   if (!connection.isOpen) return
 
   const principal = principalOf(connection, client)
-  await openSession(connection, undecided, { packet, client, principal, will: storedWill, authentication })
+  const { copyPerSubscription: choice } = broker.settings
+  const copyPerSubscription = typeof choice === 'function' ? choice(client) === true : choice
+  const permitted = { packet, client, principal, will: storedWill, authentication, copyPerSubscription }
+  await openSession(connection, undecided, permitted)
 }
 
 /** Returns the Client Identifier of the packet, or a new one if it is empty [MQTT-3.1.3-6]. */

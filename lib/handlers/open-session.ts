@@ -10,7 +10,8 @@ import type { Session, StoredWill } from '../sessions/session.ts'
 import type { PreviousState } from '../sessions/session-registry.ts'
 import type { UndecidedConnect } from '../sessions/undecided-connects.ts'
 import { storageRefusal } from '../storage/storage-refusal.ts'
-import { applyChanges, authorizeStored, type Change } from './stored-subscriptions.ts'
+import { announce } from './capabilities.ts'
+import { applyChanges, authorizeStored, type Change, useCopies } from './stored-subscriptions.ts'
 
 /** A CONNECT that the application has permitted. */
 interface PermittedConnect {
@@ -20,6 +21,8 @@ interface PermittedConnect {
   readonly principal: string | undefined
   readonly will: StoredWill | undefined
   readonly authentication: Authentication
+  /** The option of this name for the Client. */
+  readonly copyPerSubscription: boolean
 }
 
 /** The agreed values of this connection. */
@@ -82,6 +85,7 @@ async function open(connection: Connection, permitted: PermittedConnect, agreed:
   const { expiryInterval, keepAlive } = agreed.terms
   const { session, before } = sessions.open(client.id, { principal, cleanStart, expiryInterval })
   applyChanges(connection.broker, session, agreed.changes)
+  useCopies(connection.broker, session, permitted.copyPerSubscription)
   if (!connection.isOpen) {
     sessions.startExpiry(session) // A listener ended this connection during the take-over.
     return
@@ -146,6 +150,7 @@ function connackProperties(
   const { limits } = connection.broker.settings
   const asked = packet.properties ?? {}
   const properties: ConnackProperties = { maximumPacketSize: limits.maxPacketSize }
+  announce(connection.broker.settings, properties)
   if (limits.receiveMaximum < 65_535) properties.receiveMaximum = limits.receiveMaximum
   if (limits.topicAliasMaximum > 0) properties.topicAliasMaximum = limits.topicAliasMaximum
   if (expiryInterval !== (asked.sessionExpiryInterval ?? 0)) properties.sessionExpiryInterval = expiryInterval

@@ -9,6 +9,7 @@ import { storageRefusal } from '../storage/storage-refusal.ts'
 import { queuedMessageOf } from '../storage/stored-message.ts'
 import { expiryOf, Message } from '../messages/message.ts'
 import { Publication } from '../messages/publication.ts'
+import { faultOfMessage } from './capabilities.ts'
 import { refusalCodeFor } from '../packets/reason-code-lists.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import { checkPublishedTopic, checkRewrittenTopic } from '../messages/published-topic.ts'
@@ -22,6 +23,9 @@ export function handlePublish(connection: Connection, packet: PublishPacket): vo
   broker.statistics.publishBytesReceived += packet.payload.length
   connection.publishRate?.count()
 
+  const { settings } = broker
+  if (packet.qos > settings.maximumQoS || (packet.retain && !settings.retainAvailable))
+    throw unsupported(connection, packet)
   const topic = packet.properties === undefined ? packet.topic : topicOf(connection, packet)
   if (packet.qos === 2 && session.incoming.has(packet.packetId)) return acceptedBefore(connection, packet)
   // MQTT 3 has no Receive Maximum.
@@ -46,6 +50,12 @@ export function handlePublish(connection: Connection, packet: PublishPacket): vo
   } catch (error) {
     return refuse(connection, packet, error)
   }
+}
+
+/** The Client was told of it in CONNACK. MQTT 3 has neither this nor a refusal, so its connection is closed, too. */
+function unsupported({ broker }: Connection, packet: PublishPacket): Error {
+  const fault = faultOfMessage(broker.settings, packet) ?? new MqttError('unspecified')
+  return new ProtocolError(fault.reasonCode, fault.message)
 }
 
 /** Returns the Topic Name of the packet or of its alias (section 3.3.2.3.4). */

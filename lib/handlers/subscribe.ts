@@ -4,13 +4,14 @@ import type { Connection } from '../connection/connection.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
 import { storageRefusal } from '../storage/storage-refusal.ts'
 import { isPromise } from '../promises.ts'
-import { Subscription } from '../messages/subscriber.ts'
+import { type RequestedSubscription, Subscription } from '../messages/subscriber.ts'
 import { refusalCodeFor } from '../packets/reason-code-lists.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import { type NewSubscription, removeRejected, sendsRetained } from '../sessions/new-subscription.ts'
 import type { Session } from '../sessions/session.ts'
 import { parseTopicFilter } from '../topics/topic-filter.ts'
 import type { BrokerContext } from './broker-context.ts'
+import { faultOfSubscription, limited } from './capabilities.ts'
 import { checkTopicFilter } from './topic-filters.ts'
 
 /** The result for one Topic Filter. */
@@ -23,6 +24,7 @@ export function handleSubscribe(connection: Connection, packet: SubscribePacket)
   const identifier = packet.properties?.subscriptionIdentifier
   for (const request of packet.subscriptions) {
     checkTopicFilter(connection, request.topicFilter)
+    if (connection.protocolLevel === 5) checkCapabilities(connection, request, identifier)
     if (request.noLocal && request.topicFilter.startsWith('$share/')) {
       throw new ProtocolError(ReasonCode.protocolError, 'No Local on a shared subscription') // [MQTT-3.8.3-4]
     }
@@ -32,6 +34,12 @@ export function handleSubscribe(connection: Connection, packet: SubscribePacket)
   return rest === undefined
     ? subscribe(connection, packet, answers)
     : rest.then(() => subscribe(connection, packet, answers))
+}
+
+/** The Client was told in CONNACK what is not available, so its request is a Protocol Error. */
+function checkCapabilities({ broker }: Connection, request: SubscriptionRequest, identifier: number | undefined): void {
+  const fault = faultOfSubscription(broker.settings, { ...request, subscriptionIdentifier: identifier })
+  if (fault !== undefined) throw new ProtocolError(fault.reasonCode, fault.message)
 }
 
 /** Fills `answers`; returns a promise if a hook returns one. */
@@ -64,15 +72,19 @@ function answerTo(connection: Connection, request: PublicSubscription): Answer |
   if (client === undefined) return { refusal: new MqttError('unspecified') }
   try {
     const asked = grant(broker, request)
+    const fault = faultOfSubscription(broker.settings, request)
+    if (fault !== undefined) return { refusal: fault }
     const permitted = broker.hooks.authorizeSubscribe(asked, client)
-    if (!isPromise(permitted))
-      return { requested: asked, granted: permitted === asked ? asked : grant(broker, permitted) }
-    return permitted
-      .then((answer) => ({ requested: asked, granted: answer === asked ? asked : grant(broker, answer) }))
-      .catch(refusalOf)
+    if (!isPromise(permitted)) return answerOf(broker, asked, permitted)
+    return permitted.then((answer) => answerOf(broker, asked, answer)).catch(refusalOf)
   } catch (error) {
     return refusalOf(error)
   }
+}
+
+function answerOf(broker: BrokerContext, asked: PublicSubscription, permitted: PublicSubscription): Answer {
+  const granted = permitted === asked ? asked : grant(broker, permitted)
+  return { requested: asked, granted: limited(broker.settings, granted) }
 }
 
 /** Returns the subscription with its ShareName; throws an `MqttError` if its Topic Filter is invalid. */
@@ -83,6 +95,16 @@ export function grant({ settings, commits }: BrokerContext, subscription: Public
     throw new MqttError('topic-filter-invalid')
   }
   return { ...subscription, shareName: parsed.shareName }
+}
+
+/** `ownCopy` only where it is set, because requested and granted subscription are mostly one object. */
+export function newSubscription(
+  session: Session,
+  requested: RequestedSubscription,
+  granted: PublicSubscription,
+): Subscription {
+  const subscription = new Subscription(session.outbound, requested, granted)
+  return session.copyPerSubscription ? subscription.withOwnCopy(true) : subscription
 }
 
 function refusalOf(error: unknown): Answer {
@@ -99,7 +121,7 @@ function subscribe(connection: Connection, packet: SubscribePacket, answers: rea
   for (const [index, answer] of answers.entries()) {
     if (session.ended) return // A listener of `subscribed` ended the session.
     if ('granted' in answer && hasRoom(connection, answer.requested)) {
-      const subscription = new Subscription(session.outbound, answer.requested, answer.granted)
+      const subscription = newSubscription(session, answer.requested, answer.granted)
       made.push({ subscription, previous: broker.sessions.subscribe(session, subscription) })
       reasonCodes.push(subscription.qos) // [MQTT-3.8.4-7]
       broker.notify('subscribed', answer.granted, client)
@@ -155,11 +177,17 @@ function hasRoom(connection: Connection, requested: PublicSubscription): boolean
   )
 }
 
+// Refusals of MQTT 3.1 that are the same for every Client and at any time.
+const endsMqtt31 = new Set<number>([
+  ReasonCode.topicFilterInvalid,
+  ReasonCode.wildcardSubscriptionsNotSupported,
+  ReasonCode.sharedSubscriptionsNotSupported,
+])
+
 /** MQTT 3.1.1 has one code for all refusals. MQTT 3.1 has none: an invalid filter ends the connection. */
 function refusalCode(connection: Connection, refusal: MqttError, request: SubscriptionRequest): number {
   if (connection.protocolLevel === 5) return refusalCodeFor('suback', refusal.reasonCode) // [MQTT-3.9.3-2]
   if (connection.protocolLevel === 4) return 0x80
-  if (refusal.reasonCode === ReasonCode.topicFilterInvalid)
-    throw new ProtocolError(refusal.reasonCode, 'not a Topic Filter')
+  if (endsMqtt31.has(refusal.reasonCode)) throw new ProtocolError(refusal.reasonCode, 'a Topic Filter that is refused')
   return request.qos
 }

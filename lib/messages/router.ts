@@ -200,13 +200,17 @@ function compact<T>(list: readonly T[]): readonly T[] {
 
 function combineBySubscriber(found: readonly Subscription[]): readonly DeliveryOptions[] {
   const bySubscriber = new Map<Subscriber, Subscription | Subscription[]>()
+  const targets: DeliveryOptions[] = []
   for (const subscription of found) {
+    if (subscription.ownCopy) {
+      targets.push(subscription)
+      continue
+    }
     const others = bySubscriber.get(subscription.subscriber)
     if (others === undefined) bySubscriber.set(subscription.subscriber, subscription)
     else if (Array.isArray(others)) others.push(subscription)
     else bySubscriber.set(subscription.subscriber, [others, subscription])
   }
-  const targets: DeliveryOptions[] = []
   for (const [subscriber, subscriptions] of bySubscriber) {
     const target = Array.isArray(subscriptions) ? combine(subscriber, subscriptions) : subscriptions
     if (target !== undefined) targets.push(target)

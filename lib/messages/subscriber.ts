@@ -65,6 +65,8 @@ export interface DeliveryOptions extends DeliverySource {
 export interface RequestedSubscription extends PublicSubscription {
   /** The application made it, so that no hook is called for it when the session is resumed. */
   readonly byApplication?: boolean
+  /** The subscription has a copy of its own of each message, also of those that other subscriptions match. */
+  readonly ownCopy?: boolean
 }
 
 /** A subscription as granted, with the request of the Client. */
@@ -83,6 +85,7 @@ export class Subscription implements DeliveryOptions, PublicSubscription {
   readonly matchFilter: string
   readonly shareName: string | undefined
   readonly retainHandling: 0 | 1 | 2
+  readonly ownCopy: boolean
   readonly subscriptionIdentifier: number | undefined
 
   constructor(subscriber: Subscriber, requested: RequestedSubscription, granted: PublicSubscription) {
@@ -97,6 +100,7 @@ export class Subscription implements DeliveryOptions, PublicSubscription {
     this.matchFilter = shareName === undefined ? topicFilter : topicFilter.slice(`$share/${shareName}/`.length)
     this.shareName = shareName
     this.retainHandling = granted.retainHandling ?? 0
+    this.ownCopy = requested.ownCopy === true
     this.subscriptionIdentifier = subscriptionIdentifier
   }
 
@@ -106,6 +110,13 @@ export class Subscription implements DeliveryOptions, PublicSubscription {
 
   get parts(): undefined {
     return undefined
+  }
+
+  withOwnCopy(ownCopy: boolean): Subscription {
+    const { topicFilter, qos, noLocal, retainAsPublished, retainHandling, subscriptionIdentifier, shareName } = this
+    const granted = { topicFilter, qos, noLocal, retainAsPublished, retainHandling, subscriptionIdentifier, shareName }
+    const requested = this.requested === this ? granted : this.requested
+    return new Subscription(this.subscriber, { ...requested, ownCopy }, granted)
   }
 
   /** Whether the granted options are equal. */

@@ -57,6 +57,8 @@ export class Session {
   subscriptionBytes = 0
   /** Start of its last connection in milliseconds since 1970; of two brokers the one with the later start owns it. */
   connectedAt = 0
+  /** Each matching subscription has a copy of its own; see the option. */
+  copyPerSubscription = false
   /** Session Expiry Interval in seconds. */
   expiryInterval = 0
   expiry: Timer | undefined

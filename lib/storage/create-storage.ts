@@ -91,6 +91,9 @@ function lazyStorage(load: () => Promise<Storage>): Storage {
       const { findIncoming } = storage()
       return findIncoming?.bind(storage())
     },
+    get oneCopyPerQueue() {
+      return opened?.oneCopyPerQueue
+    },
     get reserved() {
       return opened?.reserved
     },

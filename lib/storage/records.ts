@@ -129,6 +129,7 @@ export const subscriptionFields: FieldTable = tableOf<PersistedSubscription>({
   grantedTopic: { kind: 'string', tag: 5 },
   requestedQos: { kind: 'uint8', tag: 6 },
   byApplication: { kind: 'boolean', tag: 7 },
+  ownCopy: { kind: 'boolean', tag: 8 },
   unknownFields: { kind: 'unknown fields' },
 })
 

@@ -1,3 +1,4 @@
+import type { QoS } from '../../types/packets.ts'
 import type { PersistedPublish, PersistedQueueItem, PersistedSessionState } from '../../types/persistence.ts'
 import { MessageIdSet } from '../messages/message-id-set.ts'
 import type { StoredPacket } from '../messages/message-id.ts'
@@ -18,6 +19,7 @@ import { subscriptionOf } from './stored-subscription.ts'
 
 /** The parts of the broker that recovery uses. */
 export interface RecoveryEnvironment extends SessionEnvironment {
+  readonly settings: SessionEnvironment['settings'] & { readonly maximumQoS: QoS }
   readonly subscriptions: Subscriptions
   readonly sessions: {
     restore(session: Session): void
@@ -75,8 +77,10 @@ export function restoreSession(
   session.outbound.recoveredIds = recoveredIds
   session.expiryInterval = expiryInterval
   environment.sessions.restore(session)
-  for (const stored of subscriptions) {
-    const subscription = subscriptionOf(session.outbound, stored, environment.settings.limits.maxTopicLevels)
+  const { maximumQoS, limits } = environment.settings
+  for (const one of subscriptions) {
+    const stored = one.qos > maximumQoS ? { ...one, qos: maximumQoS, requestedQos: one.requestedQos ?? one.qos } : one
+    const subscription = subscriptionOf(session.outbound, stored, limits.maxTopicLevels)
     if (subscription !== undefined) environment.sessions.addSubscription(session, subscription)
   }
   const ids = recoveredIds ?? new MessageIdSet()

@@ -17,15 +17,17 @@ export function persistedSubscription(subscription: Subscription): PersistedSubs
     ...(requested.topicFilter !== topicFilter && { grantedTopic: topicFilter }),
     ...(requested.qos !== qos && { requestedQos: requested.qos }),
     ...(requested.byApplication === true && { byApplication: true }),
+    ...(subscription.ownCopy && { ownCopy: true }),
   }
 }
 
 /** The subscription of a stored form; undefined if its Topic Filter is invalid, because another program stored it. */
 export function subscriptionOf(
   receiver: Subscriber,
-  { topic, qos, rh, rap, nl, subscriptionIdentifier, grantedTopic, requestedQos, byApplication }: PersistedSubscription,
+  stored: PersistedSubscription,
   maxTopicLevels: number,
 ): Subscription | undefined {
+  const { topic, qos, rh, rap, nl, subscriptionIdentifier, grantedTopic, requestedQos, byApplication } = stored
   const topicFilter = grantedTopic ?? topic
   const parsed = parseTopicFilter(topicFilter, maxTopicLevels)
   if (parsed === undefined) return undefined
@@ -38,8 +40,9 @@ export function subscriptionOf(
     subscriptionIdentifier,
     shareName: parsed.shareName,
   }
-  if (byApplication === true) return new Subscription(receiver, { ...granted, byApplication }, granted)
+  const ownCopy = stored.ownCopy === true
+  if (byApplication === true) return new Subscription(receiver, { ...granted, byApplication, ownCopy }, granted)
   const isAsRequested = topicFilter === topic && (requestedQos ?? qos) === qos
   const requested = isAsRequested ? granted : { ...granted, topicFilter: topic, qos: requestedQos ?? qos }
-  return new Subscription(receiver, requested, granted)
+  return new Subscription(receiver, ownCopy ? { ...requested, ownCopy } : requested, granted)
 }

@@ -28,7 +28,7 @@ export type PersistencePart =
   | 'glob-characters'
   /** Subscriptions at QoS 0 that match nothing and are not counted. */
   | 'qos-0-subscriptions'
-  /** `grantedTopic`, `requestedQos` and `byApplication` of a subscription. */
+  /** `grantedTopic`, `requestedQos`, `byApplication` and `ownCopy` of a subscription. */
   | 'granted-filters'
   /** `cleanOutgoing` and `allSubscriptions`, which the broker does not need. Not tested if the store has no such method. */
   | 'optional-methods'

@@ -472,12 +472,22 @@ const failures: Record<string, (s: Setting) => Promise<void>> = {
     assert.equal(connack.reasonCode, 0x87)
   },
   'a CONNACK larger than the Maximum Packet Size of the Client': async ({ open }) => {
-    const connack = await open().connect('x', { username: 'alice', properties: { maximumPacketSize: 8 } })
+    const connack = await open().connect('x', {
+      username: 'alice',
+      properties: { maximumPacketSize: 8 },
+      will: will('w', 'of a Client that was never connected'),
+    })
     assert.equal(connack.reasonCode, 0x95)
   },
   'a CONNACK larger than the Maximum Packet Size of the Client, and no room for a refusal': async ({ open }) => {
     const one = open()
-    one.send(connectPacket('x', { username: 'alice', properties: { maximumPacketSize: 4 } }))
+    one.send(
+      connectPacket('x', {
+        username: 'alice',
+        properties: { maximumPacketSize: 4 },
+        will: will('w', 'of a Client that was never connected'),
+      }),
+    )
     await one.ended()
   },
   'no room for another session': async ({ open }) => {

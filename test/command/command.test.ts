@@ -51,6 +51,9 @@ test('--help says every option there is, --version the version', async (t) => {
     '--durability',
     '--redis',
     '--config',
+    '--maximum-qos',
+    '--copy-per-subscription',
+    '--allow-long-client-identifiers',
     '--allow-anonymous',
     '--quiet',
     '--verbose',
@@ -140,6 +143,9 @@ const wrongOptions = [
   [['--config', file('origin.json', '{"ws-origin": 5}')], 'ws-origin'],
   [['--host', '0.0.0.0'], 'allow'],
   [['--quiet=5'], '--quiet'],
+  [['--maximum-qos', '3'], '--maximum-qos'],
+  [['--config', file('qos.json', '{"maximum-qos": 1.5}')], '--maximum-qos'],
+  [['--config', file('retain.json', '{"retain-available": 0}')], 'retain-available'],
 ] as [string[], string][]
 
 // Each is a process of its own; the long form of this file has all of them.
@@ -152,6 +158,28 @@ for (const [args, reason] of wrongOptions.filter((_, index) => isLong || index %
     assert.equal(command.stdout, '', 'nothing listens')
   })
 }
+
+test('options of the protocol come from the command line and from the file', async (t) => {
+  const config = file('protocol.json', '{"retain-available": false, "maximum-qos": 0, "copy-per-subscription": true}')
+  const command = new Command(
+    t,
+    ...anyPort,
+    '--config',
+    config,
+    '--maximum-qos',
+    '1',
+    '--allow-long-client-identifiers',
+  )
+  const one = await command.client(t)
+  const { properties } = await one.connect('one')
+  assert.deepEqual([properties?.maximumQoS, properties?.retainAvailable], [1, 0])
+  await one.subscribe('#')
+  await one.subscribe('t')
+  const old = await command.client(t, 3)
+  assert.equal((await old.connect('l'.repeat(40), { level: 3 })).reasonCode, 0)
+  await old.publish('t', 'x', { qos: 1 })
+  assert.deepEqual([await one.message(), await one.message()], ['x', 'x'])
+})
 
 test('a port that is taken ends it with exit code 1 and says so', async (t) => {
   const other = createServer()

@@ -112,6 +112,36 @@ test('a Server that announces no Retain Available takes retained messages and Wi
   await bob.receives(`31 ["t" [] 'kept']`)
 })
 
+test('a Maximum QoS is announced, granted and enforced [MQTT-3.2.2-9] [MQTT-3.2.2-10] [MQTT-3.2.2-12]', {
+  options: { maximumQoS: 1 },
+}, async ({ open }) => {
+  const client = await open()
+  client.sends(connectPacket({ will: { topic: 'will', qos: 1 } }))
+  const properties = await client.receivesConnack()
+  assert.deepEqual(properties.get(0x24), ['01'])
+  await client.subscribes('"a" 00 "b" 01 "c" 02', '00 01 01')
+  await client.publishes('t', 'hi', { qos: 1 })
+  client.sends(`34 ["t" 0001 [] 'hi']`)
+  await client.isDisconnected(0x9b)
+  const willing = await open()
+  willing.sends(connectPacket({ will: { topic: 'will', qos: 2 } }))
+  await willing.isRefused(0x9b)
+})
+
+test('Retain Available 0 is announced and enforced [MQTT-3.2.2-13]', {
+  options: { retainAvailable: false },
+}, async ({ open }) => {
+  const client = await open()
+  client.sends(connectPacket())
+  const properties = await client.receivesConnack()
+  assert.deepEqual(properties.get(0x25), ['00'])
+  client.sends(`31 ["t" [] 'hi']`)
+  await client.isDisconnected(0x9a)
+  const willing = await open()
+  willing.sends(connectPacket({ will: { topic: 'will', retain: true } }))
+  await willing.isRefused(0x9a)
+})
+
 test('a packet larger than the Maximum Packet Size of the Server ends the connection [MQTT-3.2.2-15]', {
   options: { limits: { maxPacketSize: 1000 } },
 }, async ({ open, connect }) => {

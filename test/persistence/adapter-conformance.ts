@@ -290,6 +290,7 @@ export function adapterConformance(name: string, create: () => Promise<AdapterSt
         grantedTopic: 'b/+',
         requestedQos: 2,
         byApplication: true,
+        ownCopy: true,
       } as const
       const plain = { topic: 'a/+', qos: 0, rh: 0, rap: false, nl: false } as const
       const odd = strangeTopics.map((topic) => ({ topic, qos: 1, rh: 1, rap: false, nl: false }) as const)

@@ -100,6 +100,7 @@ const other = fc.oneof(
           grantedTopic: maybe(topic),
           requestedQos: maybe(qos),
           byApplication: maybe(fc.constant(true)),
+          ownCopy: maybe(fc.constant(true)),
         })
         .map(present),
       { maxLength: 3 },

@@ -255,7 +255,9 @@ export const faults: readonly Fault[] = [
       createRetainedStreamCombi: ([topicFilter = '']) => createRetainedStream(topicFilter),
     }),
   },
-  ...(['rh', 'rap', 'nl', 'subscriptionIdentifier', 'grantedTopic', 'requestedQos', 'byApplication'] as const).map(
+  ...(
+    ['rh', 'rap', 'nl', 'subscriptionIdentifier', 'grantedTopic', 'requestedQos', 'byApplication', 'ownCopy'] as const
+  ).map(
     (field): Fault => ({
       name: `loses ${field} of a subscription`,
       foundBy: 'a subscription keeps ',

@@ -71,6 +71,7 @@ interface Enqueues {
  */
 export class AedesStorage implements Storage {
   readonly reserved: string = RESERVED
+  readonly oneCopyPerQueue = true
   readonly #adapter: string
   readonly #calls: Calls
   readonly #setupTimeout: number

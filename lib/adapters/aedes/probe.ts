@@ -43,7 +43,7 @@ export interface Capabilities {
   readonly willReplaces: 'client' | 'client at broker' | 'none'
   /** Large numbers come back from the fields of a subscription, which store the sessions. */
   readonly sessionFields: boolean
-  /** `grantedTopic`, `requestedQos` and `byApplication` come back. */
+  /** `grantedTopic`, `requestedQos`, `byApplication` and `ownCopy` come back. */
   readonly subscriptionFields: boolean
 }
 
@@ -235,7 +235,14 @@ async function probeSubscriptions(
   client: PersistenceClient,
 ): Promise<Pick<Capabilities, 'sessionFields' | 'subscriptionFields'>> {
   const [rh, subscriptionIdentifier] = [4_294_967_295, messageExpiry]
-  const fields = { rh, subscriptionIdentifier, grantedTopic: 'granted', requestedQos: 2, byApplication: true }
+  const fields = {
+    rh,
+    subscriptionIdentifier,
+    grantedTopic: 'granted',
+    requestedQos: 2,
+    byApplication: true,
+    ownCopy: true,
+  }
   const subscription = { topic: `${RESERVED}probe`, qos: 1, rap: false, nl: false, ...fields }
   await calls.callWithRetry('addSubscriptions', (store) =>
     store.addSubscriptions(client, [subscription as unknown as PersistedSubscription]),
@@ -248,6 +255,7 @@ async function probeSubscriptions(
     subscriptionFields:
       kept.grantedTopic === fields.grantedTopic &&
       kept.requestedQos === fields.requestedQos &&
-      kept.byApplication === true,
+      kept.byApplication === true &&
+      kept.ownCopy === true,
   }
 }

@@ -22,9 +22,17 @@ export interface StoredSubscription {
   /** -1 for none, because 0 is a QoS. */
   readonly requestedQos: number
   readonly byApplication: boolean
+  readonly ownCopy: boolean
 }
 
-const noMoreFields = { rap: false, nl: false, grantedTopic: '', requestedQos: -1, byApplication: false } as const
+const noMoreFields = {
+  rap: false,
+  nl: false,
+  grantedTopic: '',
+  requestedQos: -1,
+  byApplication: false,
+  ownCopy: false,
+} as const
 
 export function sessionRecord(session: PersistedSessionInfo): StoredSubscription {
   const { expiryInterval, expiresAt } = session
@@ -42,18 +50,20 @@ export function ownerRecord(topic: string, writtenAt: number): StoredSubscriptio
 
 /** @param keepsAllFields - false for a store that keeps only the fields that aedes has, but any value in them. */
 export function toStoredSubscription(subscription: PersistedSubscription, keepsAllFields: boolean): StoredSubscription {
-  const { grantedTopic, requestedQos, byApplication, rh = 0 } = subscription
-  const hasMore = grantedTopic !== undefined || requestedQos !== undefined || byApplication === true
+  const { grantedTopic, requestedQos, byApplication, ownCopy, rh = 0 } = subscription
+  const isMarked = byApplication === true || ownCopy === true
+  const hasMore = grantedTopic !== undefined || requestedQos !== undefined || isMarked
   return {
     topic: storedTopic(subscription.topic),
     qos: subscription.qos,
-    rh: hasMore && !keepsAllFields ? { rh, grantedTopic, requestedQos, byApplication } : rh,
+    rh: hasMore && !keepsAllFields ? { rh, grantedTopic, requestedQos, byApplication, ownCopy } : rh,
     rap: subscription.rap ?? false,
     nl: subscription.nl ?? false,
     subscriptionIdentifier: subscription.subscriptionIdentifier ?? 0,
     grantedTopic: grantedTopic ?? '',
     requestedQos: requestedQos ?? -1,
     byApplication: byApplication ?? false,
+    ownCopy: ownCopy ?? false,
   }
 }
 
@@ -106,5 +116,6 @@ function subscriptionOf(topic: string, fields: Readonly<Record<string, unknown>>
     ...(grantedTopic !== undefined && { grantedTopic }),
     ...(typeof requested === 'number' && requested >= 0 && { requestedQos: qosOf(requested) }),
     ...((inside.byApplication === true || inside.byApplication === 1) && { byApplication: true }),
+    ...((inside.ownCopy === true || inside.ownCopy === 1) && { ownCopy: true }),
   }
 }

@@ -158,7 +158,7 @@ export class OperationGenerator {
       nl: random.oneIn(2),
       subscriptionIdentifier: random.pick([undefined, 1, 268_435_455]),
     }
-    const granted = { grantedTopic: 'tenant/a', requestedQos: 2, byApplication: true } as const
+    const granted = { grantedTopic: 'tenant/a', requestedQos: 2, byApplication: true, ownCopy: true } as const
     return subscription(random.pick(topicFilters), random.oneIn(3) ? { ...fields, ...granted } : fields)
   }
 

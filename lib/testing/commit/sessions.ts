@@ -85,6 +85,7 @@ export const sessionCases: readonly TestCase[] = [
         grantedTopic: '$share/group/tenant/a/+',
         requestedQos: 1,
         byApplication: true,
+        ownCopy: true,
       })
       const filters = [...STRANGE_NAMES, '#', '+/b', '/', '$SYS/#']
       await compared.commit(session('c'), session('d'))

@@ -56,17 +56,23 @@ export const subscriptionCases: readonly TestCase[] = [
     },
   },
   {
-    name: 'a subscription keeps the filter that a hook granted, the QoS that was asked for and that the application made it',
+    name: 'a subscription keeps the filter that a hook granted, the QoS that was asked for, who made it and its copies',
     restarts: true,
     parts: ['granted-filters'],
     async run(store) {
-      const granted = subscription('a', { grantedTopic: 'tenant/a', requestedQos: 2, byApplication: true })
+      const granted = subscription('a', {
+        grantedTopic: 'tenant/a',
+        requestedQos: 2,
+        byApplication: true,
+        ownCopy: true,
+      })
       await store.persistence.addSubscriptions({ id: 'c' }, [granted])
       await store.restart()
       const [stored] = await store.persistence.subscriptionsByClient({ id: 'c' })
       assert.equal(stored?.grantedTopic, 'tenant/a')
       assert.equal(stored?.requestedQos, 2)
       assert.equal(stored?.byApplication, true)
+      assert.equal(stored?.ownCopy, true)
     },
   },
   {
