@@ -4,6 +4,7 @@ import { MqttError } from '../errors.ts'
 import type { BrokerContext } from '../handlers/broker-context.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { Connection } from './connection.ts'
+import { hideSecretsOf } from '../secrets.ts'
 
 interface AcceptorContext extends Pick<BrokerContext, 'connections' | 'hooks' | 'statistics' | 'notify'> {
   readonly lifecycle: Lifecycle
@@ -21,6 +22,7 @@ export class Acceptor {
 
   readonly accept = (stream: Duplex, info: ConnectionInfo): void => {
     const { connections, statistics, lifecycle } = this.#broker
+    if (info.request !== undefined) hideSecretsOf(info.request)
     if (lifecycle.isClosing || !connections.hasRoomFor(info)) {
       const isClosing = lifecycle.isClosing
       this.#refuse(

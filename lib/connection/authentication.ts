@@ -4,6 +4,7 @@ import { MqttError, ProtocolError } from '../errors.ts'
 import type { BrokerContext } from '../handlers/broker-context.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import type { Timer } from '../timers.ts'
+import { hidden, inspectAsJson } from '../secrets.ts'
 
 /** The connection of a Client that authenticates. */
 interface AuthenticationConnection {
@@ -16,7 +17,7 @@ interface AuthenticationConnection {
 }
 
 function asBuffer(data: Uint8Array | undefined): Buffer | undefined {
-  return data === undefined ? undefined : Buffer.from(data.buffer, data.byteOffset, data.byteLength)
+  return data === undefined ? undefined : hidden(Buffer.from(data.buffer, data.byteOffset, data.byteLength))
 }
 
 /**
@@ -31,6 +32,10 @@ export class Authentication implements AuthenticationExchange {
   conclusion: Uint8Array | undefined
   readonly #connection: AuthenticationConnection
   #pending: { resolve(data: Buffer | undefined): void; reject(error: Error): void; timer: Timer } | undefined
+
+  static {
+    inspectAsJson(Authentication)
+  }
 
   constructor(connection: AuthenticationConnection, data: Uint8Array | undefined) {
     this.#connection = connection
@@ -68,6 +73,11 @@ export class Authentication implements AuthenticationExchange {
 
   conclude(data: Uint8Array): void {
     this.conclusion = data
+  }
+
+  /** Shows no Authentication Data in logs. */
+  toJSON(): object {
+    return { method: this.method }
   }
 
   /** An AUTH arrived [MQTT-4.12.0-3]. */

@@ -9,6 +9,7 @@ import type { ClientSubscribeOptions } from '../../types/session.ts'
 import type { Subscription } from '../../types/subscription.ts'
 import { refuseMembersOfAedesClient } from '../usage/aedes-members.ts'
 import { refuseCallback } from '../usage/callbacks.ts'
+import { inspectAsJson } from '../secrets.ts'
 
 /** The connection of a Client. */
 interface ConnectionHandle {
@@ -34,6 +35,7 @@ export class Client implements PublicClient {
 
   static {
     refuseMembersOfAedesClient(Client.prototype)
+    inspectAsJson(Client)
   }
 
   constructor(
@@ -81,6 +83,12 @@ export class Client implements PublicClient {
   publish(message: MessageInit): Promise<void> {
     refuseCallback('client.publish(message)', arguments)
     return this.#operations.publish(this.id, message)
+  }
+
+  /** Without `session`, because the application may have secrets in it. */
+  toJSON(): object {
+    const { id, connected, connection, connect } = this
+    return { id, connected, connection, connect }
   }
 
   disconnect(reason: ReasonName | number = 'administrative-action', options?: DisconnectOptions): Promise<void> {

@@ -8,6 +8,7 @@ import type { ReasonName } from '../../types/reason-codes.ts'
 import { Authentication } from '../connection/authentication.ts'
 import { Client } from '../connection/client.ts'
 import type { Connection } from '../connection/connection.ts'
+import { hidden } from '../secrets.ts'
 import { MqttError } from '../errors.ts'
 import { isPromise } from '../promises.ts'
 import { detachedCopy } from '../messages/detached-bytes.ts'
@@ -50,7 +51,7 @@ async function decide(connection: Connection, packet: ConnectPacket, undecided: 
     if (fault !== undefined) throw fault
   }
 
-  const authentication = new Authentication(connection, packet.properties?.authenticationData)
+  const authentication = new Authentication(connection, hidden(packet.properties?.authenticationData))
   const request = requestOf(packet, clientId, will)
   const known = { ...request, password: undefined, properties: withoutAuthenticationData(packet.properties) }
   const client = new Client(clientId, connection.info, known, undefined, connection, broker.administration)
@@ -90,7 +91,7 @@ function requestOf(packet: ConnectPacket, clientId: string, will: Will | undefin
   return {
     clientId,
     username: packet.username,
-    password: packet.password,
+    password: hidden(packet.password),
     protocolVersion: protocolVersions[packet.protocolLevel],
     cleanStart: packet.cleanStart,
     keepAlive: packet.keepAlive,
