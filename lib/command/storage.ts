@@ -62,8 +62,9 @@ function patient(connection: RedisConnection): RedisConnection {
 }
 
 async function load(name: string): Promise<unknown> {
-  const places = [import.meta.url, pathToFileURL(join(process.cwd(), 'package.json')).href]
+  const places: (string | undefined)[] = [import.meta.url, pathToFileURL(join(process.cwd(), 'package.json')).href]
   for (const place of places) {
+    if (place === undefined) continue // In a bundle without modules.
     try {
       return createRequire(place)(name)
     } catch (error) {
