@@ -1,14 +1,20 @@
 #!/usr/bin/env node
 /** `haltere`, the command: a broker with the options of the command line or of a file, and a log of its events. */
 import { readFileSync } from 'node:fs'
-import { createSecureContext } from 'node:tls'
 import { parseArgs } from 'node:util'
 import type { BrokerOptions } from '../types/options.ts'
 import type { QoS } from '../types/packets.ts'
 import type { ListenOptionsMap } from '../types/listen.ts'
 import { Broker } from './broker.ts'
-import { logEvents } from './command/log.ts'
+import {
+  type CertificateFiles,
+  certificateOptions,
+  readCertificates,
+  replaceCertificates,
+} from './command/certificates.ts'
+import { type Log, logEvents } from './command/log.ts'
 import { directoryStore, redisStore } from './command/storage.ts'
+import { flag, port, string, UsageError } from './command/values.ts'
 import { InvalidOptionError } from './errors.ts'
 import { version } from './version.ts'
 
@@ -16,19 +22,26 @@ import { version } from './version.ts'
 const MAX_CLOSE_MS = 15_000
 const MAX_FAILED_START_MS = 1000
 
+// Windows sends it when the console is closed, and then ends the process.
+const isClosedBySighup = process.platform === 'win32'
+
 const usage = `haltere ${version}: an MQTT 3.1, 3.1.1 and 5.0 broker
 
   haltere [options]
 
   --port N                port for MQTT over TCP (default 1883; 0 lets the system choose)
+  --no-tcp                no listener for MQTT over TCP without TLS
   --host H                address to listen on (default 127.0.0.1)
   --ws-port N             port for MQTT over WebSocket (default 8083)
+  --no-ws                 no listener for MQTT over WebSocket without TLS
   --ws-path P             path of the WebSocket URL (default /mqtt)
   --ws-origin O           web page that may connect, may be given more than once (default: pages of the same host)
   --tls-port N            port for MQTT over TLS; needs --key and --cert
   --wss-port N            port for MQTT over WebSocket and TLS; needs --key and --cert
   --key F --cert F        private key and certificate, PEM files
   --ca F                  authorities that sign the certificates of Clients, PEM file
+  --crl F                 revoked certificates of Clients, PEM file
+  --passphrase-file F     file with the passphrase of the private key
   --require-client-cert   refuse Clients without such a certificate
   --store D               directory for what is to outlive the process (default: nothing outlives it)
   --durability W          what it outlives with --store: fsync (power loss, the default), os (its own end), none
@@ -38,6 +51,9 @@ const usage = `haltere ${version}: an MQTT 3.1, 3.1.1 and 5.0 broker
   --copy-per-subscription send a message once for each subscription of a Client that matches, as Node-RED expects
   --allow-long-client-identifiers
                           accept more than 23 characters in MQTT 3.1
+  --session-owner W       who may take over a session: anyone (the default), or user: the same user name or certificate
+  --response-information S  the Response Information for Clients that request it
+  --allow-control-characters  accept control characters in topics and other strings
   --allow-anonymous       let Clients of other machines in without a password
   --quiet                 print only where it listens
   --verbose               print every event, faults of Clients and payloads included
@@ -45,12 +61,15 @@ const usage = `haltere ${version}: an MQTT 3.1, 3.1.1 and 5.0 broker
   --version, --help
 
 Without --allow-anonymous it listens on this machine only. SIGINT or SIGTERM ends it.
+SIGHUP reads the files of --key, --cert, --ca, --crl and --passphrase-file again.
 `
 
 const known = {
   port: { type: 'string' },
+  'no-tcp': { type: 'boolean' },
   host: { type: 'string' },
   'ws-port': { type: 'string' },
+  'no-ws': { type: 'boolean' },
   'ws-path': { type: 'string' },
   'ws-origin': { type: 'string', multiple: true },
   'tls-port': { type: 'string' },
@@ -58,6 +77,8 @@ const known = {
   key: { type: 'string' },
   cert: { type: 'string' },
   ca: { type: 'string' },
+  crl: { type: 'string' },
+  'passphrase-file': { type: 'string' },
   'require-client-cert': { type: 'boolean' },
   store: { type: 'string' },
   durability: { type: 'string' },
@@ -66,6 +87,9 @@ const known = {
   'maximum-qos': { type: 'string' },
   'copy-per-subscription': { type: 'boolean' },
   'allow-long-client-identifiers': { type: 'boolean' },
+  'session-owner': { type: 'string' },
+  'response-information': { type: 'string' },
+  'allow-control-characters': { type: 'boolean' },
   'allow-anonymous': { type: 'boolean' },
   quiet: { type: 'boolean' },
   verbose: { type: 'boolean' },
@@ -85,14 +109,13 @@ const availability = {
 interface Command {
   readonly broker: BrokerOptions
   readonly listen: ListenOptionsMap
+  /** The files to read again at a SIGHUP; undefined without TLS. */
+  readonly files: CertificateFiles | undefined
   readonly log: 'quiet' | 'normal' | 'verbose'
   readonly json: boolean
   /** The URL of Redis. */
   readonly redis: string | undefined
 }
-
-/** An error in the command line. Printed in one line; the exit code is 2. */
-class UsageError extends Error {}
 
 type Values = Record<string, unknown>
 
@@ -134,41 +157,12 @@ function readConfiguration(path: string): Values & { limits?: BrokerOptions['lim
   return values as Values
 }
 
-function port(name: string, value: unknown): number {
-  const number = typeof value === 'string' && /^\d{1,5}$/.test(value) ? Number(value) : value
-  if (typeof number !== 'number' || !Number.isInteger(number) || number < 0 || number > 65_535) {
-    throw new UsageError(`--${name}: expected a port from 0 to 65535, got ${JSON.stringify(value)}`)
-  }
-  return number
-}
-
 function quality(value: unknown): QoS {
   const qos = typeof value === 'string' && /^[012]$/.test(value) ? Number(value) : value
   if (qos !== 0 && qos !== 1 && qos !== 2) {
     throw new UsageError(`--maximum-qos: expected 0, 1 or 2, got ${JSON.stringify(value)}`)
   }
   return qos
-}
-
-function string(name: string, value: unknown): string {
-  if (typeof value !== 'string' || value === '')
-    throw new UsageError(`--${name}: expected a string, got ${JSON.stringify(value)}`)
-  return value
-}
-
-function flag(name: string, value: unknown): boolean {
-  if (typeof value !== 'boolean')
-    throw new UsageError(`--${name}: expected true or false, got ${JSON.stringify(value)}`)
-  return value
-}
-
-function file(name: string, value: unknown): Buffer {
-  const path = string(name, value)
-  try {
-    return readFileSync(path)
-  } catch (error) {
-    throw new UsageError(`--${name} ${path}: ${(error as Error).message}`)
-  }
 }
 
 /** Checks the options. Throws a `UsageError` with the name of the option that is wrong and the reason. */
@@ -184,33 +178,28 @@ async function parseCommand(values: Values): Promise<Command> {
     ...(has('ws-origin') && { origins: [given['ws-origin']].flat().map((origin) => string('ws-origin', origin)) }),
   }
   const listen: { -readonly [Key in keyof ListenOptionsMap]: ListenOptionsMap[Key] } = {
-    tcp: { ...host, port: has('port') ? port('port', given.port) : 1883 },
-    ws: { ...webSocket, port: has('ws-port') ? port('ws-port', given['ws-port']) : 8083 },
+    ...(!isOn('no-tcp') && { tcp: { ...host, port: has('port') ? port('port', given.port) : 1883 } }),
+    ...(!isOn('no-ws') && { ws: { ...webSocket, port: has('ws-port') ? port('ws-port', given['ws-port']) : 8083 } }),
   }
   const secure = ['tls-port', 'wss-port'].find(has)
-  for (const name of ['key', 'cert', 'ca', 'require-client-cert']) {
+  for (const name of [...certificateOptions, 'require-client-cert']) {
     if (has(name) && secure === undefined) throw new UsageError(`--${name}: needs --tls-port or --wss-port`)
   }
-  if (secure !== undefined) {
+  const files =
+    secure === undefined ? undefined : Object.fromEntries(certificateOptions.map((name) => [name, given[name]]))
+  if (files !== undefined) {
     if (!has('key') || !has('cert')) throw new UsageError(`--${secure}: needs --key and --cert`)
-    if (isOn('require-client-cert') && !has('ca')) throw new UsageError('--require-client-cert: needs --ca')
-    const tls = {
-      key: file('key', given.key),
-      cert: file('cert', given.cert),
-      ...(has('ca') && {
-        ca: file('ca', given.ca),
-        requestCert: true,
-        rejectUnauthorized: isOn('require-client-cert'),
-      }),
+    for (const name of ['require-client-cert', 'crl']) {
+      if ((name === 'crl' ? has(name) : isOn(name)) && !has('ca')) throw new UsageError(`--${name}: needs --ca`)
     }
-    try {
-      createSecureContext(tls)
-    } catch (error) {
-      throw new UsageError(`--key, --cert or --ca: ${(error as Error).message}`)
+    const tls = {
+      ...readCertificates(files),
+      ...(has('ca') && { requestCert: true, rejectUnauthorized: isOn('require-client-cert') }),
     }
     if (has('tls-port')) listen.tls = { ...host, ...tls, port: port('tls-port', given['tls-port']) }
     if (has('wss-port')) listen.wss = { ...webSocket, ...tls, port: port('wss-port', given['wss-port']) }
   }
+  if (Object.keys(listen).length === 0) throw new UsageError('--no-tcp, --no-ws: there is no other listener')
   const redis = has('redis') ? string('redis', given.redis) : undefined
   if (has('store') && redis !== undefined) throw new UsageError('--store: there is --redis too; a broker has one store')
   if (has('durability') && !has('store')) throw new UsageError('--durability: needs --store')
@@ -223,23 +212,31 @@ async function parseCommand(values: Values): Promise<Command> {
     ...Object.fromEntries(
       Object.entries(availability).flatMap(([name, option]) => (has(name) ? [[option, isOn(name)]] : [])),
     ),
+    allowControlCharacters: isOn('allow-control-characters'),
+    ...(has('session-owner') && { sessionOwner: string('session-owner', given['session-owner']) as 'user' | 'anyone' }),
+    ...(has('response-information') && {
+      responseInformation: string('response-information', given['response-information']),
+    }),
     ...(has('limits') && { limits: given.limits as NonNullable<BrokerOptions['limits']> }),
     ...(has('sys-interval') && { sysInterval: given['sys-interval'] as number | false }),
     ...(has('id') && { id: string('id', given.id) }),
   }
   const log = isOn('quiet') ? 'quiet' : isOn('verbose') ? 'verbose' : 'normal'
-  return { broker, listen, log, json: isOn('json'), redis }
+  return { broker, listen, files, log, json: isOn('json'), redis }
 }
 
 async function main(): Promise<void> {
   const values = readArguments(process.argv.slice(2))
   if (values.help === true) return void process.stdout.write(usage)
   if (values.version === true) return void process.stdout.write(`${version}\n`)
+  // From now on, because the default of SIGHUP is the end of the process.
+  let reload: () => void = () => undefined
+  if (!isClosedBySighup) process.on('SIGHUP', () => reload())
   const command = await parseCommand(values)
   const redis = command.redis === undefined ? undefined : await redisStore(command.redis)
   const broker = new Broker({ ...command.broker, ...redis?.options })
   const log = logEvents(broker, command)
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  for (const signal of ['SIGINT', 'SIGTERM', ...(isClosedBySighup ? (['SIGHUP'] as const) : [])] as const) {
     process.once(signal, () => {
       log.say(`${signal}: closing`)
       exitLater(0, MAX_CLOSE_MS)
@@ -251,10 +248,22 @@ async function main(): Promise<void> {
   }
   try {
     for (const listener of await broker.listen(command.listen)) log.listening(listener.url)
+    reload = () => reloadCertificates(broker, command.files, log)
   } catch (error) {
     exitLater(1, MAX_FAILED_START_MS)
     void broker.close().then(() => redis?.close())
     throw error
+  }
+}
+
+/** At a SIGHUP. If the files are wrong, the certificates in use stay. */
+function reloadCertificates(broker: Broker, files: CertificateFiles | undefined, log: Log): void {
+  if (files === undefined) return log.reloaded('SIGHUP: there are no certificates to read again')
+  try {
+    replaceCertificates(broker.openListeners, files)
+    log.reloaded('SIGHUP: new connections use the certificates that were read again')
+  } catch (error) {
+    log.fault(`SIGHUP: the certificates in use stay: ${(error as Error).message}`)
   }
 }
 
@@ -276,5 +285,8 @@ function explain(error: Error & { code?: string; address?: string; port?: number
   if (isUsage) process.stderr.write('Try haltere --help\n')
   process.exitCode = isUsage ? 2 : 1
 }
+
+// A terminal that is closed, or a reader of the log that has ended, does not end the broker.
+for (const output of [process.stdout, process.stderr]) output.on('error', () => undefined)
 
 main().catch(explain)

@@ -5,6 +5,16 @@ export interface LogOptions {
   readonly json: boolean
 }
 
+export interface Log {
+  /** Prints a line for a person. */
+  say(text: string): void
+  listening(url: string): void
+  /** Files were read again. */
+  reloaded(message: string): void
+  /** Prints a fault of the environment, also with --quiet. */
+  fault(message: string): void
+}
+
 const MAX_PAYLOAD_BYTES = 120
 const colours = { dim: 2, red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, cyan: 36 } as const
 type Colour = keyof typeof colours
@@ -16,10 +26,7 @@ function printable(string: string): string {
 }
 
 /** Prints the events of a broker, in colour on a terminal, or as one JSON object per line. */
-export function logEvents(
-  broker: Broker,
-  options: LogOptions,
-): { say(text: string): void; listening(url: string): void } {
+export function logEvents(broker: Broker, options: LogOptions): Log {
   const coloured = process.stdout.isTTY && process.env.NO_COLOR === undefined
   const paint = (colour: Colour, text: string): string =>
     coloured ? `\u001b[${colours[colour]}m${text}\u001b[0m` : text
@@ -109,6 +116,13 @@ export function logEvents(
   return {
     say: (text) => {
       if (options.log !== 'quiet' && !options.json) process.stdout.write(`${paint('dim', text)}\n`)
+    },
+    reloaded: (message) => {
+      if (options.log !== 'quiet') line('reloaded', 'green', '', message, { message })
+    },
+    fault: (message) => {
+      if (options.json) line('error', 'red', '', message, { message })
+      else process.stderr.write(`haltere: ${message}\n`)
     },
     listening: (url) => {
       if (options.json)

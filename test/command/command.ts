@@ -26,6 +26,7 @@ export class Command {
     })
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.stderr += text
+      this.#tell()
     })
     this.exited = once(this.child, 'close').then(([code, signal]) => {
       this.#tell()
@@ -47,6 +48,23 @@ export class Command {
     for (;;) {
       const found = this.lines.find((line) => pattern.test(line))
       if (found !== undefined) return found
+      if (this.child.exitCode !== null) throw new Error(`it ended: ${this.stdout}${this.stderr}`)
+      await new Promise<void>((resolve) => this.#news.push(resolve))
+    }
+  }
+
+  /** Resolves when so many lines match. */
+  lineCount(pattern: RegExp, count: number): Promise<void> {
+    return this.#until(() => this.lines.filter((line) => pattern.test(line)).length >= count)
+  }
+
+  /** Resolves when so many lines of the error output match. */
+  errorCount(pattern: RegExp, count: number): Promise<void> {
+    return this.#until(() => this.stderr.split('\n').filter((line) => pattern.test(line)).length >= count)
+  }
+
+  async #until(isMet: () => boolean): Promise<void> {
+    while (!isMet()) {
       if (this.child.exitCode !== null) throw new Error(`it ended: ${this.stdout}${this.stderr}`)
       await new Promise<void>((resolve) => this.#news.push(resolve))
     }
