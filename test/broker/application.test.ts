@@ -664,11 +664,9 @@ test('nonsense on a shared emitter reaches no Client', async (t) => {
   await one.subscribe('#')
   const valid = { topic: 't', cmd: 'publish', payload: Buffer.from('x'), qos: 0, retain: false, brokerId: 'other' }
   const bad: object[] = [
-    { topic: 't' },
     { ...valid, cmd: 'subscribe' },
     { ...valid, qos: 7 },
-    { ...valid, payload: 'text' },
-    { ...valid, payload: undefined },
+    { ...valid, payload: 5 },
     { ...valid, topic: '$SYS/x' },
     { ...valid, properties: { contentType: 5 } },
     { ...valid, properties: { userProperties: { a: 'b' } } },
@@ -678,7 +676,7 @@ test('nonsense on a shared emitter reaches no Client', async (t) => {
     await settle()
     await one.quiet()
   }
-  assert.deepEqual(errors, [])
+  assert.equal(errors.length, 1, 'reported once a minute at most')
   emitter.emit(valid)
   assert.equal(await one.message(), 'x')
 })
