@@ -23,6 +23,7 @@ import { Lifecycle } from './lifecycle.ts'
 import { Listeners } from './listeners.ts'
 import { Bus, OwnEmitter } from './messages/bus.ts'
 import { GroupDelivery } from './messages/group-delivery.ts'
+import { LocalPublisher } from './messages/local-publisher.ts'
 import { LocalSubscriptions } from './messages/local-subscriptions.ts'
 import type { Publication } from './messages/publication.ts'
 import { RetainedMessages } from './messages/retained-messages.ts'
@@ -97,6 +98,7 @@ export class Assembly {
   readonly acceptor: Acceptor
   readonly listeners: Listeners
 
+  readonly localPublisher: LocalPublisher
   readonly localSubscriptions: LocalSubscriptions
   readonly #sysTopics: SysTopics | undefined
   /** The brokers that use the same store; undefined for a store of this broker alone. */
@@ -164,6 +166,7 @@ export class Assembly {
     this.acceptor = new Acceptor(this)
     this.listeners = new Listeners(this)
 
+    this.localPublisher = new LocalPublisher(this)
     this.localSubscriptions = new LocalSubscriptions(this)
     this.#sysTopics = settings.sysInterval === false ? undefined : new SysTopics(this, settings.sysInterval)
   }

@@ -17,7 +17,6 @@ import { healthOf } from './administration/health.ts'
 import { clearRetained } from './administration/retained-removal.ts'
 import { Assembly } from './assembly.ts'
 import { InvalidOptionError, MqttError } from './errors.ts'
-import { publishLocally } from './messages/local-publisher.ts'
 import { checkCloseOptions, checkPlugin, checkSignal, isObject, parseOptions } from './options.ts'
 import { reasonCodeOf } from './packets/reason-codes.ts'
 import { snapshot } from './statistics.ts'
@@ -62,13 +61,15 @@ export class Broker<S = unknown> extends BrokerEmitter<S> implements AsyncDispos
     assemblyOf = (broker) => broker.#parts
   }
 
+  readonly #onAbort = (): void => void this.close()
+
   constructor(options?: BrokerOptions<S>) {
     super(Broker)
     const settings = parseOptions(options)
     this.#parts = new Assembly(settings, this)
     this.#clients = viewOfClients(this.#parts.clients.byId) as ReadonlyMap<string, unknown> as typeof this.clients
     this.#parts.start(this.#asPluginBroker)
-    settings.signal?.addEventListener('abort', () => void this.close(), { once: true })
+    settings.signal?.addEventListener('abort', this.#onAbort, { once: true })
     if (settings.signal?.aborted === true) void this.close()
   }
 
@@ -181,7 +182,13 @@ export class Broker<S = unknown> extends BrokerEmitter<S> implements AsyncDispos
    * storage fails, and with `ERR_MQTT_SERVER_SHUTTING_DOWN` when the broker is closed; with an `InvalidOptionError` for
    * another wrong field. The rejection of a closed broker does not end a process that does not wait for the promise.
    *
-   * @param options.signal aborted already: rejects with its reason, and nothing is published
+   * The promise is back-pressure: it also waits, without ever rejecting for it, for the next turn of the event loop when
+   * much was published in this one, and while a receiver has fallen behind, for `limits.holdBackMs` at most, or for as
+   * long as a subscription with `overflow: 'pause'` takes. In a hook or listener it waits for no receiver that waits for
+   * this hook or listener.
+   *
+   * @param options.signal aborted already: rejects with its reason, and nothing is published; aborted later: ends the
+   *   wait for receivers
    * @throws InvalidOptionError for a callback
    */
   publish(init: MessageInit, options?: { signal?: AbortSignal }): Promise<void> {
@@ -192,7 +199,7 @@ export class Broker<S = unknown> extends BrokerEmitter<S> implements AsyncDispos
 
   async #publish(init: MessageInit, options: { signal?: AbortSignal } | undefined): Promise<void> {
     if (options !== undefined) checkSignal('publish.', options).signal?.throwIfAborted()
-    await publishLocally(this.#parts, init)
+    await this.#parts.localPublisher.publish(init, options?.signal)
   }
 
   /**
@@ -315,6 +322,7 @@ export class Broker<S = unknown> extends BrokerEmitter<S> implements AsyncDispos
     refuseCallback('broker.close()', arguments)
     checkCloseOptions(options)
     const { leaveMs = 0, graceMs = 1000, reason = 'server-shutting-down' } = options
+    this.#parts.settings.signal?.removeEventListener('abort', this.#onAbort)
     return this.#parts.close({ reasonCode: reasonCodeOf(reason), leaveMs, graceMs })
   }
 

@@ -36,7 +36,8 @@ export class Events {
   }
 
   /** Reports an error that no Client has caused: to the logger and as `error`, or as a warning of the process. */
-  readonly reportError = (error: Error): void => {
+  readonly reportError = (thrown: Error): void => {
+    const error = errorOf(thrown)
     try {
       this.#logger?.error(error.stack ?? error.message)
     } catch (failure) {
@@ -72,7 +73,7 @@ export class Events {
 
   #callListeners({ name, values }: WaitingEvent): void {
     // An `error` event for each listener of `error` that fails would not end.
-    const failed = name === 'error' ? warn : (error: unknown): void => this.reportError(errorOf(error))
+    const failed = name === 'error' ? warn : (error: unknown): void => this.reportError(error as Error)
     for (const listener of this.#emitter.rawListeners(name)) {
       try {
         const result: unknown = Reflect.apply(listener, this.#emitter, values)

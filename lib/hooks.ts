@@ -3,6 +3,7 @@ import type { ConnectionInfo } from '../types/connection-info.ts'
 import type { MaybePromise, ReauthenticateAnswer } from '../types/hooks.ts'
 import type { Message } from '../types/message.ts'
 import type { Subscription } from '../types/subscription.ts'
+import { ApplicationFunction } from './application-calls.ts'
 import { MqttError } from './errors.ts'
 import { isMessage, isSubscription } from './hook-answers.ts'
 import { type AnyPlugin, type AskingClient, type Hook, type HookName, PluginCalls } from './plugin-calls.ts'
@@ -45,7 +46,10 @@ export class Hooks {
   }
 
   add(plugin: AnyPlugin): void {
-    for (const name of hookNames) if (plugin[name] !== undefined) this.#plugins[name].push({ plugin, name })
+    for (const name of hookNames) {
+      if (plugin[name] === undefined) continue
+      this.#plugins[name].push({ plugin, name, calls: new ApplicationFunction(true) })
+    }
   }
 
   get canConnect(): boolean {
@@ -66,11 +70,12 @@ export class Hooks {
 
   /** Rejects with an `MqttError` unless every plugin permits the connection. */
   async connect(info: ConnectionInfo, closed: AbortSignal): Promise<void> {
-    const abort = following(closed)
-    const answer = await this.#calls.first<boolean>(
-      this.#plugins.connect,
-      (plugin) => this.#everyButFalse(plugin.connect?.(info, abort.signal)),
-      abort,
+    const answer = await following(closed, (abort) =>
+      this.#calls.first<boolean>(
+        this.#plugins.connect,
+        (plugin) => this.#everyButFalse(plugin.connect?.(info, abort.signal)),
+        abort,
+      ),
     )
     if (answer === false) throw new MqttError('not-authorized', 'connection refused')
   }
@@ -90,23 +95,27 @@ export class Hooks {
     closed: AbortSignal,
     authentication: AuthenticationExchange,
   ): Promise<unknown> {
-    const abort = following(closed)
-    return this.#calls.first<unknown>(
-      this.#plugins.authenticate,
-      (plugin) => plugin.authenticate?.(request, info, abort.signal, authentication),
-      abort,
+    return following(closed, (abort) =>
+      this.#calls.first<unknown>(
+        this.#plugins.authenticate,
+        (plugin) => plugin.authenticate?.(request, info, abort.signal, authentication),
+        abort,
+      ),
     )
   }
 
   async reauthenticate(
     step: AuthenticationExchange,
-    client: Client,
+    client: AskingClient,
   ): Promise<ReauthenticateAnswer<unknown> | false | undefined> {
-    const abort = following(client.signal)
-    const answer = await this.#calls.first<ReauthenticateAnswer<unknown> | false>(
-      this.#plugins.reauthenticate,
-      (plugin) => plugin.reauthenticate?.(step, client as Client<never>, abort.signal),
-      abort,
+    const answer = await following(client.signal, (abort) =>
+      this.#calls.first<ReauthenticateAnswer<unknown> | false>(
+        this.#plugins.reauthenticate,
+        (plugin) => plugin.reauthenticate?.(step, client as Client<never>, abort.signal),
+        abort,
+        undefined,
+        client,
+      ),
     )
     if (answer === undefined || answer === false || typeof answer?.done === 'boolean') return answer
     this.#reportError(new TypeError('reauthenticate answered neither false nor an object with `done`'))
@@ -145,10 +154,14 @@ export class Hooks {
   }
 
   /** Returns the subscription to make: this one or its replacement. Throws an `MqttError` when it is refused. */
-  authorizeSubscribe(subscription: Subscription, client: Client): MaybePromise<Subscription> {
+  authorizeSubscribe(subscription: Subscription, client: AskingClient): MaybePromise<Subscription> {
     if (this.#plugins.authorizeSubscribe.length === 0) return subscription
-    const answer = this.#calls.first<boolean | Subscription>(this.#plugins.authorizeSubscribe, (plugin) =>
-      plugin.authorizeSubscribe?.(subscription, client as Client<never>),
+    const answer = this.#calls.first<boolean | Subscription>(
+      this.#plugins.authorizeSubscribe,
+      (plugin) => plugin.authorizeSubscribe?.(subscription, client as Client<never>),
+      undefined,
+      undefined,
+      client,
     )
     const allowed = (value: unknown): Subscription =>
       this.#allowed(subscription, value as boolean | Subscription | undefined, 'authorizeSubscribe', isSubscription)
@@ -196,10 +209,18 @@ export class Hooks {
   }
 }
 
-/** A controller that is aborted when the connection is closed. */
-function following(closed: AbortSignal): AbortController {
+/** Calls `run` with a controller that is aborted when the connection is closed. */
+async function following<Answer>(
+  closed: AbortSignal,
+  run: (abort: AbortController) => MaybePromise<Answer>,
+): Promise<Answer> {
   const abort = new AbortController()
+  const onClosed = (): void => abort.abort()
   if (closed.aborted) abort.abort()
-  else closed.addEventListener('abort', () => abort.abort(), { once: true })
-  return abort
+  else closed.addEventListener('abort', onClosed, { once: true })
+  try {
+    return await run(abort)
+  } finally {
+    closed.removeEventListener('abort', onClosed) // A Client can authenticate again as often as it likes.
+  }
 }

@@ -31,6 +31,8 @@ interface ListenersContext {
 export class Listeners {
   readonly #broker: ListenersContext
   readonly #open = new Set<Listener>()
+  /** For listeners with a signal. */
+  readonly #whenClosed = new Map<Listener, () => void>()
   readonly #context: ListenContext
   /** For requests from `Broker.handleUpgrade`. */
   readonly #upgrades: WebSocketEndpoint
@@ -40,7 +42,11 @@ export class Listeners {
     this.#context = {
       maxPayload: broker.limits.maxPacketSize + WEBSOCKET_SLACK_BYTES,
       onHealth: (request, response) => broker.respondHealth(request, response),
-      onClose: (listener) => this.#open.delete(listener),
+      onClose: (listener) => {
+        this.#open.delete(listener)
+        this.#whenClosed.get(listener)?.()
+        this.#whenClosed.delete(listener)
+      },
     }
     this.#upgrades = new WebSocketEndpoint({}, broker.acceptor.accept, this.#context)
   }
@@ -74,15 +80,29 @@ export class Listeners {
         if (given !== undefined) opened.push(await this.#listen(name, given))
       }
       lifecycle.refuseClosed() // `close` may have been called meanwhile.
+      signal?.throwIfAborted()
     } catch (error) {
       await Promise.all(opened.map((listener) => listener.close()))
       throw error
     }
     for (const listener of opened) this.#open.add(listener)
-    signal?.addEventListener('abort', () => {
-      for (const listener of opened) void listener.close()
-    })
+    if (signal !== undefined) this.#closeWith(signal, opened)
     return opened
+  }
+
+  /** The signal, which may live longer than the listeners, keeps nothing of them. */
+  #closeWith(signal: AbortSignal, opened: readonly Listener[]): void {
+    const left = new Set(opened)
+    const onAbort = (): void => {
+      for (const listener of left) void listener.close()
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    for (const listener of opened) {
+      this.#whenClosed.set(listener, () => {
+        left.delete(listener)
+        if (left.size === 0) signal.removeEventListener('abort', onAbort)
+      })
+    }
   }
 
   async #listen<Name extends TransportName>(name: Name, options: Required<ListenOptionsMap>[Name]): Promise<Listener> {

@@ -1,5 +1,6 @@
 import type { Client } from '../types/client.ts'
 import type { MaybePromise, Plugin } from '../types/hooks.ts'
+import type { ApplicationFunction, Waiting } from './application-calls.ts'
 import { MqttError } from './errors.ts'
 import { isPromise } from './promises.ts'
 import type { Timers } from './timers.ts'
@@ -13,10 +14,14 @@ export type HookName = Exclude<keyof AnyPlugin, 'name'>
 export interface Hook {
   readonly plugin: AnyPlugin
   readonly name: HookName
+  readonly calls: ApplicationFunction
 }
 
-/** The Client that a hook is called for. */
-export interface AskingClient extends Client {
+/** No receiver waits for the hook. */
+const NO_RECEIVER: Waiting = {}
+
+/** The Client that a hook is called for. While the hook is called, no acknowledgement of the Client is handled. */
+export interface AskingClient extends Client, Waiting {
   /**
    * `each`: every hook has a time limit. `together`: the connection has ended; its last packets and its Will have one
    * time limit. `over`: this limit is over, and the result of a hook has no effect.
@@ -41,26 +46,28 @@ export class PluginCalls {
 
   /**
    * Returns the first opinion, at once unless a hook returns a promise; undefined if no plugin has one.
-   * `abort` is the controller of the signal of the hook, which is aborted when the time limit is over.
+   * `abort` is the controller of the signal of the hook, which is aborted when the time limit is over. `waiting` is the
+   * Client that waits for the hook.
    */
   first<Answer>(
     hooks: readonly Hook[],
     call: Call<Answer>,
     abort?: AbortController,
     client?: AskingClient,
+    waiting: Waiting = client ?? NO_RECEIVER,
     from = 0,
   ): MaybePromise<Answer | undefined> {
     for (let index = from; index < hooks.length; index += 1) {
       const hook = hooks[index] as Hook
       let answer: MaybePromise<Answer | undefined | void>
       try {
-        answer = call(hook.plugin)
+        answer = hook.calls.call(waiting, call, hook.plugin)
       } catch (error) {
         throw this.#refusal(hook, error)
       }
       if (isPromise(answer)) {
         return this.#inTime(hook, answer as Promise<Answer | undefined>, abort, client).then((value) =>
-          value === undefined ? this.first(hooks, call, abort, client, index + 1) : value,
+          value === undefined ? this.first(hooks, call, abort, client, waiting, index + 1) : value,
         )
       }
       if (answer !== undefined) return answer

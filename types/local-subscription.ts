@@ -12,8 +12,8 @@ export interface SubscribeOptions {
   /** Maximum number of queued messages, from 1. Default: 1,000. */
   readonly highWaterMark?: number
   /**
-   * Behaviour when the queue is full. At first back-pressure pauses publishers for `limits.holdBackMs`. Then
-   * `drop-oldest` drops and counts messages, `pause` pauses publishers without a time limit, and `error` ends the
+   * Behaviour when the queue is full. From three quarters of it on back-pressure pauses publishers for
+   * `limits.holdBackMs`, `broker.publish` included once a listener or a loop takes messages. Then `drop-oldest` drops and counts messages, `pause` pauses publishers without a time limit, and `error` ends the
    * subscription with an error. Default: `drop-oldest`.
    */
   readonly overflow?: 'drop-oldest' | 'pause' | 'error'

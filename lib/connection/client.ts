@@ -32,6 +32,7 @@ export class Client implements PublicClient {
   #handle: ConnectionHandle
   readonly #operations: SessionOperations
   #abort: AbortController | undefined
+  #backPressure: object | undefined
 
   static {
     refuseMembersOfAedesClient(Client.prototype)
@@ -63,6 +64,15 @@ export class Client implements PublicClient {
     this.#abort ??= new AbortController()
     if (!this.#handle.isOpen) this.#abort.abort()
     return this.#abort.signal
+  }
+
+  /** The back-pressure of its session, once it has one. */
+  get backPressure(): object | undefined {
+    return this.#backPressure
+  }
+
+  connectedTo(backPressure: object): void {
+    this.#backPressure = backPressure
   }
 
   connectionClosed(): void {

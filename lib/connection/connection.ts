@@ -235,6 +235,7 @@ export class Connection implements InputOwner, PacketSenderOwner, ReplyOwner, Fl
     this.session = session
     this.client = client
     session.attach(this.sender, client)
+    client.connectedTo(session.outbound.backPressure)
     this.send(connack)
     if (predecessors.has(client.id)) {
       this.input.closeGate()

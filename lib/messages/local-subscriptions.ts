@@ -50,6 +50,7 @@ export class LocalSubscriptions {
     options.signal?.throwIfAborted()
     const granted = this.#granted(filters, options.qos ?? 2)
     const takeWaiting = (): void => this.#takeWaiting(subscriber, subscriptions)
+    const onAbort = (): void => void subscriber.close()
     const subscriber = new LocalSubscriber({
       timers: this.#broker.timers,
       holdBackMs: this.#broker.limits.holdBackMs,
@@ -58,6 +59,7 @@ export class LocalSubscriptions {
       reportError: (error) => this.#broker.reportError(error),
       onRoom: granted.some(({ shareName }) => shareName !== undefined) ? takeWaiting : undefined,
       onClose: () => {
+        options.signal?.removeEventListener('abort', onAbort) // The signal may live longer than the subscription.
         this.#subscribers.delete(subscriber)
         for (const subscription of subscriptions) this.#broker.subscriptions.remove(subscription)
       },
@@ -65,8 +67,8 @@ export class LocalSubscriptions {
     const subscriptions = granted.map((each) => new Subscription(subscriber, each, each))
     for (const subscription of subscriptions) this.#broker.subscriptions.add(subscription)
     this.#subscribers.add(subscriber)
-    options.signal?.addEventListener('abort', () => void subscriber.close(), { once: true })
-    if (options.retained !== false) this.#sendRetained(subscriber, subscriptions, options.qos ?? 2)
+    options.signal?.addEventListener('abort', onAbort, { once: true })
+    this.#begin(subscriber, options.retained === false ? [] : subscriptions, options.qos ?? 2)
     takeWaiting()
     this.#broker.lifecycle.restored?.then(takeWaiting, () => undefined)
     return subscriber
@@ -100,19 +102,14 @@ export class LocalSubscriptions {
     })
   }
 
-  /** Shared subscriptions receive no retained messages (section 4.8.2). */
-  #sendRetained(subscriber: LocalSubscriber, subscriptions: readonly Subscription[], qos: QoS): void {
+  /** Retained messages of these subscriptions come first; shared subscriptions receive none (section 4.8.2). */
+  #begin(subscriber: LocalSubscriber, subscriptions: readonly Subscription[], qos: QoS): void {
     const { retained, lifecycle } = this.#broker
-    const { restored } = lifecycle
     const notShared = subscriptions.filter(({ shareName }) => shareName === undefined)
     const filters = notShared.map(({ matchFilter }) => matchFilter)
     const begin = (): void => subscriber.begin(matchOnce(filters, retained), qos)
-    if (restored === undefined) {
-      begin()
-      return
-    }
-    subscriber.awaitRetained()
-    restored.then(begin, begin)
+    if (lifecycle.restored === undefined) begin()
+    else lifecycle.restored.then(begin, begin)
   }
 
   close(): void {

@@ -1,9 +1,9 @@
 import type { Timer, Timers } from '../timers.ts'
 
-/** A publisher that can be paused: a connection that stops reading. */
+/** A publisher that can be paused: a connection that stops reading, or a publication of the application. */
 export interface Pausable {
-  /** Each call of `pause` is followed by one call of `resume`. */
-  pause(): void
+  /** Each call of `pause` is followed by one call of `resume`, unless the publisher is released by `forget`. */
+  pause(by?: BackPressure): void
   resume(): void
 }
 
@@ -15,6 +15,8 @@ export interface Pausable {
  *      ▲───────drained───────┴──────────drained──────────┘
  */
 export class BackPressure {
+  /** No code of the application takes the messages yet; the code that publishes may be about to. */
+  isUnattended = false
   readonly #timers: Timers
   readonly #graceMs: number
   #paused: Set<Pausable> | undefined
@@ -36,16 +38,27 @@ export class BackPressure {
     this.#paused ??= new Set()
     if (this.#paused.has(publisher)) return
     this.#paused.add(publisher)
-    publisher.pause()
+    publisher.pause(this)
+  }
+
+  /** The publisher does not wait any more, and is not resumed. */
+  forget(publisher: Pausable): void {
+    this.#paused?.delete(publisher)
   }
 
   congest(): void {
     if (this.#state !== 'flowing') return
-    this.#state = 'congested'
+    this.#state = this.#graceMs > 0 ? 'congested' : 'slow'
+    if (!this.isCongested) return
     this.#timer = this.#timers.after(this.#graceMs, () => {
       this.#state = 'slow'
       this.#resumeAll()
     })
+  }
+
+  /** The subscriber has sent messages. A congested one that has some room resumes its publishers; a slow one does not. */
+  progress(hasRoom: boolean): void {
+    if (hasRoom && this.isCongested) this.relieve()
   }
 
   relieve(): void {

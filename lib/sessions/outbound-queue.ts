@@ -56,6 +56,12 @@ export class OutboundQueue implements Iterable<Delivery> {
     return this.#length <= maxQueuedMessages >> 2 && this.#bytes <= maxQueuedBytes / 4
   }
 
+  /** Whether at most 7/16 of each limit are used: a subscriber that makes progress is not slow. */
+  get isBelowResumeMark(): boolean {
+    const { maxQueuedMessages, maxQueuedBytes } = this.#limits
+    return this.#queue.length <= (maxQueuedMessages * 7) >> 4 && this.#bytes <= (maxQueuedBytes * 7) / 16
+  }
+
   /** Whether more than half of a limit is used. */
   get isAboveHighWaterMark(): boolean {
     const { maxQueuedMessages, maxQueuedBytes } = this.#limits

@@ -202,7 +202,7 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
       reportRefused(this.#environment, this, delivery, this.#sendWhenCommitted(connection, delivery))
     }
     if (this.#queue.length > 0 || this.#memberships?.canTake === true) this.#sendQueued(connection)
-    if (!this.hasCapacity) return
+    if (!this.hasCapacity) return this.backPressure.progress(!connection.outboundBusy && this.#queue.isBelowResumeMark)
     this.backPressure.relieve()
     this.#retained?.run()
   }
