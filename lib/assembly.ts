@@ -35,7 +35,6 @@ import type { Settings } from './options.ts'
 import type { Delivery } from './sessions/delivery.ts'
 import { QueueTotals } from './sessions/outbound-queue.ts'
 import { QueueExpiry } from './sessions/queue-expiry.ts'
-import type { SessionGaps } from './sessions/session-environment.ts'
 import { Predecessors } from './sessions/predecessors.ts'
 import { SessionRegistry } from './sessions/session-registry.ts'
 import { Session } from './sessions/session.ts'
@@ -90,7 +89,6 @@ export class Assembly {
   readonly sessions: SessionRegistry
   readonly bus: Bus
   readonly cluster: Cluster
-  readonly gaps: SessionGaps
   readonly administration: Administration
 
   readonly connections: Connections
@@ -157,7 +155,6 @@ export class Assembly {
         new Session(this, clientId, principal, storageOf(this.commits, clientId, isKept)),
     )
     this.cluster = settings.emitter === undefined ? singleBroker : new EmitterCluster(this, settings.emitter)
-    this.gaps = this.cluster.gaps
     this.administration = new Administration(this)
     this.bus = new Bus(busEmitter, { brokerId: settings.id, cluster: this.cluster, reportError })
 

@@ -1,7 +1,6 @@
 import type { MessageId } from '../messages/message-id.ts'
 import type { Publication } from '../messages/publication.ts'
 import type { Subscription } from '../messages/subscriber.ts'
-import { noGaps, type SessionGaps } from '../sessions/session-environment.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Change } from '../storage/commit-batch.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
@@ -10,8 +9,6 @@ import type { SharedReading } from '../../types/storage.ts'
 
 /** The other brokers, as the rest of this one sees them. */
 export interface Cluster {
-  /** Sessions that wait for messages of other brokers. */
-  readonly gaps: SessionGaps
   readonly health: BrokerHealth['brokers']
   /** Joins the other brokers; resolves when they are known. */
   start(): Promise<void>
@@ -65,7 +62,6 @@ const NO_CLIENTS: ReadonlySet<string> = new Set()
 
 /** For a broker that works alone. */
 export const singleBroker: Cluster = {
-  gaps: noGaps,
   health: { state: 'alone', peers: 0 },
   start: async () => undefined,
   shareSessions: async () => undefined,

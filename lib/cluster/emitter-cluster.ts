@@ -6,7 +6,6 @@ import { Publication } from '../messages/publication.ts'
 import { QueuedMessage } from '../messages/queued-message.ts'
 import type { Subscription } from '../messages/subscriber.ts'
 import { faultInMessageProperties } from '../packets/properties.ts'
-import type { SessionGaps } from '../sessions/session-environment.ts'
 import type { Session } from '../sessions/session.ts'
 import type { Change } from '../storage/commit-batch.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
@@ -43,10 +42,6 @@ const NO_ID: MessageId = { brokerId: '', brokerCounter: 0 }
  * others to its own Clients. With a shared storage, sessions move between brokers.
  */
 export class EmitterCluster implements Cluster, MembershipListener {
-  readonly gaps: SessionGaps = {
-    defer: (outbound, delivery) => this.#sessions?.repair.defer(outbound, delivery) === true,
-    finished: (outbound, content) => this.#sessions?.repair.finished(outbound, content),
-  }
   readonly #environment: ClusterEnvironment
   readonly #peers: Membership
   readonly #replication = new ReplicationQueue((publication, targets) => this.#send(publication, targets))
@@ -178,12 +173,16 @@ export class EmitterCluster implements Cluster, MembershipListener {
     this.#sessions?.onGap()
   }
 
+  onInterruption(): void {
+    this.#sessions?.onGap()
+  }
+
   onJoin(): void {
     // The new broker sends its own requests.
   }
 
-  onLeave(id: string): void {
-    this.#sessions?.onLeave(id)
+  onLeave(id: string, how: 'leave' | 'silence'): void {
+    this.#sessions?.onLeave(id, how)
   }
 
   onError(error: Error): void {

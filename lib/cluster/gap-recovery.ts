@@ -1,19 +1,21 @@
 import type { MessageId } from '../messages/message-id.ts'
-import type { Delivery } from '../sessions/delivery.ts'
 import { MessageIdSet } from '../messages/message-id-set.ts'
+import type { Delivery } from '../sessions/delivery.ts'
+import type { SessionGap } from '../sessions/session-gap.ts'
 
 /**
  * Reads the messages of a session whose notices from a peer were lost: from the storage, in its order.
  *
  *   complete ──markStale──▶ stale: a delivery is left in the storage ──startReading──▶ reading: a delivery is deferred
- *       ▲                                                                                   │
- *       └───────────────────────────────────────unseen──────────────────────────────────────┘
+ *       ▲                     ▲                                                             │
+ *       │                     └───────────unseen, after another markStale───────────────────┤
+ *       └─────────────────────────────────unseen────────────────────────────────────────────┘
  */
-export class GapRecovery {
+export class GapRecovery implements SessionGap {
   /** Ids of messages that came from the storage: the broker that published one may still send or replay it. */
   readonly recoveredIds: MessageIdSet
   #isStale = false
-  /** Deliveries that peers stored while the storage is read. */
+  /** Deliveries that were stored while the storage is read. */
   #deferred: Delivery[] | undefined
   /** Messages that the session finished since the reading began. */
   #finished: MessageIdSet | undefined
@@ -22,6 +24,7 @@ export class GapRecovery {
     this.recoveredIds = recoveredIds
   }
 
+  /** Messages may be lacking that no reading under way will find. */
   get isStale(): boolean {
     return this.#isStale
   }
@@ -30,13 +33,21 @@ export class GapRecovery {
     this.#isStale = true
   }
 
+  /** What was lost until now will be read. */
   startReading(): void {
-    this.#isStale = true
+    this.#isStale = false
     this.#deferred = []
     this.#finished = new MessageIdSet()
   }
 
-  /** A delivery that a peer stored. Before the reading it is ignored, because it will be read. */
+  /** The storage could not be read. */
+  failed(): void {
+    this.#isStale = true
+    this.#deferred = undefined
+    this.#finished = undefined
+  }
+
+  /** A delivery that is stored. Before the reading it is ignored, because it will be read. */
   defer(delivery: Delivery): void {
     this.#deferred?.push(delivery)
   }
@@ -46,11 +57,13 @@ export class GapRecovery {
     this.#finished?.add(id)
   }
 
-  /** Deliveries that the storage has and the session lacks, then those that came meanwhile. The session is complete. */
+  /**
+   * Deliveries that the storage has and the session lacks, then those that came meanwhile. If more was lost meanwhile,
+   * the latter wait for the next reading: a lost message may come before them.
+   */
   *unseen(stored: Iterable<Delivery>, has: (id: MessageId | undefined) => boolean): IterableIterator<Delivery> {
-    const deferred = this.#deferred ?? []
+    const deferred = this.#isStale ? [] : (this.#deferred ?? [])
     const finished = this.#finished
-    this.#isStale = false
     this.#deferred = undefined
     this.#finished = undefined
     for (const deliveries of [stored, deferred]) {

@@ -28,6 +28,8 @@ export interface MembershipListener {
   onRequest(kind: string, body: unknown, from: string): unknown
   /** Messages or notices of that broker were lost on the way. Called once per gap, before what comes after it. */
   onGap(from: string): void
+  /** This broker may have lost packets of any broker. Called before what comes after them; gaps are found later. */
+  onInterruption(): void
   onJoin(id: string): void
   /** The broker left, or was silent for so long that it counts as dead; if it was not, it joins again. */
   onLeave(id: string, how: 'leave' | 'silence'): void
@@ -195,11 +197,13 @@ export class Membership {
     // The emitter may call back although subscribing failed, because its server was away for long. Subscribing again
     // must wait: the connection is not ready for it yet.
     this.#mustResubscribe = this.#isListening && !this.#hasReceived
+    this.#call(() => this.#owner.onInterruption())
     this.#sendUnsequenced('join', {}) // The responses show what was lost without the connection.
   }
 
   #resubscribe(): void {
     this.#mustResubscribe = false
+    this.#call(() => this.#owner.onInterruption())
     this.#isListening = false
     this.#emitter.removeListener('#', this.#listener)
     // An mqemitter removes the listener in `setImmediate`.

@@ -31,6 +31,14 @@ export interface OwnershipEnvironment extends RecoveryEnvironment {
   }
 }
 
+interface OwnershipParts {
+  readonly commits: CommitQueue
+  readonly peers: Membership
+  readonly remote: RemoteSessions
+  /** Called for a session that lacks messages: their notices were lost while it was read. */
+  readonly missed: (session: Session) => void
+}
+
 /** The response to a request for a session. */
 interface Release {
   /** `done`: the storage has all of the session. `none`: this broker does not have it. */
@@ -61,16 +69,18 @@ export class Ownership {
   readonly #commits: CommitQueue
   readonly #peers: Membership
   readonly #remote: RemoteSessions
+  readonly #missed: (session: Session) => void
   readonly #locks = new SessionLocks()
   readonly #undecided = new Set<UndecidedAtPeer>()
   /** Sessions that peers are asked for, with the peers that decided before all of them had responded. */
   readonly #decidedEarly = new Map<string, { readonly time: number; readonly peers: Set<string> }>()
 
-  constructor(environment: OwnershipEnvironment, commits: CommitQueue, peers: Membership, remote: RemoteSessions) {
+  constructor(environment: OwnershipEnvironment, { commits, peers, remote, missed }: OwnershipParts) {
     this.#environment = environment
     this.#commits = commits
     this.#peers = peers
     this.#remote = remote
+    this.#missed = missed
   }
 
   // ─── connections of this broker ──────────────────────────────────────────────────────────────────────────────────
@@ -135,7 +145,7 @@ export class Ownership {
     remote.move('acquire')
     let stored: PersistedSessionState | undefined
     try {
-      await this.#commits.flushed().catch(() => undefined) // A rejected change is not in the storage.
+      await this.#commits.flushed() // Messages that this broker stored for the session are read, too.
       stored = await this.#commits.storage.readSession(clientId)
       const isChecked = principal !== undefined && this.#environment.sessions.checksPrincipal
       if (isChecked && (stored?.session.owner ?? principal) !== principal) throw belongsToAnother()
@@ -143,13 +153,17 @@ export class Ownership {
       remote.move('failed')
       throw error instanceof MqttError ? error : storageRefusal(error as Error)
     }
-    const buffered = remote.state.name === 'loading' ? remote.state.bufferedDeliveries : []
+    const { state } = remote
     this.#remote.forget(clientId)
     if (stored === undefined) return undefined
     const session = restoreSession(this.#environment, this.#commits, stored, remote.recoveredIds)
-    for (const delivery of buffered) {
+    const isWithGap = state.name === 'loading' && state.hasGap
+    if (isWithGap) this.#missed(session)
+    for (const delivery of state.name === 'loading' ? state.bufferedDeliveries : []) {
       const { stored: id } = delivery.content
-      if (id === undefined || !session.outbound.hasSeen(id)) session.outbound.enqueue(delivery)
+      if (id !== undefined && session.outbound.hasSeen(id)) continue
+      if (!isWithGap) session.outbound.enqueue(delivery)
+      else if (delivery.storage === 'none') session.storage.queued(undefined, delivery) // The others are stored.
     }
     session.outbound.sendPending()
     return { session, state: stored }
@@ -217,7 +231,7 @@ export class Ownership {
 
   /** Decided packets are sent to the peers when they are committed; the notice follows them. */
   async #notifyDecided(request: { clientId: string; time: number }, peer: string): Promise<void> {
-    await this.#committed()
+    await this.#commits.committed()
     this.#peers.send(peer, 'decided', request)
   }
 
@@ -232,7 +246,7 @@ export class Ownership {
       const session = sessions.get(clientId)
       if (session === undefined) {
         // The peer must not read a session that has ended and is stored for its Will only.
-        if (sessions.deleteEnded(clientId)) await this.#committed()
+        if (sessions.deleteEnded(clientId)) await this.#commits.committed()
         return 'none'
       }
       if (sessions.checksPrincipal && session.principal !== (owner ?? undefined)) return 'forbidden'
@@ -243,20 +257,16 @@ export class Ownership {
       sessions.deleteEnded(clientId)
       // The peer continues only when the storage has all of the session, however long that takes. Until then this
       // broker is the owner, and messages still come here: if their commit fails, none is sent.
-      await this.#committed()
+      await this.#commits.committed()
       if (sessions.get(clientId) !== session) return 'done' // It ended.
       const remote = this.#drop(session, from)
       remote?.startReleasing(session.connectedAt)
-      await this.#committed() // Messages that came meanwhile. After this the broker stores nothing of the session.
+      await this.#commits.committed() // Messages that came meanwhile. After this the broker stores nothing of the session.
       remote?.move('committed')
       return 'done'
     } finally {
       unlock()
     }
-  }
-
-  #committed(): Promise<void> {
-    return new Promise((resolve) => this.#commits.afterCommit(resolve))
   }
 
   /** Another broker has the session already. */

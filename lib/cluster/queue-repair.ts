@@ -1,23 +1,22 @@
 import { type MessageId, messageIdText } from '../messages/message-id.ts'
 import type { Message } from '../messages/message.ts'
-import type { QueuedMessage } from '../messages/queued-message.ts'
-import type { Delivery } from '../sessions/delivery.ts'
 import type { Outbound } from '../sessions/outbound.ts'
-import type { SessionGaps } from '../sessions/session-environment.ts'
 import type { Session } from '../sessions/session.ts'
 import type { CommitQueue } from '../storage/commit-queue.ts'
 import { deliveryOf, type RecoveryEnvironment, RecoveredMessages, restoreRetained } from '../storage/recovery.ts'
+import type { PersistedSessionState } from '../../types/persistence.ts'
 import type { SharedReading } from '../../types/storage.ts'
 import { queuedMessageOf } from '../storage/stored-message.ts'
 import { GapRecovery } from './gap-recovery.ts'
 import { MessageIdSet } from '../messages/message-id-set.ts'
 
 /** Reads from the storage the changes of peers whose notices were lost. */
-export class QueueRepair implements SessionGaps {
+export class QueueRepair {
   readonly #environment: RecoveryEnvironment
   readonly #commits: CommitQueue
   readonly #shared: SharedReading
-  readonly #recoveries = new Map<object, GapRecovery>()
+  /** The `gap` of each outbound side that has one. */
+  readonly #recoveries = new WeakMap<Outbound, GapRecovery>()
 
   constructor(environment: RecoveryEnvironment, commits: CommitQueue, shared: SharedReading) {
     this.#environment = environment
@@ -25,20 +24,8 @@ export class QueueRepair implements SessionGaps {
     this.#shared = shared
   }
 
-  defer(outbound: object, delivery: Delivery): boolean {
-    const recovery = this.#recoveries.get(outbound)
-    if (recovery === undefined) return false
-    recovery.defer(delivery)
-    return true
-  }
-
-  finished(outbound: object, content: QueuedMessage): void {
-    if (this.#recoveries.size > 0) this.#recoveries.get(outbound)?.finished(content.stored)
-  }
-
-  /** Deliveries that peers store for these sessions stay in the storage until the session is repaired. */
+  /** What is delivered to these sessions stays in the storage until the session is repaired. */
   markStale(sessions: Iterable<Session>): void {
-    for (const outbound of this.#recoveries.keys()) if ((outbound as Outbound).ended) this.#recoveries.delete(outbound)
     for (const { storage, outbound } of sessions) if (storage.isDurable) this.#recoveryOf(outbound).markStale()
   }
 
@@ -48,17 +35,17 @@ export class QueueRepair implements SessionGaps {
       outbound.recoveredIds ??= new MessageIdSet()
       recovery = new GapRecovery(outbound.recoveredIds)
       this.#recoveries.set(outbound, recovery)
+      outbound.gap = recovery
     }
     return recovery
   }
 
-  /** Queues the messages of the storage that the session lacks: a peer stored them, and its notice was lost. */
+  /** Queues the messages of the storage that a stale session lacks: a peer stored them, and its notice was lost. */
   async repair({ clientId, outbound }: Session): Promise<void> {
-    await this.#commits.flushed().catch(() => undefined)
-    const recovery = this.#recoveryOf(outbound)
-    recovery.startReading() // Also messages that came while another session was repaired.
-    const state = await this.#commits.storage.readSession(clientId)
-    this.#recoveries.delete(outbound)
+    const recovery = this.#recoveries.get(outbound)
+    if (recovery === undefined || outbound.ended) return
+    recovery.startReading()
+    const state = await this.#read(clientId, recovery)
     if (outbound.ended) return
     const messages = new RecoveredMessages(this.#environment)
     const stored = [...(state?.queue ?? [])].map((item) => deliveryOf(item, messages))
@@ -71,12 +58,26 @@ export class QueueRepair implements SessionGaps {
       return isKnown
     }
     for (const delivery of recovery.unseen(stored, has)) outbound.enqueue(delivery)
+    if (!recovery.isStale) {
+      this.#recoveries.delete(outbound)
+      outbound.gap = undefined
+    }
     outbound.sendPending()
+  }
+
+  async #read(clientId: string, recovery: GapRecovery): Promise<PersistedSessionState | undefined> {
+    try {
+      await this.#commits.committed() // The storage has what this broker has changed.
+      return await this.#commits.storage.readSession(clientId)
+    } catch (error) {
+      recovery.failed()
+      throw error
+    }
   }
 
   /** Replaces the retained messages by those of the storage and those that were published here meanwhile. */
   async readRetained(): Promise<void> {
-    await this.#commits.flushed().catch(() => undefined)
+    await this.#commits.committed()
     const { retained, timers } = this.#environment
     const before = new Map<string, Message>()
     for (const message of retained.match('#')) before.set(message.topic, message)

@@ -27,8 +27,8 @@ type Move = 'acquire' | 'failed' | 'committed'
 
 type RemoteState =
   | { readonly name: 'remote' }
-  /** The session is being read; messages for it come meanwhile. */
-  | { readonly name: 'loading'; readonly bufferedDeliveries: Delivery[] }
+  /** The session is being read; messages for it come meanwhile. With a gap some of them were lost. */
+  | { readonly name: 'loading'; readonly bufferedDeliveries: Delivery[]; readonly hasGap: boolean }
   /** A peer requested the session; the storage does not have all of it yet. Its last connection began at `since`. */
   | { readonly name: 'releasing'; readonly since: number }
 
@@ -64,13 +64,18 @@ export class RemoteSession implements Subscriber {
 
   move(event: Move): void {
     const to = (moves[this.#state.name] as Partial<Record<Move, RemoteState['name']>>)[event]
-    if (to === 'loading') this.#state = { name: 'loading', bufferedDeliveries: [] }
+    if (to === 'loading') this.#state = { name: 'loading', bufferedDeliveries: [], hasGap: false }
     else if (to === 'remote') this.#state = REMOTE
   }
 
   /** The session was local until now. */
   startReleasing(since: number): void {
     this.#state = { name: 'releasing', since }
+  }
+
+  /** Packets of a peer were lost. */
+  markStale(): void {
+    if (this.#state.name === 'loading') this.#state = { ...this.#state, hasGap: true }
   }
 
   get canSendNow(): boolean {

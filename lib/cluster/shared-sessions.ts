@@ -8,6 +8,7 @@ import { Ownership, type OwnershipEnvironment, TAKE_OVER_MS } from './ownership.
 import type { Membership } from './membership.ts'
 import { QueueRepair } from './queue-repair.ts'
 import { RemoteSessions } from './remote-sessions.ts'
+import type { Session } from '../sessions/session.ts'
 import type { SessionNotice } from './session-notice.ts'
 
 /** The parts of the broker that are used here. */
@@ -17,6 +18,12 @@ export interface SharedSessionsEnvironment extends OwnershipEnvironment {
 
 // Milliseconds after a loss until the storage is read, so that a burst of losses costs one reading.
 const REPAIR_MS = 500
+
+// Sessions that are read at once.
+const MAX_REPAIRS = 16
+
+/** The notice that a broker counts as dead. */
+const DEAD = 'dead'
 
 /**
  * The sessions of brokers that share a storage: the owner broker of each (`Ownership`), whether all brokers agree on it
@@ -41,9 +48,13 @@ export class SharedSessions {
     this.#shared = shared
     this.#peers = peers
     this.#remote = new RemoteSessions(environment, commits)
-    this.ownership = new Ownership(environment, commits, peers, this.#remote)
-    this.#inventory = new Inventory(environment, this.ownership, peers, this.#remote)
     this.repair = new QueueRepair(environment, commits, shared)
+    const missed = (session: Session): void => {
+      this.repair.markStale([session])
+      this.#repairSoon()
+    }
+    this.ownership = new Ownership(environment, { commits, peers, remote: this.#remote, missed })
+    this.#inventory = new Inventory(environment, this.ownership, peers, this.#remote)
   }
 
   /** Reads the storage; adopts the sessions that no broker has. */
@@ -108,6 +119,10 @@ export class SharedSessions {
   }
 
   onNotice(kind: string, body: unknown, from: string): void {
+    if (kind === DEAD) {
+      if (this.#peers.members.has((body as { id: string }).id)) this.onGap()
+      return
+    }
     const apply = (): void => this.ownership.onNotice(kind, body as SessionNotice, from)
     if (this.#deferredNotices === undefined) apply()
     else this.#deferredNotices.push(apply)
@@ -126,17 +141,28 @@ export class SharedSessions {
     }
   }
 
-  /** A broker has left: its sessions are adopted by one of the others. */
-  onLeave(id: string): void {
+  /**
+   * A broker has left: its sessions are adopted by one of the others. One that has died may have stored messages of
+   * which it has notified nobody; all brokers read them before they receive anything that comes after its end here.
+   */
+  onLeave(id: string, how: 'leave' | 'silence'): void {
     this.ownership.onDecided(id)
     this.#inventory.onLeave(id)
+    if (how === 'leave') return this.#repairSoon()
     this.onGap()
+    this.#peers.broadcast(DEAD, { id })
   }
 
   /** Packets of a peer were lost: the storage is read for their messages, the peers are asked for their sessions. */
   onGap(): void {
     if (this.#isStopped) return
     this.repair.markStale(this.#environment.sessions.values())
+    for (const remote of this.#remote.values()) remote.markStale()
+    this.#repairSoon()
+  }
+
+  #repairSoon(): void {
+    if (this.#isStopped) return
     this.#repairTimer ??= this.#environment.timers.after(REPAIR_MS, () => {
       this.#repairTimer = undefined
       this.#repairing = this.#repairing
@@ -144,7 +170,7 @@ export class SharedSessions {
         .catch((error: Error) => {
           if (this.#isStopped) return // The storage is closed.
           this.#environment.reportError(error)
-          this.onGap() // The storage fails at present.
+          this.#repairSoon() // The storage fails at present.
         })
     })
   }
@@ -153,16 +179,22 @@ export class SharedSessions {
     await this.repair.readRetained()
     await this.#compare(false)
     const sessions = Array.from(this.#environment.sessions.values()) // The map changes meanwhile.
-    for (const session of sessions) {
-      if (this.#isStopped) return
-      if (session.storage.isDurable && !session.ended) await this.repair.repair(session)
+    sessions.sort((one, other) => Number(other.connected) - Number(one.connected)) // Connected Clients wait.
+    const left = sessions.values()
+    const repairNext = async (): Promise<void> => {
+      for (const session of left) {
+        if (this.#isStopped) return
+        await this.repair.repair(session)
+      }
     }
+    const results = await Promise.allSettled(Array.from({ length: MAX_REPAIRS }, repairNext))
+    for (const result of results) if (result.status === 'rejected') throw result.reason
   }
 
   async #compare(isStart: boolean): Promise<void> {
     this.#deferredNotices = []
     try {
-      if (!(await this.#inventory.compare())) this.onGap()
+      if (!(await this.#inventory.compare())) this.#repairSoon()
       if (isStart) await this.#inventory.readSessions(this.#shared)
       await this.#inventory.adoptOrphans()
     } finally {

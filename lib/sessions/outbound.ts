@@ -19,6 +19,7 @@ import type { ExpiringQueue } from './queue-expiry.ts'
 import { RetainedSender } from './retained-sender.ts'
 import type { SessionConnection } from './session-connection.ts'
 import type { SessionEnvironment } from './session-environment.ts'
+import { deferToGap, type SessionGap } from './session-gap.ts'
 import type { SessionStorage } from './session-storage.ts'
 import type { Home } from './shared-queues.ts'
 import { isSecondCopy, separate, storeInOrder } from './stored-order.ts'
@@ -36,6 +37,7 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
   recoveredIds: MessageIdSet | undefined
   ended = false
   expiryTimer: Timer | undefined
+  gap: SessionGap | undefined = undefined
   readonly #environment: SessionEnvironment
   readonly #storage: SessionStorage
   readonly #subscriptions: ReadonlyMap<string, Subscription>
@@ -98,12 +100,12 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
   }
 
   get canSendNow(): boolean {
-    return this.#connection !== undefined && this.#queue.length === 0 && this.#canSend(this.#connection)
+    return this.gap === undefined && this.#queue.length === 0 && this.#canSend(this.#connection)
   }
 
   /** The Client is connected, and queue and output have room for messages that can wait. */
   get hasCapacity(): boolean {
-    return this.#connection !== undefined && !this.#connection.outboundBusy && this.#queue.isBelowLowWaterMark
+    return this.#connection?.outboundBusy === false && this.gap === undefined && this.#queue.isBelowLowWaterMark
   }
 
   /** Inflight messages in the order of sending, then queued messages. */
@@ -132,7 +134,7 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
     if (qos === 0) return qos0Readiness(this.#connection)
     if (this.ended) return Readiness.away
     if (!this.hasRoomFor(publication)) return Readiness.full
-    if (this.#connection === undefined) return Readiness.later
+    if (this.#connection === undefined || this.gap !== undefined) return Readiness.later
     if (this.sendsAtOnce) return Readiness.now
     return this.#queue.isAboveHighWaterMark ? Readiness.congested : Readiness.soon
   }
@@ -152,12 +154,11 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
       if (isDuplicate(publication, this)) return undefined
       if (this.#storage.isQueuedByPeer(publication, via)) delivery.storage = 'queued by peer'
     }
-    const isStoredByPeer = delivery.storage !== 'none'
-    if (isStoredByPeer && this.#environment.gaps.defer(this, delivery)) return undefined
+    if (this.gap !== undefined) return deferToGap(this, this.#storage, publication, delivery)
     const connection = this.#connection
     const isSentNow = this.sendsAtOnce
     if (!this.#queue.hasRoomFor(content, isSentNow) && !this.hasRoomFor(publication, isSentNow)) {
-      if (isStoredByPeer) this.#storage.discarded(delivery)
+      if (delivery.storage !== 'none') this.#storage.discarded(delivery)
       return 'queue-full'
     }
     if (qos === 2) delivery.commitNumber = publication.commitNumber
@@ -248,7 +249,7 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
 
   forget(delivery: Delivery): number {
     const commitNumber = this.#storage.discarded(delivery)
-    this.#environment.gaps.finished(this, delivery.content)
+    this.gap?.finished(delivery.content.stored)
     delivery.releaseContent()
     return commitNumber
   }
@@ -363,11 +364,9 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
     return this.recoveredIds?.has(id) === true || isAmong(this.deliveries(), id)
   }
 
-  #canSend(connection: SessionConnection): boolean {
-    return (
-      !connection.outboundBusy &&
-      this.inflight.quotaInUse < Math.min(connection.receiveMaximum, this.#environment.settings.limits.maxInflight)
-    )
+  #canSend(connection: SessionConnection | undefined): boolean {
+    if (connection?.outboundBusy !== false) return false
+    return this.inflight.quotaInUse < Math.min(connection.receiveMaximum, this.#environment.settings.limits.maxInflight)
   }
 
   /** Returns the reason if the message was to be sent at once and the Client does not receive it. */
@@ -444,7 +443,7 @@ export class Outbound implements Subscriber, ExpiringQueue, Home {
 
   /** The message has left the session. */
   #finish(content: QueuedMessage): void {
-    this.#environment.gaps.finished(this, content)
+    this.gap?.finished(content.stored)
     this.#queue.removeSize(content)
   }
 }

@@ -3,7 +3,6 @@ import type { Limits } from '../../types/options.ts'
 import type { FlushScheduler } from '../flush-scheduler.ts'
 import type { Hooks } from '../hooks.ts'
 import type { Message } from '../messages/message.ts'
-import type { QueuedMessage } from '../messages/queued-message.ts'
 import type { RetainedMessages } from '../messages/retained-messages.ts'
 import type { Timers } from '../timers.ts'
 import type { Delivery } from './delivery.ts'
@@ -21,7 +20,6 @@ export interface SessionEnvironment {
   readonly queueTotals: QueueTotals
   readonly expiry: QueueExpiry
   readonly shared: SharedQueues
-  readonly gaps: SessionGaps
   /**
    * Gives a message of a shared subscription that this member cannot take to another one. Returns false if there is none
    * that can.
@@ -29,20 +27,4 @@ export interface SessionEnvironment {
   passOn(delivery: Delivery, clientId: string): boolean
   /** Called for a message that a subscriber does not receive. */
   dropped(message: Message, clientId: string, why: DropReason): void
-}
-
-/**
- * Sessions whose queue is read again from the storage, because messages that a peer stored were lost on the emitter.
- * Only the cluster implements this; a single broker has no gaps.
- */
-export interface SessionGaps {
-  /** Defers a delivery that another broker stored for the session; returns false if the queue has no gap. */
-  defer(outbound: object, delivery: Delivery): boolean
-  /** The message has left the session. */
-  finished(outbound: object, content: QueuedMessage): void
-}
-
-export const noGaps: SessionGaps = {
-  defer: () => false,
-  finished: () => undefined,
 }

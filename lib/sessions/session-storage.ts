@@ -15,6 +15,8 @@ export interface SessionStorage {
   isQueuedByPeer(publication: Publication, via: DeliverySource): boolean
   /** A message was queued; if it is sent at once it already has its Packet Identifier. */
   queued(publication: Publication | undefined, delivery: Delivery): void
+  /** A message is stored as a peer would store it, and not queued here. */
+  queuedAsByPeer(publication: Publication, delivery: Delivery): void
   /** A queued message was assigned its Packet Identifier. */
   sent(delivery: Delivery): void
   /** A PUBREC arrived. */
@@ -56,6 +58,7 @@ class NoStorage implements SessionStorage {
   }
 
   queued(): void {}
+  queuedAsByPeer(): void {}
   sent(): void {}
   released(): void {}
   completed(): void {}
@@ -116,6 +119,11 @@ class DurableSession implements SessionStorage {
     const published = publication ?? new Publication(content.message, content)
     delivery.storage = delivery.packetId === 0 ? 'queued' : 'sent'
     delivery.commitNumber = this.#commits.enqueue(published, this.#clientId, delivery)
+  }
+
+  queuedAsByPeer(publication: Publication, delivery: Delivery): void {
+    delivery.storage = 'queued by peer'
+    delivery.commitNumber = this.#commits.enqueue(publication, this.#clientId, delivery, true)
   }
 
   sent(delivery: Delivery): void {

@@ -129,9 +129,14 @@ export class CommitQueue {
     else batch.listeners.push({ onCommitted, onRejected })
   }
 
-  /** The same as `afterCommit`, as a promise. */
+  /** Resolves when all changes so far are committed; rejects when the commit fails. */
   flushed(): Promise<void> {
     return new Promise((resolve, reject) => this.afterCommit(resolve, reject))
+  }
+
+  /** Resolves when all changes so far are committed, however often they are retried. */
+  committed(): Promise<void> {
+    return new Promise((resolve) => this.afterCommit(resolve))
   }
 
   // ─── changes ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -48,6 +48,10 @@ export class TestBroker implements MembershipListener {
     this.#write(`missed ${from}`)
   }
 
+  onInterruption(): void {
+    this.#write('interrupted')
+  }
+
   onJoin(id: string): void {
     this.#write(`${id} joined`)
   }

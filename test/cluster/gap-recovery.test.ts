@@ -51,7 +51,41 @@ test('messages from the storage are known when their broker sends them later', (
   assert.equal(recovery.recoveredIds.has({ brokerId: 'peer', brokerCounter: 2 }), false)
 })
 
-test('a second loss during the reading starts a reading of its own', () => {
+test('after a second loss during the reading, what came meanwhile waits for the next reading', () => {
+  const recovery = new GapRecovery()
+  recovery.startReading()
+  recovery.defer(delivery(1))
+  recovery.markStale()
+  recovery.defer(delivery(4))
+  assert.deepEqual(counters(recovery.unseen([delivery(1), delivery(2)], nobody)), [1, 2])
+  assert.equal(recovery.isStale, true)
+  recovery.startReading()
+  recovery.defer(delivery(5))
+  const has = (id: MessageId | undefined): boolean => (id?.brokerCounter ?? 0) <= 2
+  assert.deepEqual(
+    counters(
+      recovery.unseen(
+        [1, 2, 3, 4].map((counter) => delivery(counter)),
+        has,
+      ),
+    ),
+    [3, 4, 5],
+  )
+  assert.equal(recovery.isStale, false)
+})
+
+test('after a reading that failed, what came meanwhile is read by the next one', () => {
+  const recovery = new GapRecovery()
+  recovery.startReading()
+  recovery.defer(delivery(2))
+  recovery.failed()
+  assert.equal(recovery.isStale, true)
+  recovery.defer(delivery(3))
+  recovery.startReading()
+  assert.deepEqual(counters(recovery.unseen([delivery(1), delivery(2), delivery(3)], nobody)), [1, 2, 3])
+})
+
+test('two readings that begin one after the other: the second one counts', () => {
   const recovery = new GapRecovery()
   recovery.startReading()
   recovery.defer(delivery(1))

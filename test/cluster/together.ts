@@ -1,4 +1,5 @@
 /** Brokers that share a store and an emitter, in this process. */
+import { EventEmitter } from 'node:events'
 import { createRequire } from 'node:module'
 import { Redis } from 'ioredis'
 import mqemitter from 'mqemitter'
@@ -17,6 +18,8 @@ const require = createRequire(import.meta.url)
 
 /** An emitter that can lose what others say on its way to one broker. */
 export class LossyEmitter implements Emitter {
+  /** As that of mqemitter-redis: its events tell of the connection. */
+  readonly state: EventEmitter
   readonly #emitter: Emitter
   readonly #own = new Map<EmitterListener, EmitterListener>()
   /** Whether what comes now gets lost. */
@@ -24,6 +27,8 @@ export class LossyEmitter implements Emitter {
 
   constructor(emitter: Emitter) {
     this.#emitter = emitter
+    const { state } = emitter as { state?: unknown }
+    this.state = state instanceof EventEmitter ? state : new EventEmitter()
   }
 
   on(topic: string, listener: EmitterListener, callback?: () => void): this {

@@ -143,6 +143,29 @@ suite('a broken store', () => {
     })
   }
 
+  for (const fault of ['throws', 'rejects', 'never answers'] as const) {
+    test(`a queue whose reading ${fault} goes on as it was: its messages can be sent and completed`, async () => {
+      const store = new Breakable()
+      const run = await store.run()
+      await run.sessions('c')
+      const queued = await run.publish({}, { ...target, qos: 1 })
+      const inFlight = await run.publish({}, { ...target, qos: 1, messageId: 1 })
+      await run.publish({}, { ...target, qos: 1 })
+      store.break('outgoingStream', fault)
+      await assert.rejects(run.backend.readSession('c'), StoreError)
+      store.break('outgoingStream', 'none')
+      const { brokerId = '', brokerCounter = 0 } = queued
+      await commit(run, { kind: 'send', clientId: 'c', brokerId, brokerCounter, messageId: 2 })
+      for (const messageId of [1, 2]) await commit(run, { kind: 'complete', clientId: 'c', messageId })
+      const left = await run.queue('c')
+      assert.deepEqual(
+        left.map(({ packet }) => packet.brokerCounter),
+        [(inFlight.brokerCounter ?? 0) + 1],
+      )
+      await run.end()
+    })
+  }
+
   test('what may be done twice gets a second try, what may not is tried once', async () => {
     const store = new Breakable()
     const run = await store.run()

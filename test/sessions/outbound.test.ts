@@ -332,6 +332,40 @@ test('a full queue drops a new message and reports it', () => {
   assert.deepEqual([outbound.queuedCount, dropped], [2, ['c queue-full']])
 })
 
+test('while messages of a peer may be lacking, a new one is stored and not sent, but at QoS 0 [MQTT-4.6.0-6]', () => {
+  const storage = new ManualStorage()
+  const { outbound, deliver, connect, dropped } = make(storage, { maxQueuedMessages: 1 })
+  const connection = connect()
+  const deferred: string[] = []
+  const finished: unknown[] = []
+  outbound.gap = {
+    defer: ({ message, storage: state }) => deferred.push(`${message.payload.toString()} ${state}`),
+    finished: (id) => finished.push(id),
+  }
+  assert.deepEqual([outbound.canSendNow, outbound.hasCapacity], [false, false])
+  deliver('a')
+  deliver('b', 2)
+  deliver('now', 0)
+  assert.deepEqual(connection.sent(), ['publish now'])
+  assert.deepEqual(storage.changes(), ['queued as by a peer a', 'queued as by a peer b'])
+  assert.deepEqual(deferred, ['a queued by peer', 'b queued by peer'])
+
+  outbound.detach()
+  outbound.gap = undefined
+  deliver('c')
+  outbound.gap = { defer: () => assert.fail('it is not stored'), finished: (id) => finished.push(id) }
+  deliver('d')
+  assert.deepEqual(dropped, ['d queue-full'])
+  const second = connect()
+  outbound.sendPending() // It came before the loss was noticed.
+  storage.commit()
+  assert.deepEqual(second.sent(), ['publish 1 c'])
+  outbound.onPuback(1)
+  assert.equal(finished.length, 1)
+  outbound.gap = undefined
+  assert.deepEqual([outbound.canSendNow, outbound.hasCapacity], [true, true])
+})
+
 test('a replayed message is delivered only to subscribers without it', () => {
   const storage = new ManualStorage()
   const { outbound, environment } = make(storage)

@@ -13,7 +13,7 @@ import type { SessionConnection } from '../../lib/sessions/session-connection.ts
 import { QueueTotals } from '../../lib/sessions/outbound-queue.ts'
 import { SharedQueues } from '../../lib/sessions/shared-queues.ts'
 import { QueueExpiry } from '../../lib/sessions/queue-expiry.ts'
-import { noGaps, type SessionEnvironment } from '../../lib/sessions/session-environment.ts'
+import type { SessionEnvironment } from '../../lib/sessions/session-environment.ts'
 import type { SessionStorage } from '../../lib/sessions/session-storage.ts'
 import { Timers } from '../../lib/timers.ts'
 import type { Client } from '../../types/client.ts'
@@ -50,7 +50,6 @@ export function scene(limits: Partial<Limits> = {}): Scene {
     queueTotals: new QueueTotals(),
     expiry: new QueueExpiry(timers),
     shared: new SharedQueues(),
-    gaps: noGaps,
     passOn: () => false,
     dropped: (message, _clientId, why) => dropped.push(`${message.payload.toString()} ${why}`),
   }
@@ -148,6 +147,11 @@ export class ManualStorage implements SessionStorage {
     delivery.storage = delivery.packetId === 0 ? 'queued' : 'sent'
     delivery.commitNumber = this.open
     this.#add(delivery.packetId === 0 ? 'queued' : `sent at once ${delivery.packetId}`, delivery)
+  }
+
+  queuedAsByPeer(_publication: Publication, delivery: Delivery): void {
+    delivery.storage = 'queued by peer'
+    this.#add('queued as by a peer', delivery)
   }
 
   sent(delivery: Delivery): void {

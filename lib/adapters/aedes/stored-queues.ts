@@ -27,7 +27,7 @@ import {
 interface Entry {
   readonly name: MessageName
   /** The stored name in this queue. */
-  readonly stored: MessageName
+  stored: MessageName
   messageId: number | undefined
   /** The kind of the stored packet. */
   kind: ReadPacket['kind']
@@ -165,15 +165,16 @@ export class StoredQueues {
   }
 
   async read(clientId: string): Promise<PersistedQueueItem[]> {
-    this.#queues.delete(clientId)
     const items: PersistedQueueItem[] = []
     const all = await this.#readAll(clientId)
+    this.#queues.delete(clientId) // Not before: if the reading fails, the session goes on with what is known.
+    const seconds: { readonly known: Entry; readonly read: ReadPacket }[] = []
     for (const read of this.#can.sharedPackets ? inOwnOrder(all) : inOrder(all)) {
       const { packet, messageId, stored } = read
       const name = nameOf(packet)
       const known = this.#find(clientId, name)
       if (known !== undefined) {
-        await this.#removeSecond(clientId, known, read)
+        seconds.push({ known, read })
         continue
       }
       const target: PersistedTarget = { clientId, ...read.target }
@@ -182,6 +183,7 @@ export class StoredQueues {
       if (read.kind === 'message') items.push({ packet, target })
       else if (messageId !== undefined) items.push({ packet: { cmd: 'pubrel', messageId, ...name }, target: undefined })
     }
+    for (const { known, read } of seconds) await this.#removeSecond(clientId, known, read)
     return items
   }
 
@@ -233,6 +235,8 @@ export class StoredQueues {
         const stored = { ...name, brokerId: queueBrokerId(name.brokerId, clientId, this.#copies) }
         const target = { clientId, ...read.target }
         await this.#append(clientId, packet, target, stored)
+        const known = this.#find(clientId, name)
+        if (known !== undefined) known.stored = stored
         if (messageId !== undefined) {
           const entry: Entry = {
             name,
