@@ -166,6 +166,33 @@ suite('a broken store', () => {
     })
   }
 
+  for (const [what, goOn] of [
+    ['is tried again', (run, discard) => commit(run, discard)],
+    ['is not tried again', async () => undefined],
+  ] as [string, (run: AdapterRun, discard: PersistenceOperation) => Promise<unknown>][]) {
+    test(`a message whose removal fails half way and ${what} does not come back`, async () => {
+      const store = new Breakable()
+      const run = await store.run()
+      await run.sessions('c')
+      const packet = await run.publish({}, { ...target, qos: 1 })
+      const kept = await run.publish({}, { ...target, qos: 1 })
+      const { brokerId = '', brokerCounter = 0 } = packet
+      const discard = { kind: 'discard', clientIds: ['c'], brokerId, brokerCounter } as const
+      store.break('outgoingClearMessageId', 'rejects')
+      await assert.rejects(commit(run, discard), StoreError)
+      store.break('outgoingClearMessageId', 'none')
+      await goOn(run, discard)
+      const left = await run.queue('c')
+      assert.deepEqual(
+        left.map(({ packet: { brokerCounter: counter }, target: to }) => [counter, to?.messageId]),
+        [[kept.brokerCounter, undefined]],
+      )
+      const state = await run.backend.readSession('c')
+      assert.equal([...(state?.queue ?? [])].length, 1)
+      await run.end()
+    })
+  }
+
   test('what may be done twice gets a second try, what may not is tried once', async () => {
     const store = new Breakable()
     const run = await store.run()

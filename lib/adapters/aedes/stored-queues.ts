@@ -129,7 +129,8 @@ export class StoredQueues {
   async discard(clientId: string, name: MessageName, foreign?: ForeignMessage): Promise<void> {
     const entry = this.#find(clientId, name)
     if (entry === undefined && foreign === undefined) return
-    if (entry?.messageId !== undefined) return
+    // With a higher identifier an earlier attempt failed half way.
+    if (entry?.messageId !== undefined && entry.messageId <= MAX_PACKET_ID) return
     const identifier = this.#unusedIdentifier()
     await this.send(clientId, name, identifier, foreign)
     await this.complete(clientId, identifier)
@@ -169,8 +170,13 @@ export class StoredQueues {
     const all = await this.#readAll(clientId)
     this.#queues.delete(clientId) // Not before: if the reading fails, the session goes on with what is known.
     const seconds: { readonly known: Entry; readonly read: ReadPacket }[] = []
+    const discarded: ReadPacket[] = []
     for (const read of this.#can.sharedPackets ? inOwnOrder(all) : inOrder(all)) {
       const { packet, messageId, stored } = read
+      if (messageId !== undefined && messageId > MAX_PACKET_ID) {
+        discarded.push(read) // A process ended half way.
+        continue
+      }
       const name = nameOf(packet)
       const known = this.#find(clientId, name)
       if (known !== undefined) {
@@ -184,6 +190,7 @@ export class StoredQueues {
       else if (messageId !== undefined) items.push({ packet: { cmd: 'pubrel', messageId, ...name }, target: undefined })
     }
     for (const { known, read } of seconds) await this.#removeSecond(clientId, known, read)
+    for (const read of discarded) if (!this.#knows(clientId, read)) await this.#remove(clientId, read)
     return items
   }
 
@@ -316,6 +323,12 @@ export class StoredQueues {
 
   #find(clientId: string, name: MessageName): Entry | undefined {
     return this.#queues.get(clientId)?.byName.get(nameKey(name))
+  }
+
+  /** Whether the queue has another copy of the stored packet. */
+  #knows(clientId: string, { packet, stored }: ReadPacket): boolean {
+    const known = this.#find(clientId, nameOf(packet))
+    return known !== undefined && nameKey(known.stored) === nameKey(stored)
   }
 
   #remember(clientId: string, entry: Entry): void {
