@@ -38,6 +38,8 @@ interface SharedCopy {
   readonly candidates: Set<Session>
   /** Nobody may get it: it was at QoS 0 for a member that is away, too large for one, or lost its only member. */
   mayBeLost: boolean
+  /** It was about to be sent when the Server ended, so that nobody knows whether it still waits. */
+  mayBeSent?: boolean
 }
 
 /** One copy of a message for one session. */
@@ -141,6 +143,12 @@ export class ReferenceServer {
     for (const delivery of session.deliveries) {
       delivery.onWire = false
       if (delivery.state === 'pubrel sent') delivery.state = 'pubrel due' // [MQTT-4.4.0-1]
+      const { copy, message, qos, state } = delivery
+      // It cannot be sent again, so another member may get it.
+      const isOfAnyone =
+        copy !== undefined && qos === 1 && state === 'publish sent' && !fits(delivery, session.connection)
+      if (isOfAnyone)
+        this.#offer({ filter: copy.filter, message, candidates: new Set(), mayBeLost: true }, message, session)
     }
     return resumed !== undefined
   }
@@ -173,7 +181,11 @@ export class ReferenceServer {
     for (const { clientId } of connected) this.connectionEnds(clientId, true)
     for (const session of connected) {
       this.#forget(session, ({ qos, state }) => qos === 0 && state === 'waiting')
-      for (const one of session.deliveries) if (one.state === 'waiting') one.mayBeDuplicate = true
+      for (const one of session.deliveries) {
+        if (one.state !== 'waiting') continue
+        one.mayBeDuplicate = true
+        if (one.copy !== undefined) one.copy.mayBeSent = true
+      }
     }
   }
 
@@ -205,11 +217,13 @@ export class ReferenceServer {
 
   /** Messages that are gone; of those for a group nobody knows. */
   #forget(session: Session, isGone: (delivery: Delivery) => boolean): void {
-    for (const { copy } of session.deliveries.filter(isGone)) {
-      copy?.candidates.delete(session)
-      if (copy !== undefined) copy.mayBeLost = true
-    }
+    const gone = session.deliveries.filter(isGone)
     session.deliveries = session.deliveries.filter((one) => !isGone(one))
+    for (const { copy } of gone) {
+      if (copy === undefined || session.deliveries.some((one) => one.copy === copy)) continue
+      copy.candidates.delete(session)
+      copy.mayBeLost = true
+    }
   }
 
   /** Answers the granted QoS of each [MQTT-3.8.4-6]. */
@@ -478,9 +492,11 @@ export class ReferenceServer {
     const faults = due.map((one) => this.#faultIn(packet, one, connection))
     const fitting = due.filter((_, index) => faults[index] === undefined)
     if (fitting.length === 0) throw new Violation(`${faults.join('; or ')}: ${show(packet)}`)
-    // One that is certain, if it can be; or else one that may have been given to somebody else or dropped.
+    // One that is certain, if it can be; or else one that may have been given to somebody else or dropped. A copy of a
+    // shared subscription may still be taken by another member, and comes after an own one.
     const inTurn = fitting.filter((one) => this.#overtaken(session, connection, one) === undefined)
-    const found = inTurn.find((one) => !isMaybe(one)) ?? inTurn[0]
+    const certain = inTurn.filter((one) => !isMaybe(one))
+    const found = certain.find(({ copy }) => copy === undefined) ?? certain[0] ?? inTurn[0]
     if (found === undefined) throw new Violation(`overtook another one [MQTT-4.6.0-6]: ${show(packet)}`)
 
     if (packet.qos === 0) session.deliveries = session.deliveries.filter((one) => one !== found)
@@ -555,8 +571,8 @@ export class ReferenceServer {
     for (const session of this.#sessions.values()) {
       const { connection } = session
       if (connection === undefined || inUse(session) >= connection.quota) continue
-      for (const { filter, message, candidates, mayBeLost } of this.#waitingCopies) {
-        if (mayBeLost || candidates.size === 0 || !session.subscriptions.has(filter)) continue
+      for (const { filter, message, candidates, mayBeLost, mayBeSent } of this.#waitingCopies) {
+        if (mayBeLost || mayBeSent === true || candidates.size === 0 || !session.subscriptions.has(filter)) continue
         if (message.expiresAt > this.now)
           throw new Violation(`${session.clientId} is idle, and ${show(message)} waits for ${filter}`)
       }
@@ -591,6 +607,9 @@ export class ReferenceServer {
       if (isExpired && one.mayBeDuplicate) return true // Perhaps it was sent before.
       if (!isExpired && connection !== undefined && inUse(session) >= connection.quota) return true // Not its turn yet.
       one.copy?.candidates.delete(session)
+      const { copy, message } = one
+      // Another member may take it.
+      if (isTooLarge && copy !== undefined && this.#waitingCopies.has(copy)) this.#offer(copy, message, session)
       return false
     })
   }
