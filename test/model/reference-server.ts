@@ -410,7 +410,7 @@ export class ReferenceServer {
       const subscription = session.subscriptions.get(copy.filter) as Subscription
       const qos = Math.min(subscription.qos, message.qos) as QoS // [MQTT-4.8.2-3]
       if (qos === 0 && session.connection === undefined) {
-        copy.mayBeLost ||= message.qos === 0
+        copy.mayBeLost = true // Unless another member can keep it.
         continue
       }
       this.#mayGet(session, copy, newDelivery(message, qos, [subscription], message.retain, copy))
@@ -496,7 +496,8 @@ export class ReferenceServer {
     // shared subscription may still be taken by another member, and comes after an own one.
     const inTurn = fitting.filter((one) => this.#overtaken(session, connection, one) === undefined)
     const certain = inTurn.filter((one) => !isMaybe(one))
-    const found = certain.find(({ copy }) => copy === undefined) ?? certain[0] ?? inTurn[0]
+    const own = certain.find(({ copy, message }) => copy === undefined && message === certain[0]?.message)
+    const found = own ?? certain[0] ?? inTurn[0]
     if (found === undefined) throw new Violation(`overtook another one [MQTT-4.6.0-6]: ${show(packet)}`)
 
     if (packet.qos === 0) session.deliveries = session.deliveries.filter((one) => one !== found)
