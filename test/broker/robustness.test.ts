@@ -93,7 +93,8 @@ test('a Client that is slower than its messages can ping and unsubscribe', async
   await settle()
   stream.takePiece()
   const more = async (): Promise<void> => {
-    for (let number = 0; number < 4; number += 1) await broker.publish({ topic: 't', payload })
+    // The promises resolve when the Client has taken more.
+    for (let number = 0; number < 4; number += 1) void broker.publish({ topic: 't', payload })
     await settle()
   }
   await more()
@@ -238,7 +239,9 @@ test('a publisher is not paused by a subscriber that has ended at the end of the
   const { broker, client } = start(t, { limits: { maxQueuedMessages: 8 } })
   const receiver = await client('receiver', { properties: { receiveMaximum: 1 } })
   await receiver.subscribe([filter('t', { qos: 1 }), filter('$share/g/t', { qos: 1 })])
-  for (let number = 0; number < 6; number += 1) await broker.publish({ topic: 't', payload: 'x', qos: 1 })
+  // Its queue is so full that the promises wait.
+  for (let number = 0; number < 6; number += 1) void broker.publish({ topic: 't', payload: 'x', qos: 1 })
+  await settle()
   let drops = 0
   broker.on('dropped', (_message, id, why) => {
     if (why === 'queue-full') drops += 1
@@ -337,7 +340,7 @@ test('a Client whose PINGREQ lies unread because it reads slowly is not ended by
   stream.says({ type: 'subscribe', packetId: 1, subscriptions: [filter('t')], properties: undefined })
   await settle()
   stream.takePiece()
-  for (let number = 0; number < 10; number += 1) await broker.publish({ topic: 't', payload: Buffer.alloc(100_000) })
+  for (let number = 0; number < 10; number += 1) void broker.publish({ topic: 't', payload: Buffer.alloc(100_000) })
   for (let second = 0; second < 10; second += 1) {
     stream.says({ type: 'pingreq' })
     await settle()
