@@ -1,25 +1,36 @@
 import type { Message } from '../types/message.ts'
 import type { Subscription } from '../types/subscription.ts'
+import { asBytes } from './packets/bytes.ts'
 import { isTooLarge } from './packets/publish-size.ts'
-import { faultIn, faultInMessageProperties } from './packets/properties.ts'
+import { InvalidOptionError } from './errors.ts'
+import { faultIn, faultInMessageProperties, MAX_BINARY_BYTES } from './packets/properties.ts'
 
-/** Whether a hook returned a message that can be published and sent. Its topic is checked where the message is used. */
-export function isMessage(value: unknown): boolean {
-  const message = value as Partial<Message> | null
-  return (
-    typeof message === 'object' &&
-    message !== null &&
-    typeof message.topic === 'string' &&
-    message.payload instanceof Uint8Array &&
-    isQoS(message.qos) &&
-    (message.retain === undefined || typeof message.retain === 'boolean') &&
-    (message.properties === undefined || faultInMessageProperties(message.properties) === undefined) &&
-    !isTooLarge(message as Message)
-  )
+/**
+ * The message that a hook returned, with a payload that is a Buffer; undefined if it cannot be published and sent. Its
+ * topic is checked where the message is used.
+ */
+export function messageIn(value: unknown): Message | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const message = value as Message
+  const payload = asBytes(message.payload)
+  if (payload === undefined) return undefined
+  const { topic, qos, retain, properties } = message
+  const complete = payload === message.payload ? message : { topic, payload, qos, retain, properties }
+  const isValid =
+    typeof topic === 'string' &&
+    isQoS(qos) &&
+    [undefined, true, false].includes(retain) &&
+    (properties === undefined || faultInMessageProperties(properties) === undefined) &&
+    !isTooLarge(complete)
+  return isValid ? complete : undefined
 }
 
-/** Whether a hook returned a subscription. Its Topic Filter is checked where the subscription is used. */
-export function isSubscription(value: unknown): boolean {
+/** The subscription that a hook returned; undefined if it is none. Its Topic Filter is checked where it is used. */
+export function subscriptionIn(value: unknown): Subscription | undefined {
+  return isSubscription(value) ? (value as Subscription) : undefined
+}
+
+function isSubscription(value: unknown): boolean {
   const subscription = value as Partial<Subscription> | null
   return (
     typeof subscription === 'object' &&
@@ -30,6 +41,14 @@ export function isSubscription(value: unknown): boolean {
     (subscription.subscriptionIdentifier === undefined ||
       faultIn({ subscriptionIdentifier: subscription.subscriptionIdentifier }, 'subscribe') === undefined)
   )
+}
+
+/** The Authentication Data that a hook gave, as a Buffer. Throws for what an AUTH or CONNACK cannot carry. */
+export function authenticationDataOf(data: unknown): Buffer {
+  const bytes = asBytes(data)
+  if (bytes !== undefined && bytes.length <= MAX_BINARY_BYTES) return bytes
+  const got = bytes === undefined ? typeof data : bytes.length
+  throw new InvalidOptionError(`data: expected at most 65,535 bytes, such as a Buffer or Uint8Array, got ${got}`)
 }
 
 function isQoS(value: unknown): boolean {

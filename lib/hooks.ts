@@ -5,7 +5,7 @@ import type { Message } from '../types/message.ts'
 import type { Subscription } from '../types/subscription.ts'
 import { ApplicationFunction } from './application-calls.ts'
 import { MqttError } from './errors.ts'
-import { isMessage, isSubscription } from './hook-answers.ts'
+import { authenticationDataOf, messageIn, subscriptionIn } from './hook-answers.ts'
 import { type AnyPlugin, type AskingClient, type Hook, type HookName, PluginCalls } from './plugin-calls.ts'
 import { isPromise } from './promises.ts'
 import type { Timers } from './timers.ts'
@@ -117,8 +117,15 @@ export class Hooks {
         client,
       ),
     )
-    if (answer === undefined || answer === false || typeof answer?.done === 'boolean') return answer
-    this.#reportError(new TypeError('reauthenticate answered neither false nor an object with `done`'))
+    if (answer === undefined || answer === false) return answer
+    try {
+      if (typeof answer?.done !== 'boolean') {
+        throw new TypeError('reauthenticate answered neither false nor an object with `done`')
+      }
+      return answer.data === undefined ? answer : { ...answer, data: authenticationDataOf(answer.data) }
+    } catch (error) {
+      this.#reportError(error as Error)
+    }
     throw new MqttError('unspecified')
   }
 
@@ -133,10 +140,10 @@ export class Hooks {
     )
     if (isPromise(answer)) {
       return answer.then((value) =>
-        this.#inspected(this.#allowed(message, value, 'authorizePublish', isMessage), client),
+        this.#inspected(this.#allowed(message, value, 'authorizePublish', messageIn), client),
       )
     }
-    return this.#inspected(this.#allowed(message, answer, 'authorizePublish', isMessage), client)
+    return this.#inspected(this.#allowed(message, answer, 'authorizePublish', messageIn), client)
   }
 
   #inspected(message: Message, client: AskingClient): MaybePromise<Message> {
@@ -164,7 +171,7 @@ export class Hooks {
       client,
     )
     const allowed = (value: unknown): Subscription =>
-      this.#allowed(subscription, value as boolean | Subscription | undefined, 'authorizeSubscribe', isSubscription)
+      this.#allowed(subscription, value as boolean | Subscription | undefined, 'authorizeSubscribe', subscriptionIn)
     return isPromise(answer) ? answer.then(allowed) : allowed(answer)
   }
 
@@ -178,7 +185,7 @@ export class Hooks {
           answer.then(undefined, () => undefined)
           throw new TypeError('authorizeDeliver must answer at once, it returned a promise')
         }
-        const allowed = this.#allowed(message, answer, 'authorizeDeliver', isMessage)
+        const allowed = this.#allowed(message, answer, 'authorizeDeliver', messageIn)
         if (allowed !== message && !isValidTopicName(allowed.topic, Infinity)) {
           throw new TypeError('authorizeDeliver answered a message whose topic is none')
         }
@@ -196,13 +203,14 @@ export class Hooks {
     asked: T,
     answer: boolean | T | undefined,
     hook: string,
-    isRight: (value: unknown) => boolean,
+    rightIn: (value: unknown) => T | undefined,
   ): T {
     if (answer === true) return asked
     if (answer === false || answer === undefined) {
       throw new MqttError('not-authorized', `${hook} refused it`, { reasonString: '' })
     }
-    if (isRight(answer)) return answer
+    const right = rightIn(answer)
+    if (right !== undefined) return right
     const message = `${hook} answered ${typeof answer}, which is neither a boolean nor what it was asked about`
     this.#reportError(new TypeError(message))
     throw new MqttError('unspecified', message, { reasonString: '' })

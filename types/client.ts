@@ -38,11 +38,15 @@ export interface AuthenticationExchange {
   readonly data?: Buffer | undefined
   /**
    * Sends an AUTH packet with Reason Code 0x18 and resolves with the Authentication Data of the AUTH packet that the
-   * Client sends back. Rejects if the connection ends first.
+   * Client sends back. Rejects if the connection ends first, or with an `InvalidOptionError` if `data` is not bytes or
+   * has more than 65,535.
    */
-  exchange(data?: Uint8Array): Promise<Buffer | undefined>
-  /** Sets the Authentication Data of the CONNACK, or of the AUTH packet that completes a re-authentication. */
-  conclude(data: Uint8Array): void
+  exchange(data?: ArrayBufferView | ArrayBufferLike): Promise<Buffer | undefined>
+  /**
+   * Sets the Authentication Data of the CONNACK, or of the AUTH packet that completes a re-authentication: at most 65,535
+   * bytes. Throws an `InvalidOptionError` for anything else.
+   */
+  conclude(data: ArrayBufferView | ArrayBufferLike): void
 }
 
 /** Properties of the DISCONNECT packet with which the Server ends a connection (section 3.14.2.2, MQTT 5.0). */

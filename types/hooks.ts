@@ -17,8 +17,8 @@ export type SessionOf<S> = unknown extends S ? any : S
 
 /** The result of a `reauthenticate` hook: completed, or one more step. `data` is the Authentication Data to send. */
 export type ReauthenticateAnswer<S> =
-  | { readonly done: true; readonly session?: SessionOf<S>; readonly data?: Uint8Array }
-  | { readonly done: false; readonly data?: Uint8Array }
+  | { readonly done: true; readonly session?: SessionOf<S>; readonly data?: ArrayBufferView | ArrayBufferLike }
+  | { readonly done: false; readonly data?: ArrayBufferView | ArrayBufferLike }
 
 /** The part of the broker that a plugin needs. The object is the `Broker` itself. */
 export interface PluginBroker<S = unknown> {

@@ -19,7 +19,11 @@ export interface Message {
 export interface MessageInit {
   /** Topic Name: at least one character, no wildcards, at most 65,535 bytes of UTF-8 (section 4.7). */
   readonly topic: string
-  /** Bytes, which must not be changed later; a string is sent as UTF-8, any other object as JSON. Default: no bytes. */
+  /**
+   * Bytes (Buffer, typed array, DataView, ArrayBuffer, SharedArrayBuffer), which must not be changed later; shared memory is
+   * copied. A string is sent as UTF-8, any other value as JSON. An object that JSON would lose, such as a Map, and bytes
+   * that were transferred to another thread are refused with an `InvalidOptionError`. Default: no bytes.
+   */
   readonly payload?: Uint8Array | string | object
   /** Quality of Service (section 4.3). Default: 0. */
   readonly qos?: QoS

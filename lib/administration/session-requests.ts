@@ -1,5 +1,6 @@
 import type { Message as PublicMessage } from '../../types/message.ts'
 import type { Subscription as PublicSubscription } from '../../types/subscription.ts'
+import { asBytes } from '../packets/bytes.ts'
 import { InvalidOptionError, MqttError } from '../errors.ts'
 import type { SessionView } from './session-view.ts'
 
@@ -69,5 +70,5 @@ function areSubscriptions(values: readonly unknown[]): boolean {
 
 function isMessage(value: unknown): boolean {
   const message = value as Partial<PublicMessage> | undefined
-  return typeof message === 'object' && message !== null && message.payload instanceof Uint8Array
+  return typeof message === 'object' && message !== null && asBytes(message.payload) !== undefined
 }

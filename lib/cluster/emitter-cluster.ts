@@ -1,5 +1,6 @@
 import type { Emitter, EmitterMessage } from '../../types/emitter.ts'
 import type { PersistedPublish, PersistedTarget } from '../../types/persistence.ts'
+import { asBytes } from '../packets/bytes.ts'
 import type { MessageId } from '../messages/message-id.ts'
 import { expiryOf } from '../messages/message.ts'
 import { Publication } from '../messages/publication.ts'
@@ -200,11 +201,11 @@ export class EmitterCluster implements Cluster, MembershipListener {
     const { topic, payload, qos, retain, properties } = received
     const { settings, timers } = this.#environment
     if (!isValidTopicName(topic, settings.limits.maxTopicLevels) || isOfBroker(topic)) return undefined
-    if (!(payload instanceof Uint8Array) || (qos !== 0 && qos !== 1 && qos !== 2)) return undefined
+    const bytes = asBytes(payload)
+    if (bytes === undefined || (qos !== 0 && qos !== 1 && qos !== 2)) return undefined
     const isWithProperties = typeof properties === 'object' && properties !== null
     if (isWithProperties && faultInMessageProperties(properties) !== undefined) return undefined
     const { brokerId: _, brokerCounter: __, ...fields } = validFields(messageFields.all, received)
-    const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
     const packet: PersistedPublish = { ...fields, cmd: 'publish', topic, payload: bytes, qos, retain: retain === true }
     const message = messageOf(packet, timers, expiryOf(packet.properties, timers))
     const queued = new QueuedMessage(message)

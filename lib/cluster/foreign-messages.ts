@@ -1,6 +1,7 @@
 import type { EmitterMessage } from '../../types/emitter.ts'
 import type { MessageProperties } from '../../types/properties.ts'
 import type { Limits } from '../../types/options.ts'
+import { asBytes } from '../packets/bytes.ts'
 import { Message } from '../messages/message.ts'
 import { Publication } from '../messages/publication.ts'
 import type { RetainedMessages } from '../messages/retained-messages.ts'
@@ -49,7 +50,7 @@ export class ForeignMessages {
     }
     const { payload, qos = 0, retain = false, properties, clientId } = received
     const { timers, router, retained } = this.#environment
-    const bytes = typeof payload === 'string' ? Buffer.from(payload) : (payload as Buffer | undefined)
+    const bytes = typeof payload === 'string' ? Buffer.from(payload) : asBytes(payload)
     const fields = { topic, payload: bytes ?? Buffer.alloc(0), qos, retain, properties } as PublicFields
     const publisher = typeof clientId === 'string' ? clientId : undefined
     const message = Message.of(fields, publisher, timers)
@@ -68,13 +69,13 @@ export class ForeignMessages {
     if (!isValidTopicName(topic, maxTopicLevels) || topic === '$share' || topic.startsWith('$share/')) {
       return 'topic: expected a Topic Name'
     }
-    const isBytes = payload === undefined || typeof payload === 'string' || payload instanceof Uint8Array
-    if (!isBytes) return 'payload: expected bytes or a string'
+    const bytes = typeof payload === 'string' ? payload : asBytes(payload)
+    if (payload !== undefined && bytes === undefined) return 'payload: expected bytes or a string'
     if (qos !== undefined && qos !== 0 && qos !== 1 && qos !== 2) return 'qos: expected 0, 1 or 2'
     if (retain !== undefined && typeof retain !== 'boolean') return 'retain: expected true or false'
     const fault = properties === undefined ? undefined : faultInMessageProperties(properties)
     if (fault !== undefined) return fault
-    const size = topic.length + (payload === undefined ? 0 : Buffer.byteLength(payload as string | Uint8Array))
+    const size = topic.length + (bytes === undefined ? 0 : Buffer.byteLength(bytes))
     return size > maxPacketSize
       ? `expected at most limits.maxPacketSize, ${maxPacketSize} bytes, got ${size}`
       : undefined

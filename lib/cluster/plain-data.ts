@@ -1,4 +1,5 @@
 /** Data that brokers send each other: strings, numbers, Buffers, lists and objects of them. */
+import { asBytes } from '../packets/bytes.ts'
 import { bytesOfBinary } from './emitters/index.ts'
 
 const MAX_DEPTH = 32
@@ -18,9 +19,8 @@ export function copyPlainData(value: unknown): unknown {
 function copy(value: unknown, depth: number, count: { left: number }): unknown {
   if (typeof value === 'function' || typeof value === 'symbol' || value === null) return undefined
   if (typeof value !== 'object') return value
-  if (value instanceof Uint8Array) {
-    return Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-  }
+  const ownBytes = asBytes(value)
+  if (ownBytes !== undefined) return ownBytes
   if (depth === MAX_DEPTH) throw new TypeError(`plain data: expected at most ${MAX_DEPTH} levels`)
   if (Array.isArray(value)) {
     countValues(count, value.length)

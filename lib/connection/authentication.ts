@@ -1,6 +1,7 @@
 import type { AuthenticationExchange } from '../../types/client.ts'
 import type { AuthPacket } from '../../types/packets.ts'
 import { MqttError, ProtocolError } from '../errors.ts'
+import { authenticationDataOf } from '../hook-answers.ts'
 import type { BrokerContext } from '../handlers/broker-context.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import type { Timer } from '../timers.ts'
@@ -48,7 +49,8 @@ export class Authentication implements AuthenticationExchange {
     return this.#pending !== undefined
   }
 
-  exchange(data?: Uint8Array): Promise<Buffer | undefined> {
+  async exchange(data?: ArrayBufferView | ArrayBufferLike): Promise<Buffer | undefined> {
+    const authenticationData = data === undefined ? undefined : authenticationDataOf(data)
     if (this.method === undefined) {
       return Promise.reject(new Error('the Client did not ask for enhanced authentication')) // [MQTT-4.12.0-6]
     }
@@ -57,7 +59,7 @@ export class Authentication implements AuthenticationExchange {
     const isSent = this.#connection.send({
       type: 'auth',
       reasonCode: ReasonCode.continueAuthentication, // [MQTT-4.12.0-2]
-      properties: { authenticationMethod: this.method, ...(data !== undefined && { authenticationData: data }) },
+      properties: { authenticationMethod: this.method, ...(authenticationData && { authenticationData }) },
     })
     if (!isSent) return Promise.reject(new MqttError('packet-too-large', 'AUTH is larger than the Client accepts'))
     return new Promise((resolve, reject) => {
@@ -71,8 +73,8 @@ export class Authentication implements AuthenticationExchange {
     })
   }
 
-  conclude(data: Uint8Array): void {
-    this.conclusion = data
+  conclude(data: ArrayBufferView | ArrayBufferLike): void {
+    this.conclusion = authenticationDataOf(data)
   }
 
   /** Shows no Authentication Data in logs. */

@@ -31,7 +31,7 @@ async function reauthenticate(connection: Connection, authentication: Authentica
     const answer = await ask(connection, client, authentication)
     connection.authentication = undefined
     if (answer.session !== undefined) client.session = answer.session
-    const data = answer.data ?? authentication.conclusion
+    const data = (answer.data as Buffer | undefined) ?? authentication.conclusion // `Hooks` returns a Buffer.
     connection.send({
       type: 'auth',
       reasonCode: ReasonCode.success,

@@ -1,6 +1,9 @@
+import { types } from 'node:util'
 import type { Message as PublicMessage, MessageInit } from '../../types/message.ts'
 import type { QoS } from '../../types/packets.ts'
 import type { MessageProperties } from '../../types/properties.ts'
+import { asBytes } from '../packets/bytes.ts'
+import { InvalidOptionError } from '../errors.ts'
 import { keepsFarMore } from '../packets/views.ts'
 import type { Timers } from '../timers.ts'
 import { detachedCopy } from './detached-bytes.ts'
@@ -95,15 +98,52 @@ export function expiryOf(properties: MessageProperties | undefined, timers: Time
 }
 
 function fieldsOf({ topic, payload, qos = 0, retain = false, properties }: PublicMessage | MessageInit): MessageFields {
-  return { topic, payload: bytesOf(payload), qos, retain, properties }
+  return { topic, payload: bytesOf(payload), qos, retain, properties: properties && withBuffer(properties) }
 }
 
 function bytesOf(payload: MessageInit['payload']): Buffer {
   if (payload === undefined) return Buffer.alloc(0)
   if (typeof payload === 'string') return Buffer.from(payload)
-  if (Buffer.isBuffer(payload)) return payload
-  if (payload instanceof Uint8Array) return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
-  return Buffer.from(JSON.stringify(payload))
+  return asBytes(payload) ?? Buffer.from(jsonOf(payload))
+}
+
+/** Throws for a value that JSON cannot show, or shows as `{}` although it is no plain object. */
+function jsonOf(payload: object): string {
+  const isBytes = types.isAnyArrayBuffer(payload) || ArrayBuffer.isView(payload)
+  if (isBytes) throw unexpected('bytes whose memory was transferred')
+  let json: string | undefined
+  try {
+    json = JSON.stringify(payload)
+  } catch (error) {
+    throw unexpected(`${kindOf(payload)} that JSON cannot show: ${(error as Error)?.message}`)
+  }
+  if (json === undefined || (json === '{}' && !isPlain(payload))) throw unexpected(kindOf(payload))
+  return json
+}
+
+function unexpected(got: string): InvalidOptionError {
+  return new InvalidOptionError(`message.payload: expected bytes, a string or a value for JSON, got ${got}`)
+}
+
+/** A plain object, also of another realm, or one that says itself how JSON shows it. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  if (prototype === null || Object.getPrototypeOf(prototype) === null) return true
+  return typeof (value as { toJSON?: unknown }).toJSON === 'function'
+}
+
+/** The class of an object, such as `Map`, or the type of another value. */
+function kindOf(value: unknown): string {
+  const kind = typeof value === 'object' ? Object.prototype.toString.call(value).slice(8, -1) : typeof value
+  return kind === 'Object' ? ((value as object).constructor?.name ?? kind) : kind
+}
+
+/** The same Properties with Correlation Data that is a Buffer. */
+function withBuffer(properties: MessageProperties): MessageProperties {
+  const { correlationData } = properties
+  if (correlationData === undefined) return properties
+  const bytes = asBytes(correlationData)
+  return bytes === correlationData || bytes === undefined ? properties : { ...properties, correlationData: bytes }
 }
 
 function propertiesSize(properties: MessageProperties | undefined): number {

@@ -1,3 +1,4 @@
+import { asBytes } from './bytes.ts'
 import { ProtocolError } from '../errors.ts'
 import type { Properties, UserProperty } from '../../types/properties.ts'
 import { PacketTypeCode } from './packet-types.ts'
@@ -29,6 +30,9 @@ interface Property {
   /** The Reason Code for the value 0, if 0 is not allowed. */
   readonly zero?: number
 }
+
+/** Binary Data has a length of two bytes (section 1.5.6). */
+export const MAX_BINARY_BYTES = 0xffff
 
 const NOTHING: Buffer = Buffer.alloc(0)
 
@@ -326,7 +330,7 @@ const expectedOf: Readonly<Record<PropertyType, string>> = {
   'variable byte integer': 'an integer from 1 to 268,435,455',
   string: 'a string of at most 65,535 bytes without U+0000',
   'topic name': 'a Topic Name',
-  binary: 'a Uint8Array of at most 65,535 bytes',
+  binary: 'at most 65,535 bytes, such as a Buffer or Uint8Array',
   'string pair': 'pairs [name, value] of strings',
 }
 
@@ -347,7 +351,7 @@ function isValue(property: Property, value: unknown): boolean {
     case 'topic name':
       return isText(value) && isTopicName(value)
     case 'binary':
-      return value instanceof Uint8Array && hasRoomFor(value)
+      return (asBytes(value)?.length ?? Infinity) <= MAX_BINARY_BYTES
     case 'string pair':
       return Array.isArray(value) && value.length === 2 && value.every(isText)
   }
@@ -362,6 +366,6 @@ function hasRoomFor(value: Value): boolean {
   if (typeof value === 'number') return true
   // No character of a JavaScript string takes more than three bytes.
   if (typeof value === 'string') return value.length <= 0xffff / 3 || Buffer.byteLength(value) <= 0xffff
-  if (value instanceof Uint8Array) return value.length <= 0xffff
+  if (ArrayBuffer.isView(value)) return value.byteLength <= MAX_BINARY_BYTES
   return hasRoomFor(value[0]) && hasRoomFor(value[1])
 }
