@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { runInNewContext } from 'node:vm'
 import { InvalidOptionError } from '../../lib/errors.ts'
 import type { Message, MessageInit } from '../../types/message.ts'
-import { connectPacket, start } from '../support/client.ts'
+import { connectPacket, start, will } from '../support/client.ts'
 
 const text = 'hello'
 const bytes = [...Buffer.from(text)]
@@ -153,6 +153,18 @@ for (const [value, json] of [
     assert.deepEqual(payloads, [json])
   })
 }
+
+test('a Will that a hook gives an ArrayBuffer is sent as its bytes', async (t) => {
+  const payload = new Uint8Array(bytes).buffer as unknown as Buffer
+  const { client } = start(t, {
+    plugins: [{ name: 'will', authorizePublish: (message) => ({ ...message, payload }), authorizeDeliver: () => true }],
+  })
+  const one = await client('one')
+  await one.subscribe('a')
+  const two = await client('two', { will: will('a', 'x') })
+  two.stream.end()
+  assert.equal((await one.receives('publish')).payload.toString(), text)
+})
 
 for (const [kind, make] of Object.entries(kinds)) {
   test(`${kind} is sent as its bytes, as Authentication Data`, async (t) => {

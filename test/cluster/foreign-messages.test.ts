@@ -1,6 +1,7 @@
 /** Messages that a program without a broker, or a broker of aedes, puts on the emitter of brokers. */
 import assert from 'node:assert/strict'
 import { after, before, suite, test, type TestContext } from 'node:test'
+import { runInNewContext } from 'node:vm'
 import mqemitter from 'mqemitter'
 import { Broker, MemoryPersistence } from '../../lib/index.ts'
 import type { Emitter } from '../../types/emitter.ts'
@@ -65,6 +66,25 @@ test('a message of another program is delivered with what it has: bytes or a str
     ['a/6', 'aedes', 1, undefined],
   ])
   assert.deepEqual(errors, [])
+})
+
+test('every kind of bytes of another program is delivered as bytes, as payload and Correlation Data', async (t) => {
+  const { emit, client, errors } = await scene(t)
+  const one = await client('one')
+  await one.subscribe('a')
+  const { buffer } = new Uint8Array([0x68, 0x69])
+  const shared = new SharedArrayBuffer(2)
+  new Uint8Array(shared).set([0x68, 0x69])
+  const ofAnotherRealm: unknown = runInNewContext('new Uint8Array([0x68, 0x69])')
+  for (const bytes of [buffer, new DataView(buffer), new Uint16Array(buffer), shared, ofAnotherRealm]) {
+    await emit({ topic: 'a', payload: bytes, properties: { correlationData: bytes } })
+    const { payload, properties } = await one.receives('publish')
+    assert.deepEqual([payload, properties?.correlationData].map(String), ['hi', 'hi'])
+  }
+  assert.deepEqual(errors, [])
+  await emit({ topic: 'a', payload: new Map() })
+  await one.quiet()
+  assert.match(errors.join(), /payload: expected bytes or a string/)
 })
 
 test('a message of another program is not put on the emitter again', async (t) => {
