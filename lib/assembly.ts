@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { BrokerEvents } from '../types/events.ts'
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -67,6 +68,7 @@ export class Assembly {
   /** Identifies this start of the broker, so that message ids are unique. A later start sorts after an earlier one. */
   readonly bootId: string
   readonly statistics: Statistics = new Statistics()
+  readonly hasListener: (name: keyof BrokerEvents) => boolean
   readonly notify: Notify
   readonly notifyAfter: NotifyAfter
   readonly reportError: (error: Error) => void
@@ -111,6 +113,7 @@ export class Assembly {
     this.settings = settings
     this.limits = limits
     this.bootId = `${Date.now().toString(36).padStart(9, '0')}-${randomBytes(6).toString('hex')}`
+    this.hasListener = events.hasListener
     this.notify = notify
     this.notifyAfter = notifyAfter
     this.reportError = reportError

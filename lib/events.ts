@@ -30,6 +30,9 @@ export class Events {
     this.#logger = logger
   }
 
+  /** Whether an event has a listener. Asked before `notify` for each message, because its arguments make an array. */
+  readonly hasListener = (name: keyof BrokerEvents): boolean => this.#emitter.listenerCount(name) > 0
+
   /** Calls the listeners one by one, also after one that throws or rejects. */
   readonly notify: Notify = (name, ...values) => {
     if (this.#emitter.listenerCount(name) > 0) this.#emit(name, values)

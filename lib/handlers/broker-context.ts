@@ -1,3 +1,4 @@
+import type { BrokerEvents } from '../../types/events.ts'
 import type { SessionOperations } from '../administration/client-session.ts'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { ConnectedClients } from '../connection/connected-clients.ts'
@@ -38,6 +39,8 @@ export interface BrokerContext {
   readonly clients: ConnectedClients
   /** Changes of sessions by the application. */
   readonly administration: SessionOperations
+  /** Whether an event has a listener. */
+  readonly hasListener: (name: keyof BrokerEvents) => boolean
   /** Emits an event; a listener that throws is reported and does not stop the others. */
   readonly notify: Notify
   readonly notifyAfter: NotifyAfter

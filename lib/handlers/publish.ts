@@ -26,19 +26,15 @@ export function handlePublish(connection: Connection, packet: PublishPacket): vo
   const { settings } = broker
   if (packet.qos > settings.maximumQoS || (packet.retain && !settings.retainAvailable))
     throw unsupported(connection, packet)
-  const topic = packet.properties === undefined ? packet.topic : topicOf(connection, packet)
+  const { clientId } = session
+  const message =
+    packet.properties === undefined
+      ? new Message(packet, clientId, Infinity)
+      : messageOf(connection, packet, packet.properties, clientId)
   if (packet.qos === 2 && session.incoming.has(packet.packetId)) return acceptedBefore(connection, packet)
-  // MQTT 3 has no Receive Maximum.
-  const isLimited = packet.qos > 0 && connection.protocolLevel === 5
-  if (isLimited && connection.openExchanges >= broker.settings.limits.receiveMaximum) {
-    throw new ProtocolError(ReasonCode.receiveMaximumExceeded, 'more messages at once than the Receive Maximum')
-  }
-  const properties = packet.properties && messageProperties(packet.properties)
-  const expiresAt = properties === undefined ? Infinity : expiryOf(properties, broker.timers)
-  const isAsSent = topic === packet.topic && properties === packet.properties
-  const message = new Message(isAsSent ? packet : { ...packet, topic, properties }, session.clientId, expiresAt)
+  if (packet.qos > 0 && connection.openExchanges > 0) checkReceiveMaximum(connection)
   try {
-    checkPublishedTopic(broker, topic, session.clientId)
+    checkPublishedTopic(broker, message.topic, clientId)
   } catch (error) {
     return refuseTopic(connection, packet, error)
   }
@@ -58,9 +54,32 @@ function unsupported({ broker }: Connection, packet: PublishPacket): Error {
   return new ProtocolError(fault.reasonCode, fault.message)
 }
 
+/** MQTT 3 has no Receive Maximum. */
+function checkReceiveMaximum({ broker, openExchanges, protocolLevel }: Connection): void {
+  if (protocolLevel < 5 || openExchanges < broker.settings.limits.receiveMaximum) return
+  throw new ProtocolError(ReasonCode.receiveMaximumExceeded, 'more messages at once than the Receive Maximum')
+}
+
+/** Returns the message of a packet with Properties. */
+function messageOf(
+  connection: Connection,
+  packet: PublishPacket,
+  properties: NonNullable<PublishPacket['properties']>,
+  publisher: string,
+): Message {
+  const topic = topicOf(connection, packet, properties)
+  const expiresAt = expiryOf(properties, connection.broker.timers)
+  const carried = messageProperties(properties)
+  const isAsSent = topic === packet.topic && carried === properties
+  return new Message(isAsSent ? packet : { ...packet, topic, properties: carried }, publisher, expiresAt)
+}
+
 /** Returns the Topic Name of the packet or of its alias (section 3.3.2.3.4). */
-function topicOf(connection: Connection, packet: PublishPacket): string {
-  const { topicAlias, subscriptionIdentifiers } = packet.properties ?? {}
+function topicOf(
+  connection: Connection,
+  packet: PublishPacket,
+  { topicAlias, subscriptionIdentifiers }: NonNullable<PublishPacket['properties']>,
+): string {
   if (subscriptionIdentifiers !== undefined) {
     throw new ProtocolError(ReasonCode.protocolError, 'a Subscription Identifier from a Client') // [MQTT-3.3.4-6]
   }
@@ -100,7 +119,7 @@ function accept(connection: Connection, packet: PublishPacket, asked: Message, p
   const publication = new Publication(message)
   if (packet.qos === 2 && !session.ended) session.storage.received(publication, packet.packetId)
   const subscriberCount = broker.router.publish(publication, connection.input)
-  broker.notify('published', publication.message, client, false)
+  if (broker.hasListener('published')) broker.notify('published', publication.message, client, false)
   if (packet.qos === 0) {
     if (message.retain) commits?.backPressure.pausePublisher(connection.input)
     return
