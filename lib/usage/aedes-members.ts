@@ -67,7 +67,7 @@ const options: Readonly<Record<string, string>> = {
   drainTimeout: 'write limits.drainTimeoutMs',
   keepaliveLimit: 'write limits.maxKeepAlive',
   heartbeatInterval: 'write sysInterval',
-  maxClientsIdLength: 'an identifier of MQTT 3.1 has 23 characters at most, and there is no option for it',
+  maxClientsIdLength: 'write allowLongClientIdentifiers: true for more than 23 characters in MQTT 3.1',
   listen: 'it is an option of createBroker; or write await broker.listen(…)',
 }
 

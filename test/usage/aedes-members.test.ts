@@ -125,6 +125,7 @@ test('options of aedes are refused with what to write instead', () => {
   refused(make({ mq: {} }), 'emitter')
   refused(make({ heartbeatInterval: 1 }), 'sysInterval')
   refused(make({ keepaliveLimit: 1 }), 'limits.maxKeepAlive')
+  refused(make({ maxClientsIdLength: 40 }), 'allowLongClientIdentifiers')
   refused(make({ listen: { tcp: 0 } }), 'createBroker')
 })
 
