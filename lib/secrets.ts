@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { inspect, type InspectOptions } from 'node:util'
 
 const HIDDEN = '[hidden]'
@@ -26,7 +26,8 @@ export function hidden<T extends Uint8Array | undefined>(bytes: T): T {
 /** Hides the query, most headers and the socket of an HTTP request in logs; the request itself stays as it is. */
 export function hideSecretsOf(request: IncomingMessage): void {
   hideAs(request, () => {
-    const { method, url = '', headers = {} } = request
+    const { method, url = '' } = request
+    const headers = (request.headers as IncomingHttpHeaders | undefined) ?? {} // A stand-in may have none.
     const question = url.indexOf('?')
     return {
       method,

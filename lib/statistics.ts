@@ -67,6 +67,6 @@ export function snapshot(
     queuedMessages: queueTotals.messages,
     queuedBytes: queueTotals.bytes,
     timers: timers.size,
-    ...statistics,
+    ...(statistics satisfies object as Pick<Statistics, keyof Statistics>),
   }
 }

@@ -3,14 +3,21 @@ import type { Clock } from '../types/options.ts'
 /** A function that is called at a given time, unless the timer is cancelled. */
 export class Timer {
   due: number
+  /** Timers of equal due time run in this order. */
+  readonly sequence: number
   run: (() => void) | undefined
   /** Index in the heap; -1 if the timer is not in it. */
   index = -1
 
-  constructor(due: number, run: () => void) {
+  constructor(due: number, sequence: number, run: () => void) {
     this.due = due
+    this.sequence = sequence
     this.run = run
   }
+}
+
+function isBefore(one: Timer, other: Timer): boolean {
+  return one.due === other.due ? one.sequence < other.sequence : one.due < other.due
 }
 
 // Node fires a timer with a longer delay at once, so a long wait takes several timers.
@@ -24,6 +31,7 @@ export class Timers {
   readonly #clock: Clock
   readonly #heap: Timer[] = []
   readonly #onError: (error: Error) => void
+  #sequence = 0
   #handle: unknown
   #armedFor = Infinity
 
@@ -56,7 +64,8 @@ export class Timers {
   }
 
   at(due: number, run: () => void): Timer {
-    const timer = new Timer(due, run)
+    this.#sequence += 1
+    const timer = new Timer(due, this.#sequence, run)
     this.#insert(timer)
     this.#arm()
     return timer
@@ -143,7 +152,7 @@ export class Timers {
     while (index > 0) {
       const parentIndex = (index - 1) >> 1
       const parent = heap[parentIndex] as Timer
-      if (parent.due <= timer.due) break
+      if (isBefore(parent, timer)) break
       heap[index] = parent
       parent.index = index
       index = parentIndex
@@ -158,10 +167,10 @@ export class Timers {
     for (;;) {
       let childIndex = 2 * index + 1
       if (childIndex >= heap.length) break
-      if (childIndex + 1 < heap.length && (heap[childIndex + 1] as Timer).due < (heap[childIndex] as Timer).due)
+      if (childIndex + 1 < heap.length && isBefore(heap[childIndex + 1] as Timer, heap[childIndex] as Timer))
         childIndex += 1
       const child = heap[childIndex] as Timer
-      if (child.due >= timer.due) break
+      if (isBefore(timer, child)) break
       heap[index] = child
       child.index = index
       index = childIndex

@@ -193,3 +193,14 @@ test('whichever of many timers are cancelled, the others run in the order of the
     { numRuns: 500 },
   )
 })
+
+test('timers of equal due time run in the order in which they were made, also after others were cancelled', () => {
+  const { clock, timers } = make()
+  const ran: number[] = []
+  const early = Array.from({ length: 7 }, () => timers.after(5, () => ran.push(-1)))
+  const numbers = Array.from({ length: 50 }, (_, number) => number)
+  for (const number of numbers) timers.after(10, () => ran.push(number))
+  for (const timer of early) timers.cancel(timer)
+  clock.advance(10)
+  assert.deepEqual(ran, numbers)
+})

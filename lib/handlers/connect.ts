@@ -67,7 +67,8 @@ async function decide(connection: Connection, packet: ConnectPacket, undecided: 
 
   const principal = principalOf(connection, client)
   const { copyPerSubscription: choice } = broker.settings
-  const copyPerSubscription = typeof choice === 'function' ? choice(client) === true : choice
+  const chosen: unknown = typeof choice === 'function' ? choice(client) : choice
+  const copyPerSubscription = chosen === true
   const permitted = { packet, client, principal, will: storedWill, authentication, copyPerSubscription }
   await openSession(connection, undecided, permitted)
 }

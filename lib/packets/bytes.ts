@@ -24,8 +24,7 @@ function bytesIn(memory: ArrayBufferLike, view: ArrayBufferView | undefined): Bu
 function isDetached(memory: ArrayBufferLike): boolean {
   if (memory.byteLength > 0) return false
   try {
-    new Uint8Array(memory)
-    return false
+    return new Uint8Array(memory).length > 0
   } catch {
     return true
   }

@@ -4,6 +4,7 @@ import type { Subscription } from '../messages/subscriber.ts'
 import type { Timer } from '../timers.ts'
 import type { Delivery } from './delivery.ts'
 import { IncomingQos2 } from './incoming-qos2.ts'
+import type { QueueTotals } from './outbound-queue.ts'
 import { Outbound } from './outbound.ts'
 import type { SessionConnection } from './session-connection.ts'
 import type { SessionEnvironment } from './session-environment.ts'
@@ -49,7 +50,6 @@ export class Session {
   readonly principal: string | undefined
   readonly storage: SessionStorage
   readonly subscriptions: Map<string, Subscription> = new Map()
-  readonly incoming: IncomingQos2
   readonly outbound: Outbound
   /** The storage has the session, or only its Will. */
   isRecorded: boolean
@@ -64,6 +64,8 @@ export class Session {
   expiry: Timer | undefined
   will: StoredWill | undefined
   willDelay: Timer | undefined
+  readonly #totals: QueueTotals
+  #incoming: IncomingQos2 | undefined
   #state: SessionState = 'disconnected'
   #pendingConnection: PendingConnection | undefined
 
@@ -77,8 +79,14 @@ export class Session {
     this.principal = principal
     this.storage = storage
     this.isRecorded = storage.isDurable
-    this.incoming = new IncomingQos2(environment.queueTotals)
+    this.#totals = environment.queueTotals
     this.outbound = new Outbound(environment, clientId, storage, this.subscriptions)
+  }
+
+  /** The received QoS 2 messages. Made at the first access, because most Clients publish nothing at QoS 2. */
+  get incoming(): IncomingQos2 {
+    this.#incoming ??= new IncomingQos2(this.#totals)
+    return this.#incoming
   }
 
   get state(): SessionState {
@@ -136,7 +144,7 @@ export class Session {
   end(): Delivery[] {
     if (!this.ended) this.#move('ended')
     this.#pendingConnection = undefined
-    this.incoming.clear()
+    this.#incoming?.clear()
     return this.outbound.end()
   }
 

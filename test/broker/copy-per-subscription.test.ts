@@ -21,7 +21,10 @@ async function copies(client: TestClient, count: number): Promise<string[]> {
   for (const packet of acknowledged) await client.acknowledge(packet)
   await client.quiet()
   return packets
-    .map(({ payload, qos, properties }) => `${payload} ${qos} ${properties?.subscriptionIdentifiers?.join() ?? '-'}`)
+    .map(
+      ({ payload, qos, properties }) =>
+        `${payload.toString()} ${qos} ${properties?.subscriptionIdentifiers?.join() ?? '-'}`,
+    )
     .toSorted()
 }
 
@@ -79,7 +82,7 @@ test('copyPerSubscription: No Local and Retain As Published are those of each su
   await one.quiet()
   await (await client('two')).publish('a', 'other', { retain: true })
   const flags = [(await one.receives('publish')).retain, (await one.receives('publish')).retain]
-  assert.deepEqual(flags.toSorted(), [false, true])
+  assert.deepEqual(new Set(flags), new Set([false, true]))
 })
 
 test('copyPerSubscription: a function decides for each Client, and again when it comes back', async (t) => {

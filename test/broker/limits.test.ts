@@ -236,7 +236,7 @@ test('maxOutboundBytes: QoS 1 for a Client that does not read waits in its queue
     if (number % 10 === 0) await settle()
   }
   assert.equal(s.broker.stats().queuedMessages, 50)
-  assert.ok(s.broker.stats().publishDropped! > 0)
+  assert.ok(s.broker.stats().publishDropped > 0)
 })
 
 test('drainTimeoutMs: a Client that takes no bytes is ended then; one that takes some is not', async (t) => {
@@ -327,7 +327,7 @@ test('maxRetainedBytes: holds, and a message may be replaced by one that is no l
   for (let number = 0; number < 100; number += 1) {
     if ((await one.publish(`t${number}`, 'x'.repeat(900), { qos: 1, retain: true })) < 0x80) kept += 1
   }
-  assert.ok(broker.stats().retainedBytes! <= 5000, `${broker.stats().retainedBytes} bytes are retained`)
+  assert.ok(broker.stats().retainedBytes <= 5000, `${broker.stats().retainedBytes} bytes are retained`)
   assert.ok(kept >= 3)
   assert.equal(broker.stats().retainedMessages, kept)
   // As full as can be: what is there can still be brought up to date.
@@ -342,7 +342,7 @@ test('maxRetainedBytes: many small topics hold to it too', async (t) => {
   for (let number = 0; number < 1000; number += 1) {
     await broker.publish({ topic: `t${number}`, payload: 'x', retain: true }).catch(() => undefined)
   }
-  assert.ok(broker.stats().retainedBytes! <= 10_000, `${broker.stats().retainedBytes}`)
+  assert.ok(broker.stats().retainedBytes <= 10_000, `${broker.stats().retainedBytes}`)
 })
 
 test('topicAliasMaximum: a higher alias ends the connection with 0x94; 0 allows none', async (t) => {

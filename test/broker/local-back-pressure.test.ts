@@ -229,7 +229,8 @@ test('30,000 publications that nobody awaits settle; each message arrives or is 
   for (let number = 0; number < 30_000; number += 1) {
     void broker.publish({ topic: 'x', payload: `${number}`, qos: 1 }).then(() => (settled += 1))
   }
-  while (settled < 30_000) {
+  const areSettled = (): boolean => settled >= 30_000
+  while (!areSettled()) {
     await settle()
     clock.advance(100)
   }
@@ -262,7 +263,7 @@ const listeners: readonly [string, () => unknown][] = [
   ['returns at once', () => undefined],
   ['is asynchronous', async () => undefined],
   ['waits for a turn', turn],
-  ['waits for other promises', async () => await Promise.all([null, (async () => await Promise.resolve())()])],
+  ['waits for other promises', async () => await Promise.all([turn(), turn()])],
 ]
 for (const [what, wait] of listeners) {
   for (const overflow of ['drop-oldest', 'pause', 'error'] as const) {
@@ -316,7 +317,8 @@ test('three loops that publish to one slow listener lose nothing', async (t) => 
     { highWaterMark: 20 },
   )
   await Promise.all(['a', 'b', 'c'].map((topic) => publishAll(setting, topic, 500, 0)))
-  while (count < 1500) await settle()
+  const areAllHere = (): boolean => count >= 1500
+  while (!areAllHere()) await settle()
   assert.equal(subscription.dropped, 0)
 })
 
@@ -412,7 +414,8 @@ for (const [where, place] of places) {
       for (let count = 0; count < 30; count += 1) void broker.publish({ topic: 'x', payload: 'again' })
       await settle()
       gate.resolve()
-      while (calls < (overflow === 'pause' ? 60 : 10)) await settle()
+      const isCalled = (): boolean => calls >= (overflow === 'pause' ? 60 : 10)
+      while (!isCalled()) await settle()
       await subscription.close()
     })
 
@@ -429,7 +432,8 @@ for (const [where, place] of places) {
       for (let count = 0; count < 50; count += 1) {
         for (const topic of ['a', 'b', 'c']) void broker.publish({ topic })
       }
-      while (calls < 300) await settle()
+      const isCalled = (): boolean => calls >= 300
+      while (!isCalled()) await settle()
     })
 
     test(`a loop that publishes ${where} to its own full queue does not wait for itself, with ${overflow}`, async (t) => {

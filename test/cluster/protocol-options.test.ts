@@ -18,7 +18,10 @@ async function copies(client: TestClient, count: number): Promise<string[]> {
   for (const packet of packets) await client.acknowledge(packet)
   await client.quiet()
   return packets
-    .map(({ payload, qos, properties }) => `${payload} ${qos} ${properties?.subscriptionIdentifiers}`)
+    .map(
+      ({ payload, qos, properties }) =>
+        `${payload.toString()} ${qos} ${properties?.subscriptionIdentifiers?.join() ?? '-'}`,
+    )
     .toSorted()
 }
 

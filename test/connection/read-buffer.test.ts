@@ -125,9 +125,9 @@ test('messages over TCP are whole, also if other Clients send between their byte
       for (const [index, client] of clients.entries()) {
         const length = Math.ceil(packets[index]!.length / 3)
         const part = packets[index]!.subarray(third * length, (third + 1) * length)
-        const readBefore = broker.stats().bytesReceived!
+        const readBefore = broker.stats().bytesReceived
         client.write(part)
-        while (broker.stats().bytesReceived! < readBefore + part.length) await settle()
+        while (broker.stats().bytesReceived < readBefore + part.length) await settle()
       }
     }
   }

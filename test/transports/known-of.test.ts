@@ -54,7 +54,7 @@ test('a request gives its address, by itself, as a field and in the request of a
   const stream = new PassThrough()
   assert.deepEqual(knownOf(stream, request), fromRequest)
   assert.deepEqual(knownOf(stream, { request }), fromRequest)
-  assert.deepEqual(knownOf(stream, { ...request, raw: request } as never), fromRequest)
+  assert.deepEqual(knownOf(stream, Object.assign({}, request, { raw: request }) as never), fromRequest)
   const given = { request, transport: 'tunnel', remoteAddress: '192.0.2.1', remotePort: undefined }
   assert.deepEqual(knownOf(stream, given as never), { ...fromRequest, transport: 'tunnel', remoteAddress: '192.0.2.1' })
 })
