@@ -165,10 +165,18 @@ function quality(value: unknown): QoS {
   return qos
 }
 
+/** Returns how much is printed; undefined if the values do not say it. The two options exclude each other. */
+function logLevel({ quiet, verbose }: Values): 'quiet' | 'verbose' | undefined {
+  if (quiet === true && verbose === true) throw new UsageError('--quiet: there is --verbose too')
+  return quiet === true ? 'quiet' : verbose === true ? 'verbose' : undefined
+}
+
 /** Checks the options. Throws a `UsageError` with the name of the option that is wrong and the reason. */
 async function parseCommand(values: Values): Promise<Command> {
   const { config } = values
-  const given: Values = { ...(config === undefined ? {} : readConfiguration(string('config', config))), ...values }
+  const file: Values = config === undefined ? {} : readConfiguration(string('config', config))
+  const given: Values = { ...file, ...values }
+  const fileLog = logLevel(file)
   const has = (name: string): boolean => given[name] !== undefined
   const isOn = (name: string): boolean => has(name) && flag(name, given[name])
   const host = has('host') ? { host: string('host', given.host) } : {}
@@ -221,7 +229,7 @@ async function parseCommand(values: Values): Promise<Command> {
     ...(has('sys-interval') && { sysInterval: given['sys-interval'] as number | false }),
     ...(has('id') && { id: string('id', given.id) }),
   }
-  const log = isOn('quiet') ? 'quiet' : isOn('verbose') ? 'verbose' : 'normal'
+  const log = logLevel(values) ?? fileLog ?? 'normal'
   return { broker, listen, files, log, json: isOn('json'), redis }
 }
 

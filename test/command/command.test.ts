@@ -352,6 +352,19 @@ test('--config has the same options, and the command line counts more', async (t
   for (const line of command.lines) JSON.parse(line)
 })
 
+test('--verbose on the command line counts more than quiet in the file', async (t) => {
+  const command = new Command(t, '--config', file('quiet.json', '{"quiet": true}'), ...anyPort, '--verbose')
+  const client = await command.client(t)
+  await client.connect('one')
+  await command.line(/connected +one/)
+})
+
+test('--quiet and --verbose together are refused', async (t) => {
+  const command = new Command(t, ...anyPort, '--quiet', '--verbose')
+  assert.deepEqual(await command.exited, [2, null], command.stdout)
+  assert.match(command.stderr, /--quiet: there is --verbose too/)
+})
+
 test('--allow-anonymous opens it to other machines', async (t) => {
   const command = new Command(t, ...anyPort, '--host', '0.0.0.0', '--allow-anonymous')
   const client = await command.client(t)
