@@ -166,9 +166,11 @@ function quality(value: unknown): QoS {
 }
 
 /** Returns how much is printed; undefined if the values do not say it. The two options exclude each other. */
-function logLevel({ quiet, verbose }: Values): 'quiet' | 'verbose' | undefined {
-  if (quiet === true && verbose === true) throw new UsageError('--quiet: there is --verbose too')
-  return quiet === true ? 'quiet' : verbose === true ? 'verbose' : undefined
+function logLevel(values: Values): 'quiet' | 'verbose' | undefined {
+  const isOn = (name: string): boolean => values[name] !== undefined && flag(name, values[name])
+  const [isQuiet, isVerbose] = [isOn('quiet'), isOn('verbose')]
+  if (isQuiet && isVerbose) throw new UsageError('--quiet: there is --verbose too')
+  return isQuiet ? 'quiet' : isVerbose ? 'verbose' : undefined
 }
 
 /** Checks the options. Throws a `UsageError` with the name of the option that is wrong and the reason. */
