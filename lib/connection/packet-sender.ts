@@ -11,7 +11,6 @@ import { encodeInto } from '../packets/encoder.ts'
 import { LARGEST_PACKET } from '../packets/publish-size.ts'
 import { ReasonCode } from '../packets/reason-codes.ts'
 import type { SessionConnection } from '../sessions/session-connection.ts'
-import type { Statistics } from '../statistics.ts'
 import { Output, type OutputOwner } from './output.ts'
 import { PublishWriter } from './publish-writer.ts'
 import { reasonProperties, withoutReasonProperties } from './refusals.ts'
@@ -33,7 +32,6 @@ export class PacketSender implements SessionConnection {
   receiveMaximum = 65_535
   readonly #owner: PacketSenderOwner
   readonly #context: PacketSenderContext
-  readonly #statistics: Statistics
   readonly #output: Output
   readonly #messages: PublishWriter
   /** Request Problem Information of the CONNECT [MQTT-3.1.2-29]. */
@@ -41,10 +39,10 @@ export class PacketSender implements SessionConnection {
   #isStopped = false
 
   constructor(stream: Duplex, owner: PacketSenderOwner, context: PacketSenderContext) {
-    const { statistics, timers, settings } = context
+    const { timers, settings } = context
     this.#owner = owner
     this.#context = context
-    this.#statistics = statistics
+
     this.#output = new Output(stream, this, timers, settings.limits.drainTimeoutMs)
     this.#messages = new PublishWriter(this.#output.writer, timers)
   }
@@ -71,7 +69,7 @@ export class PacketSender implements SessionConnection {
   send(packet: Packet): boolean {
     if (!this.#canWrite()) return true
     if (!this.#encode(packet)) return false
-    this.#statistics.messagesSent += 1
+    this.#context.statistics.messagesSent += 1
     this.#owner.schedule()
     return true
   }
@@ -110,7 +108,7 @@ export class PacketSender implements SessionConnection {
     if (refusal === undefined && this.#messages.maximumPacketSize >= 5) {
       if (!this.#canWrite()) return
       writePlainAcknowledgement(this.#output.writer, type, packetId, reasonCode, this.#messages.protocolLevel)
-      this.#statistics.messagesSent += 1
+      this.#context.statistics.messagesSent += 1
       this.#owner.schedule()
       return
     }
@@ -143,7 +141,7 @@ export class PacketSender implements SessionConnection {
   }
 
   #published({ payload }: Message): void {
-    const statistics = this.#statistics
+    const { statistics } = this.#context
     statistics.messagesSent += 1
     statistics.publishSent += 1
     statistics.publishBytesSent += payload.length
@@ -176,7 +174,7 @@ export class PacketSender implements SessionConnection {
   }
 
   onBytes(bytes: number): void {
-    this.#statistics.bytesSent += bytes
+    this.#context.statistics.bytesSent += bytes
   }
 
   onWritten(all: boolean): void {
