@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Client } from '../types/client.ts'
+import type { CloseOptions } from '../types/close-options.ts'
 import type { ConnectionInfo } from '../types/connection-info.ts'
 import type { Emitter } from '../types/emitter.ts'
 import type { BrokerHealth } from '../types/health.ts'
@@ -10,41 +11,25 @@ import type { LocalSubscription, SubscribeOptions } from '../types/local-subscri
 import type { Message, MessageInit } from '../types/message.ts'
 import type { BrokerOptions } from '../types/options.ts'
 import type { PluginFor } from '../types/plugin-for.ts'
-import type { ReasonName } from '../types/reason-codes.ts'
 import type { ClientSession } from '../types/session.ts'
 import type { BrokerStatistics } from '../types/statistics.ts'
 import { healthOf } from './administration/health.ts'
+import { readRetained } from './administration/retained-reading.ts'
 import { clearRetained } from './administration/retained-removal.ts'
 import { Assembly } from './assembly.ts'
-import { InvalidOptionError, MqttError } from './errors.ts'
-import { checkCloseOptions, checkPlugin, checkSignal, isObject, parseOptions } from './options.ts'
+import { checkCloseOptions, checkPlugin, checkSignal, parseOptions } from './options.ts'
 import { reasonCodeOf } from './packets/reason-codes.ts'
 import { snapshot } from './statistics.ts'
-import { hasWildcard, parseTopicFilter } from './topics/topic-filter.ts'
 import { knownOf } from './transports/known-of.ts'
 import { memoryPair } from './transports/memory.ts'
 import { refuseMembersOfAedes } from './usage/aedes-members.ts'
 import { BrokerEmitter } from './usage/broker-emitter.ts'
 import { refuseCallback } from './usage/callbacks.ts'
 import { viewOfClients } from './usage/client-map.ts'
+import { checkSubscribeCall } from './usage/subscribe-call.ts'
 
-/** The options of `broker.close`. */
-export interface CloseOptions {
-  /**
-   * Milliseconds from 0 for Clients to leave by themselves, before the broker sends a DISCONNECT. Meanwhile the broker
-   * accepts no connections, and handles all packets of the others. Ends when the last of them is closed. Default: 0.
-   */
-  readonly leaveMs?: number
-  /**
-   * Milliseconds from 0 for Clients to read the remaining packets and to close; then their connections are
-   * destroyed. Default: 1,000.
-   */
-  readonly graceMs?: number
-  /** The Reason Code of the DISCONNECT to MQTT 5.0 Clients (section 3.14.2.1). Default: `server-shutting-down`. */
-  readonly reason?: ReasonName
-}
-
-let assemblyOf: (broker: Broker<never>) => Assembly
+/** Resolves when the plugins of a broker are set up and its storage is open; rejects when that fails. */
+export let setUp: (broker: object) => Promise<void>
 
 /**
  * An MQTT broker. It takes connections from its own listeners (`listen`), from HTTP servers (`attach`)
@@ -58,7 +43,7 @@ export class Broker<S = unknown> extends BrokerEmitter<S> implements AsyncDispos
 
   static {
     refuseMembersOfAedes(Broker.prototype)
-    assemblyOf = (broker) => broker.#parts
+    setUp = async (broker) => await (broker as Broker).#parts.lifecycle.ready
   }
 
   readonly #onAbort = (): void => void this.close()
@@ -234,25 +219,7 @@ export class Broker<S = unknown> extends BrokerEmitter<S> implements AsyncDispos
    * @throws MqttError when the filter is not a Topic Filter (section 4.7)
    */
   retained(filter = '#'): AsyncIterableIterator<Message> {
-    const isFilter = typeof filter === 'string' && parseTopicFilter(filter, Infinity) !== undefined
-    if (!isFilter) {
-      throw new MqttError(
-        'topic-filter-invalid',
-        `expected a Topic Filter, got ${JSON.stringify(filter)?.slice(0, 80)}`,
-      )
-    }
-    return this.#retained(filter)
-  }
-
-  async *#retained(filter: string): AsyncIterableIterator<Message> {
-    const { lifecycle, retained } = this.#parts
-    await lifecycle.restored
-    if (hasWildcard(filter)) {
-      yield* retained.match(filter)
-      return
-    }
-    const message = retained.get(filter)
-    if (message !== undefined) yield message
+    return readRetained(this.#parts, filter)
   }
 
   /**
@@ -329,44 +296,4 @@ export class Broker<S = unknown> extends BrokerEmitter<S> implements AsyncDispos
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
-}
-
-/** Throws an `InvalidOptionError` for a call of `Broker.subscribe` as aedes has it, and for values of other types. */
-function checkSubscribeCall(filter: unknown, listener: unknown, third: unknown, fourth: unknown): void {
-  const isList = Array.isArray(filter) && filter.length > 0 && filter.every((each) => typeof each === 'string')
-  if (typeof filter !== 'string' && !isList) {
-    throw new InvalidOptionError('subscribe: expected a Topic Filter, or an array of them that is not empty')
-  }
-  if (typeof third === 'function' || typeof fourth === 'function') {
-    throw new InvalidOptionError('subscribe: takes no callback after the listener; it has subscribed when it returns')
-  }
-  if (typeof listener === 'function' && listener.length > 1) {
-    throw new InvalidOptionError(
-      'subscribe: the listener has one parameter, the message, and no callback; it may return a promise',
-    )
-  }
-}
-
-/**
- * Makes a broker, sets up its plugins and opens its listeners. Rejects as the constructor throws and as `listen`
- * rejects; then the broker is closed.
- */
-export function createBroker<S = unknown>(
-  options: BrokerOptions<S> & { listen?: ListenOptionsMap } = {},
-): Promise<Broker<S>> {
-  refuseCallback('createBroker(options)', arguments)
-  return openBroker(options)
-}
-
-async function openBroker<S>(options: BrokerOptions<S> & { listen?: ListenOptionsMap }): Promise<Broker<S>> {
-  const { listen, ...rest } = options ?? {}
-  const broker = new Broker<S>(isObject(options) ? rest : options)
-  try {
-    if (listen === undefined) await assemblyOf(broker as unknown as Broker<never>).lifecycle.ready
-    else await broker.listen(listen)
-  } catch (error) {
-    await broker.close()
-    throw error
-  }
-  return broker
 }

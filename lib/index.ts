@@ -1,4 +1,6 @@
-export { Broker, type CloseOptions, createBroker } from './broker.ts'
+export { Broker } from './broker.ts'
+export { createBroker } from './create-broker.ts'
+export type { CloseOptions } from '../types/close-options.ts'
 export { InvalidOptionError, MqttError, type MqttErrorOptions, ProtocolError } from './errors.ts'
 export { ReasonCode } from './packets/reason-codes.ts'
 export { statisticKinds } from './statistics.ts'

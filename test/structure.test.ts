@@ -51,6 +51,7 @@ const floors: readonly RegExp[] = [
   /^lib\/testing\//,
   /^lib\/(cli\.ts|command\/)/,
   /^lib\/index\.ts$/,
+  /^lib\/create-broker\.ts$/,
   /^lib\/broker\.ts$/,
   /^lib\/assembly\.ts$/,
   /^lib\/(listeners\.ts$|transports\/|connection\/)/,
