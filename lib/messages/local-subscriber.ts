@@ -137,8 +137,8 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
       this.#restoredLate.add(message)
     }
     // The listener takes it in this turn, although it has expired by the clock.
-    const isTaken = message.expiresAtOnce && this.#queue.length === 0 && !this.#isListening
-    const copy = { message, qos, retain, isTaken: isTaken && this.#listener !== undefined }
+    const isTaken = message.expiresAtOnce && this.#listener !== undefined && this.#isIdle
+    const copy = { message, qos, retain, isTaken }
     if (isAwaited) {
       this.#startGrace()
       this.#resolveNext(copy)
@@ -154,6 +154,12 @@ export class LocalSubscriber implements Subscriber, LocalSubscription {
     if (this.#listener !== undefined) this.#schedule()
     if (message.expiresAt < this.#firstExpiry) this.#sweepAt(message.expiresAt)
     if (this.#queue.length >= this.#pauseMark) this.backPressure.congest()
+  }
+
+  /** No message is before the next one, and the listener has no promise pending. */
+  get #isIdle(): boolean {
+    const isEmpty = this.#queue.length === 0 && (this.#retained === undefined || this.#retained.length === 0)
+    return isEmpty && (!this.#isListening || this.#isFresh)
   }
 
   #overflows(): void {
