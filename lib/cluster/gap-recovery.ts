@@ -33,7 +33,7 @@ export class GapRecovery implements SessionGap {
     this.#isStale = true
   }
 
-  /** What was lost until now will be read. */
+  /** The messages that were lost until now will be read. */
   startReading(): void {
     this.#isStale = false
     this.#deferred = []

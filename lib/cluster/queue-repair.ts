@@ -24,7 +24,7 @@ export class QueueRepair {
     this.#shared = shared
   }
 
-  /** What is delivered to these sessions stays in the storage until the session is repaired. */
+  /** Deliveries to these sessions stay in the storage until the session is repaired. */
   markStale(sessions: Iterable<Session>): void {
     for (const { storage, outbound } of sessions) if (storage.isDurable) this.#recoveryOf(outbound).markStale()
   }

@@ -42,7 +42,6 @@ export class PacketSender implements SessionConnection {
     const { timers, settings } = context
     this.#owner = owner
     this.#context = context
-
     this.#output = new Output(stream, this, timers, settings.limits.drainTimeoutMs)
     this.#messages = new PublishWriter(this.#output.writer, timers)
   }

@@ -45,7 +45,7 @@ export class Decoder {
   maximumPacketSize: number
   /** Set as soon as the Protocol Level of a CONNECT packet is read, even if the rest of the packet is malformed. */
   protocolLevel: ProtocolLevel | undefined
-  /** What is known of the sender of a CONNECT, even if the rest of the packet is malformed. */
+  /** The known fields of the sender of a CONNECT, even if the rest of the packet is malformed. */
   connect: ConnectIdentity | undefined = undefined
   readonly #reader: Reader
   // The unread bytes are #bytes from #start to #end. Only a buffer that the decoder allocated has room after #end.

@@ -22,7 +22,7 @@ const handlers: Readonly<Record<string, string>> = {
   published: "write broker.on('published', (message, client) => { … })",
 }
 
-/** What a broker is made of; an assignment would have no effect. */
+/** Parts of a broker; an assignment to one would have no effect. */
 const parts: Readonly<Record<string, string>> = {
   persistence: 'write new Broker({ persistence }), and use publish, retained and clients of the broker instead of it',
   mq: 'write new Broker({ emitter }) and broker.emitter, or broker.subscribe(filter, listener)',
@@ -71,7 +71,7 @@ const options: Readonly<Record<string, string>> = {
   listen: 'it is an option of createBroker; or write await broker.listen(…)',
 }
 
-/** What to write instead of an option of aedes; undefined for another name. */
+/** Returns the replacement for an option of aedes; undefined for another name. */
 export function insteadOfOption(name: string): string | undefined {
   return Object.hasOwn(options, name) ? options[name] : undefined
 }
